@@ -1,0 +1,63 @@
+# The port of Airflow's UI in `make demo`, and how many seconds `make demo-check` may take.
+PORT ?= 8080
+DEADLINE ?= 900
+
+# One after the other, also under -j: they share .venv, and demo-check wants the machine for itself.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+# With PYTHONDONTWRITEBYTECODE Airflow would be compiled anew at each start.
+unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: setup
+setup: ## Make the virtual environment .venv (the other targets do it when they need it)
+	@tools/setup_environment.sh run
+
+.PHONY: setup-dev
+setup-dev:
+	@tools/setup_environment.sh dev
+
+.PHONY: demo
+demo: setup ## Run a whole Airflow with vmdirac and 40 jobs on this machine, until Ctrl-C (PORT=8080)
+	@exec .venv/bin/python -m demo run --port "$(PORT)"
+
+.PHONY: demo-check
+demo-check: setup ## The same without staying: ends by itself and says how it went
+	@exec .venv/bin/python -m demo check --deadline "$(DEADLINE)"
+
+.PHONY: test
+test: setup-dev ## The whole test suite
+	.venv/bin/python -m tests.servers.install
+	.venv/bin/python -m pytest
+
+.PHONY: test-fast
+test-fast: setup-dev ## Its quick part: no servers, no browser, no running Airflow
+	.venv/bin/python -m pytest -m "not slow and not server and not browser and not airflow"
+
+.PHONY: lint
+lint: setup-dev ## Formatting, linting, types
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy plugins/vmdirac dags demo tests
+
+# What `make requirements` writes: its own name into the files, and no address of a package index.
+COMPILE = uv pip compile --universal --python-version 3.11 --no-emit-index-url \
+	--custom-compile-command "make requirements"
+
+.PHONY: requirements
+requirements: ## Pin all requirements anew (needs uv)
+	$(COMPILE) --extra postgres --extra mariadb pyproject.toml -o requirements.txt
+	$(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
+
+.PHONY: clean
+clean: ## Delete everything that the above have made, .venv and the demos' data included
+	@for home in .demo .demo-check; do \
+		if [ -e $$home/demo.lock ] && ! flock --nonblock $$home/demo.lock true; then \
+			echo "A demo is running in $$home: stop it first." >&2; exit 2; \
+		fi; \
+	done
+	rm -rf .venv .demo .demo-check .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

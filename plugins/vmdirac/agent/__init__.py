@@ -1,0 +1,1 @@
+"""The program that runs on a VM: one file, standard library only, copied to the VM as it is."""

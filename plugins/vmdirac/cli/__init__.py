@@ -1,0 +1,53 @@
+"""The command line, ``vmdirac``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from vmdirac import __version__
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands."""
+    from vmdirac.cli import jobs, validate
+
+    parser = argparse.ArgumentParser(
+        prog="vmdirac", description="Virtual machines on federated clouds for a queue of waiting jobs."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    validate.add_parser(commands)
+    jobs.add_parser(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0 for done, 1 for not, 2 for wrong usage."""
+    from sqlalchemy.exc import DBAPIError
+
+    from vmdirac.cli.jobs import CommandError
+    from vmdirac.config.jobs import JobsFileError
+    from vmdirac.store.database import Store
+
+    parsed = build_parser().parse_args(arguments)
+    # As Airflow's own commands do: without a task around us, Variables and Connections come from the database.
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+    store = Store.from_config()
+    try:
+        status: int = parsed.run(store, parsed)
+    except (CommandError, JobsFileError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except DBAPIError as error:
+        print(
+            f"error: the database cannot be used ({type(error).__name__}: {error.orig}); has `airflow db migrate` been"
+            " run, and is [vmdirac] sql_alchemy_conn right?",
+            file=sys.stderr,
+        )
+        return 1
+    finally:
+        store.close()
+    return status

@@ -1,0 +1,91 @@
+"""``vmdirac validate``: everything that can be checked before it matters."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from airflow.configuration import conf
+from sqlalchemy import inspect
+from sqlalchemy.exc import SQLAlchemyError
+
+from vmdirac.config import settings
+from vmdirac.config.loader import load_configuration
+from vmdirac.config.problems import Problem
+from vmdirac.config.source import AirflowConfigSource
+from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates
+from vmdirac.store import instances
+from vmdirac.store.database import Store
+from vmdirac.store.tables import Base
+
+MIN_EXECUTION_API_TIMEOUT = 60
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``validate``."""
+    parser = commands.add_parser("validate", help="check the configuration; exits with 1 if anything is wrong")
+    parser.set_defaults(run=validate)
+
+
+def validate(store: Store, arguments: argparse.Namespace) -> int:
+    problems = [*_settings(), *_database(store)]
+    endpoints: set[str] = set()
+    if not problems:
+        with store.read() as session:
+            endpoints = instances.endpoints_with_vms(session)
+    configuration = load_configuration(AirflowConfigSource(), endpoints)
+    problems.extend(configuration.problems)
+    for image in configuration.images.values():
+        problems.extend(_template(image.name, image.context_method))
+    for problem in problems:
+        print(f"error: {problem}")
+    print(
+        f"{len(configuration.pods)} pods, {len(configuration.images)} images and"
+        f" {len(configuration.endpoints)} endpoints are good; {len(problems)} errors"
+    )
+    return 1 if problems else 0
+
+
+def _settings() -> Iterator[Problem]:
+    try:
+        settings.secret_keys()
+    except settings.SettingsError as error:
+        yield Problem("[vmdirac] secret_key", str(error))
+    url = urlsplit(settings.vm_url())
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        yield Problem("[vmdirac] vm_url", f"{settings.vm_url()!r} is not a URL that VMs can call")
+    elif url.scheme == "http" and url.hostname not in LOOPBACK:
+        yield Problem(
+            "[vmdirac] vm_url",
+            f"VMs would send their secrets in clear to {url.hostname}: it must be https. Set it to the address at which"
+            " VMs reach the API server, or set [api] base_url",
+        )
+    timeout = conf.getfloat("workers", "execution_api_timeout", fallback=5.0)
+    if timeout < MIN_EXECUTION_API_TIMEOUT:
+        yield Problem(
+            "[workers] execution_api_timeout",
+            f"{timeout:g} s is less than the first request to a new API server takes, so the first tick would be"
+            f" killed: set it to {MIN_EXECUTION_API_TIMEOUT}",
+        )
+    if conf.get("core", "test_connection", fallback="Disabled").lower() != "enabled":
+        yield Problem("[core] test_connection", "the Test button of endpoints does nothing: set it to Enabled")
+
+
+def _database(store: Store) -> Iterator[Problem]:
+    try:
+        there = set(inspect(store.engine).get_table_names())
+    except SQLAlchemyError as error:
+        yield Problem("[vmdirac] sql_alchemy_conn", f"the database cannot be used: {type(error).__name__}")
+        return
+    missing = Base.metadata.tables.keys() - there
+    if missing:
+        yield Problem("database", "its tables are missing or old: run `airflow db migrate`")
+
+
+def _template(image: str, context_method: str) -> Iterator[Problem]:
+    try:
+        UserDataTemplates(settings.templates_folder()).render(context_method, AgentBoot(settings.vm_url(), 1, "0" * 64))
+    except Exception as error:  # noqa: BLE001 - a template of somebody's own can raise anything
+        yield Problem(f"image {image!r}", f"its user data cannot be rendered: {type(error).__name__}: {error}")

@@ -1,0 +1,1 @@
+"""Typed pods, images and endpoints from Airflow's Variables and Connections, and our own settings."""

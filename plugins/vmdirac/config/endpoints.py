@@ -1,0 +1,106 @@
+"""Endpoints: Airflow Connections of our own types, ``vmdirac_<driver>``; the conn_id is the endpoint's name.
+
+The fields here are common to all drivers; each driver adds its own in a model beside this one. All are kept in the
+connection's ``extra``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from vmdirac.config.fields import ConfigModel, InstanceCount, Weight, WithDeadlines, Word
+from vmdirac.config.local import LocalCloudConfig
+from vmdirac.config.problems import sentences, unknown_keys
+from vmdirac.model.pod import Endpoint
+from vmdirac.model.states import VmPolicy, VmStopPolicy
+
+CONN_TYPE_PREFIX = "vmdirac_"
+
+
+class EndpointConfig(WithDeadlines):
+    """What every endpoint has, whatever its cloud.
+
+    ``site``: the name that jobs know it by (default: the conn_id). ``max_instances``: VMs of ours at most.
+    """
+
+    site: Word | None = None
+    max_instances: InstanceCount
+    vm_policy: VmPolicy = VmPolicy.ELASTIC
+    vm_stop_policy: VmStopPolicy = VmStopPolicy.ELASTIC
+    weight: Weight = 1.0
+    max_launch_per_tick: Annotated[int, Field(gt=0, le=100_000)] | None = None
+
+    def endpoint(self, name: str, driver: str) -> Endpoint:
+        """The endpoint as the decisions see it."""
+        return Endpoint(
+            name=name,
+            driver=driver,
+            site=self.site or name,
+            max_instances=self.max_instances,
+            vm_policy=self.vm_policy,
+            vm_stop_policy=self.vm_stop_policy,
+            weight=self.weight,
+            max_launch_per_tick=self.max_launch_per_tick,
+            deadlines=self.deadlines(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """A kind of cloud: the hook that talks to it and the model of what is particular to its connections."""
+
+    hook: str
+    config: type[ConfigModel]
+
+
+DRIVERS = {
+    "local": Driver("vmdirac.hooks.local_cloud.VmdiracLocalHook", LocalCloudConfig),
+}
+
+
+class EndpointError(ValueError):
+    """A connection that is no good endpoint. ``findings``: a sentence for each mistake."""
+
+    def __init__(self, findings: list[str]) -> None:
+        super().__init__("; ".join(findings))
+        self.findings = findings
+
+
+def driver_of(conn_type: str) -> str:
+    """The driver of a connection type.
+
+    :raises EndpointError: if it is not one of ours.
+    """
+    driver = conn_type.removeprefix(CONN_TYPE_PREFIX)
+    if not conn_type.startswith(CONN_TYPE_PREFIX) or driver not in DRIVERS:
+        ours = ", ".join(CONN_TYPE_PREFIX + name for name in DRIVERS)
+        raise EndpointError([f"connection type {conn_type!r} is not one of a vmdirac endpoint; known are: {ours}"])
+    return driver
+
+
+def parse_endpoint(conn_id: str, conn_type: str, extra: dict[str, Any]) -> Endpoint:
+    """The endpoint that a connection describes.
+
+    :raises EndpointError: with every mistake that it has.
+    """
+    driver = driver_of(conn_type)
+    particular = DRIVERS[driver].config
+    common_keys, own_keys = set(EndpointConfig.model_fields), set(particular.model_fields)
+    # An empty field of the connection form comes as null or "": it is not set.
+    given = {key: value for key, value in extra.items() if value not in (None, "")}
+    findings = unknown_keys(given, common_keys | own_keys)
+    config: EndpointConfig | None = None
+    try:
+        config = EndpointConfig.model_validate({k: v for k, v in given.items() if k in common_keys})
+    except ValidationError as error:
+        findings.extend(sentences(error))
+    try:
+        particular.model_validate({k: v for k, v in given.items() if k in own_keys})
+    except ValidationError as error:
+        findings.extend(sentences(error))
+    if findings or config is None:
+        raise EndpointError(findings)
+    return config.endpoint(conn_id, driver)

@@ -1,0 +1,121 @@
+"""The file that ``vmdirac jobs submit`` reads: jobs as JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from vmdirac.config.fields import ConfigModel, FileName, Word
+from vmdirac.config.problems import Problem, sentences
+from vmdirac.model.requirements import Requirements
+from vmdirac.store.queue import InputFile, NewJob
+
+MAX_FILE_BYTES = 8 * 2**20
+
+
+class JobsFileError(ValueError):
+    """The file describes no good jobs; ``problems`` has every mistake."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+class JobRequirements(ConfigModel):
+    """What a job needs; see :class:`vmdirac.model.requirements.Requirements`."""
+
+    cpu_time: Annotated[int, Field(gt=0, le=10**9)]
+    processors: Annotated[int, Field(ge=1, le=65535)] = 1
+    memory_mb: Annotated[int, Field(ge=0, le=10**9)] = 0
+    sites: tuple[Word, ...] = ()
+    banned_sites: tuple[Word, ...] = ()
+    platforms: tuple[Word, ...] = ()
+    tags: tuple[Word, ...] = ()
+    owner_group: Annotated[str, Field(max_length=255)] = ""
+    submit_pools: tuple[Word, ...] = ()
+
+
+class PayloadFile(ConfigModel):
+    """A file to go with the job: ``path`` relative to the jobs file; ``name``: what it is called beside the command."""
+
+    path: Word
+    name: FileName | None = None
+    executable: bool = False
+
+
+class Payload(ConfigModel):
+    """What is run: ``command`` in a directory that holds ``files``, and which ``output_files`` come back from it."""
+
+    command: Annotated[tuple[str, ...], Field(min_length=1, max_length=1024)]
+    environment: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = Field(default_factory=dict)
+    files: tuple[PayloadFile, ...] = ()
+    output_files: tuple[FileName, ...] = ()
+
+
+class JobConfig(ConfigModel):
+    """One job."""
+
+    name: Annotated[str, Field(min_length=1, max_length=255)]
+    requirements: JobRequirements
+    payload: Payload
+    priority: Annotated[float, Field(ge=-1e9, le=1e9)] = 0.0
+    max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3
+
+
+class JobsFile(ConfigModel):
+    """Jobs that are submitted together: all or none."""
+
+    jobs: Annotated[tuple[JobConfig, ...], Field(min_length=1, max_length=100_000)]
+
+
+def read_jobs_file(path: Path) -> list[NewJob]:
+    """The jobs of a file, with the contents of their files.
+
+    :raises JobsFileError: with every mistake.
+    """
+    where = str(path)
+    try:
+        described = JobsFile.model_validate(json.loads(path.read_text()))
+    except OSError as error:
+        raise JobsFileError([Problem(where, f"it cannot be read: {error.strerror}")]) from None
+    except ValidationError as error:
+        raise JobsFileError([Problem(where, text) for text in sentences(error)]) from None
+    except ValueError as error:
+        raise JobsFileError([Problem(where, f"it is not JSON: {error}")]) from None
+    contents: dict[Path, bytes] = {}
+    problems: list[Problem] = []
+    for job in described.jobs:
+        for file in job.payload.files:
+            place = path.parent / file.path
+            if place in contents:
+                continue
+            try:
+                contents[place] = place.read_bytes()
+            except OSError as error:
+                problems.append(Problem(f"job {job.name!r}", f"{place} cannot be read: {error.strerror}"))
+                contents[place] = b""
+            if len(contents[place]) > MAX_FILE_BYTES:
+                problems.append(Problem(f"job {job.name!r}", f"{place} is larger than {MAX_FILE_BYTES} bytes"))
+    if problems:
+        raise JobsFileError(problems)
+    return [_new_job(job, path.parent, contents) for job in described.jobs]
+
+
+def _new_job(job: JobConfig, folder: Path, contents: dict[Path, bytes]) -> NewJob:
+    payload = job.payload
+    return NewJob(
+        name=job.name,
+        command=payload.command,
+        requirements=Requirements(**job.requirements.model_dump()),
+        priority=job.priority,
+        environment=tuple(payload.environment.items()),
+        files=tuple(
+            InputFile(file.name or Path(file.path).name, contents[folder / file.path], file.executable)
+            for file in payload.files
+        ),
+        output_files=payload.output_files,
+        max_attempts=job.max_attempts,
+    )

@@ -1,0 +1,73 @@
+"""The fields of our connection types in Airflow's connection form.
+
+Plain data without imports: Airflow reads it while it builds its own configuration. What the fields mean and which
+values are accepted is decided by the models in ``config``; a test keeps the two in step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _field(label: str, description: str, **schema: Any) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": schema}
+
+
+def _seconds(label: str, description: str) -> dict[str, Any]:
+    return _field(label, description, type=["number", "null"], exclusiveMinimum=0)
+
+
+COMMON_FIELDS: dict[str, dict[str, Any]] = {
+    "site": _field(
+        "Site name", "The name that jobs know the endpoint by; default: the connection id.", type=["string", "null"]
+    ),
+    "max_instances": _field("Max VMs", "VMs of ours on it at most.", type="integer", default=10, minimum=0),
+    "vm_policy": _field(
+        "VM policy",
+        "elastic: as many VMs as the waiting jobs can fill; static: filled while any matching job waits.",
+        type="string",
+        enum=["elastic", "static"],
+        default="elastic",
+    ),
+    "vm_stop_policy": _field(
+        "VM stop policy",
+        "elastic: idle VMs are drained and deleted; never: idleness does not stop them.",
+        type="string",
+        enum=["elastic", "never"],
+        default="elastic",
+    ),
+    "weight": _field("Weight", "Its share beside a pod's other endpoints.", type="number", default=1.0),
+    "max_launch_per_tick": _field(
+        "Max launches a tick", "VMs started in one tick at most; empty: no limit.", type=["integer", "null"], minimum=1
+    ),
+    "launch_deadline": _seconds("Launch deadline", "Seconds until a launch without an answer is looked for (300)."),
+    "boot_deadline": _seconds("Boot deadline", "Seconds until a VM must have called in (900)."),
+    "silence_deadline": _seconds("Silence deadline", "Seconds without a call until a VM is Stalled (2400)."),
+    "stalled_grace": _seconds("Stalled grace", "Seconds in Stalled until the VM is deleted by force (900)."),
+    "delete_deadline": _seconds("Delete deadline", "Seconds until a delete is asked for again (600)."),
+}
+
+LOCAL_FIELDS: dict[str, dict[str, Any]] = {
+    "root_directory": _field(
+        "Root directory", "Where its VMs live; default: below AIRFLOW_HOME.", type=["string", "null"]
+    ),
+    "boot_delay": _field("Boot delay", "Seconds that a VM takes to boot.", type="number", default=1.0, minimum=0),
+    "capacity": _field("Capacity", "VMs of anybody that it has room for.", type="integer", default=64, minimum=0),
+}
+
+_HIDDEN = ["host", "schema", "login", "password", "port"]
+
+
+def _connection_type(driver: str, title: str, hook: str, own: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "connection-type": f"vmdirac_{driver}",
+        "hook-name": title,
+        "hook-class-name": hook,
+        "ui-field-behaviour": {"hidden-fields": _HIDDEN, "relabeling": {}, "placeholders": {}},
+        "conn-fields": {**COMMON_FIELDS, **own},
+    }
+
+
+CONNECTION_TYPES = [
+    _connection_type("local", "VMDIRAC local cloud", "vmdirac.hooks.local_cloud.VmdiracLocalHook", LOCAL_FIELDS),
+]

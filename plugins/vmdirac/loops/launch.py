@@ -1,0 +1,161 @@
+"""Third step of a tick: ask one endpoint's cloud for the VMs that were reserved there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from vmdirac.config.settings import SecretKey
+from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER, UnknownKeyError, bootstrap_secret, key_by_id
+from vmdirac.model.cloud import LaunchOutcome, LaunchRequest
+from vmdirac.model.contracts import Cloud
+from vmdirac.model.errors import CloudError, ConfigError, TransientError
+from vmdirac.model.instance import Instance
+from vmdirac.model.states import InstanceStatus
+from vmdirac.policy import holds as hold_policy
+from vmdirac.store import endpoints, instances, ticks
+from vmdirac.store.database import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchReport:
+    """What became of the launches of one endpoint. ``unknown``: the answer was lost; the next sweep finds out."""
+
+    launched: int = 0
+    refused: int = 0
+    unknown: int = 0
+
+
+def launch(store: Store, cloud: Cloud, endpoint: str, keys: Sequence[SecretKey], now: datetime) -> LaunchReport:
+    """Ask for every New instance of the endpoint that is due, and record what the cloud said.
+
+    Each is claimed first, by compare-and-set: two tasks at once never ask for the same one, and after a crash the sweep
+    sees that it was asked for and looks for it by its token.
+    """
+    with store.write() as session:
+        due = instances.due_for_launch(session, endpoint)
+        claimed = [item.id for item in due if _claim(session, item, now)]
+    with store.read() as session:
+        wanted = [found for id_ in claimed if (found := instances.get(session, id_)) is not None]
+        frozen = instances.frozen_requests(session, claimed)
+    if not wanted:
+        return LaunchReport()
+    requests, by_token = _thaw_all(wanted, frozen, keys)
+    by_token |= {outcome.token: outcome for outcome in cloud.launch(requests)}
+    report = LaunchReport()
+    for item in wanted:
+        lost = LaunchOutcome(item.launch_token, error=TransientError("the cloud gave no answer for this launch"))
+        outcome = by_token.get(item.launch_token, lost)
+        flavor = frozen[item.id][0]["flavor"]
+        report = _add(report, _record(store, item, flavor, outcome, now))
+    log.info(
+        "%s: %s launched, %s refused, %s without an answer",
+        endpoint,
+        report.launched,
+        report.refused,
+        report.unknown,
+    )
+    return report
+
+
+def _claim(session: Session, item: Instance, now: datetime) -> bool:
+    attempt = item.launch_attempts + 1
+    reason = f"the cloud is asked for it (attempt {attempt})"
+    return instances.change(session, item, now, reason, last_launch_at=now, launch_attempts=attempt)
+
+
+def _thaw_all(
+    wanted: Sequence[Instance], frozen: dict[int, tuple[dict[str, Any], str]], keys: Sequence[SecretKey]
+) -> tuple[list[LaunchRequest], dict[str, LaunchOutcome]]:
+    """The requests as they go to the cloud, and the outcome of those that cannot be made any more."""
+    requests: list[LaunchRequest] = []
+    impossible: dict[str, LaunchOutcome] = {}
+    for item in wanted:
+        try:
+            requests.append(_thaw(item, *frozen[item.id], keys))
+        except UnknownKeyError as error:
+            # Without its key a request cannot be repeated byte for byte; the other launches go on.
+            impossible[item.launch_token] = LaunchOutcome(item.launch_token, error=ConfigError(str(error)))
+    return requests, impossible
+
+
+def _thaw(item: Instance, request: dict[str, Any], key_id: str, keys: Sequence[SecretKey]) -> LaunchRequest:
+    secret = bootstrap_secret(key_by_id(keys, key_id), item.launch_token)
+    return LaunchRequest(
+        token=item.launch_token,
+        name=request["name"],
+        boot_image=request["boot_image"],
+        flavor=request["flavor"],
+        user_data=request["user_data"].replace(PLACEHOLDER, secret),
+    )
+
+
+def _add(left: LaunchReport, right: LaunchReport) -> LaunchReport:
+    return LaunchReport(left.launched + right.launched, left.refused + right.refused, left.unknown + right.unknown)
+
+
+def _record(store: Store, item: Instance, flavor: str, outcome: LaunchOutcome, now: datetime) -> LaunchReport:
+    error = outcome.error
+    if error is None:
+        try:
+            with store.write() as session:
+                _launched(session, item, flavor, outcome.cloud_id, now)
+            return LaunchReport(launched=1)
+        except IntegrityError:
+            error = TransientError(f"the cloud answered with the id of another VM, {outcome.cloud_id!r}")
+    log.warning("%s: launch of instance %s: %s error: %s", item.endpoint, item.id, error.kind, error)
+    with store.write() as session:
+        if isinstance(error, TransientError):
+            # Whether there is a VM is not known: the row stays New until the sweep has looked.
+            instances.change(session, item, now, f"no answer: {error}", error_kind=error.kind, error_message=str(error))
+            return LaunchReport(unknown=1)
+        _refused(session, item, flavor, error, now)
+    return LaunchReport(refused=1)
+
+
+def _launched(session: Session, item: Instance, flavor: str, cloud_id: str | None, now: datetime) -> None:
+    # Not changed means that a sweep was faster and has adopted the same VM: nothing is left to do.
+    instances.change(
+        session,
+        item,
+        now,
+        f"the cloud made it: {cloud_id}",
+        to=InstanceStatus.SUBMITTED,
+        cloud_id=cloud_id,
+        error_kind=None,
+        error_message="",
+    )
+    endpoints.release_holds(session, endpoint=item.endpoint, pod=item.pod, flavor=flavor)
+    _count(session, item, launched=1)
+
+
+def _refused(session: Session, item: Instance, flavor: str, error: CloudError, now: datetime) -> None:
+    instances.change(
+        session,
+        item,
+        now,
+        f"the cloud refused it: {error}",
+        to=InstanceStatus.ERROR,
+        vm_gone=True,
+        error_kind=error.kind,
+        error_message=str(error),
+    )
+    previous = endpoints.last_hold(session, endpoint=item.endpoint, pod=item.pod, flavor=flavor, kind=error.kind)
+    hold = hold_policy.after_error(
+        error, endpoint=item.endpoint, pod=item.pod, flavor=flavor, now=now, previous=previous
+    )
+    if hold is not None:
+        endpoints.put_hold(session, hold)
+    _count(session, item, failed=1)
+
+
+def _count(session: Session, item: Instance, *, launched: int = 0, failed: int = 0) -> None:
+    ticks.count_launch(session, item.tick_id, item.pod, item.endpoint, launched=launched, failed=failed)

@@ -1,0 +1,236 @@
+"""One pass over one endpoint: list the cloud, compare with our rows, correct both.
+
+The order is the correctness: the cloud is listed first and the rows are read afterwards, so a VM that was launched
+while the list was on its way is a row that changed after the list began, and is left alone (invariant 4).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from vmdirac.model.cloud import CloudInstance
+from vmdirac.model.contracts import Cloud
+from vmdirac.model.errors import CloudError
+from vmdirac.model.instance import Instance
+from vmdirac.model.pod import Deadlines
+from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
+from vmdirac.policy import reconcile as decide
+from vmdirac.store import endpoints, instances, leases
+from vmdirac.store.database import Store
+
+log = logging.getLogger(__name__)
+
+EVIDENCE_FOR = frozenset({StopReason.BOOT_DEADLINE, StopReason.LAUNCH_DEADLINE, StopReason.STALLED, StopReason.DIED})
+"""Reasons to stop a VM for which its console output is kept."""
+
+
+@dataclass(slots=True)
+class ReconcileReport:
+    """What one pass found and did."""
+
+    listed: int = 0
+    adopted: int = 0
+    gone: int = 0
+    delete_asked: int = 0
+    delete_failed: int = 0
+    launch_again: int = 0
+    unknown: int = 0
+
+
+@dataclass(slots=True)
+class _Pass:
+    """What is collected while the actions are applied, to be done at once at the end."""
+
+    seen: list[dict[str, Any]] = field(default_factory=list)
+    absent: list[int] = field(default_factory=list)
+    deletes: list[int] = field(default_factory=list)
+    duplicates: list[str] = field(default_factory=list)
+    report: ReconcileReport = field(default_factory=ReconcileReport)
+
+
+def reconcile(
+    store: Store,
+    cloud: Cloud,
+    endpoint: str,
+    deadlines: Callable[[Instance], Deadlines],
+    clock: Callable[[], datetime],
+) -> ReconcileReport:
+    """Reconcile one endpoint.
+
+    :raises CloudError: if the list could not be completed; then nothing was concluded, and nothing changed but the
+        note of the error.
+    """
+    began = clock()
+    try:
+        listed = list(cloud.instances())
+    except CloudError as error:
+        with store.write() as session:
+            endpoints.note_endpoints(session, [endpoint], began)
+            session.flush()
+            endpoints.note_list_error(session, endpoint, f"{error.kind}: {error}", clock())
+        raise
+    work = _Pass()
+    with store.write() as session:
+        rows = instances.unfinished(session, endpoint)
+        now = clock()
+        for action in decide.reconcile(rows, listed, deadlines, began, now):
+            _apply(session, action, work, now)
+        instances.note_seen(session, work.seen)
+        instances.note_absent(session, work.absent)
+        work.report.listed = len(listed)
+        endpoints.note_endpoints(session, [endpoint], began)
+        session.flush()
+        endpoints.note_list(session, endpoint, began, len(listed), work.report.unknown)
+    _delete(store, cloud, work, clock)
+    log.info("%s: %s", endpoint, work.report)
+    return work.report
+
+
+def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) -> None:
+    match action:
+        case decide.Adopt(instance, seen):
+            work.report.adopted += _adopt(session, instance, seen, now)
+        case decide.Observe(instance, seen):
+            work.seen.append(_observation(instance, seen, now))
+        case decide.CountAbsence(instance):
+            work.absent.append(instance.id)
+        case decide.ConfirmGone(instance):
+            work.report.gone += _confirm_gone(session, instance, now)
+        case decide.StopDead(instance, seen):
+            reason = f"it is {seen.state} in the cloud {seen.message}".rstrip()
+            if instances.change(
+                session,
+                instance,
+                now,
+                reason,
+                to=InstanceStatus.STOPPING,
+                forced=True,
+                stop_reason=instance.stop_reason or StopReason.DIED,
+                drain_phase=DrainPhase.DELETING,
+                phase_since=now,
+                delete_attempts=instance.delete_attempts + 1,
+            ):
+                work.deletes.append(instance.id)
+        case decide.LaunchAgain(instance):
+            reason = "the cloud does not have it: it will be asked again"
+            work.report.launch_again += instances.change(
+                session, instance, now, reason, last_launch_at=None, absences=0
+            )
+        case decide.GiveUp(instance):
+            reason = f"the cloud was asked {instance.launch_attempts} times and never made it"
+            instances.change(
+                session, instance, now, reason, to=InstanceStatus.ERROR, vm_gone=True, error_message=reason
+            )
+        case decide.Delete(instance):
+            # Committed before the cloud is asked: from here on the stop cannot be taken back.
+            if instances.change(
+                session,
+                instance,
+                now,
+                "it is to be deleted",
+                drain_phase=DrainPhase.DELETING,
+                phase_since=now,
+                delete_attempts=instance.delete_attempts + 1,
+            ):
+                work.deletes.append(instance.id)
+        case decide.DeleteDuplicate(instance, seen):
+            log.warning("instance %s has a second VM, %s: it is deleted", instance.id, seen.cloud_id)
+            work.duplicates.append(seen.cloud_id)
+        case decide.Unknown(seen):
+            log.warning("VM %s carries our tag, but no instance knows it", seen.cloud_id)
+            work.report.unknown += 1
+
+
+def _adopt(session: Session, instance: Instance, seen: CloudInstance, now: datetime) -> bool:
+    found = {
+        "cloud_id": seen.cloud_id,
+        "absences": 0,
+        "seen_at": now,
+        "cloud_state": seen.state,
+        "public_ip": seen.public_ip,
+        "private_ip": seen.private_ip,
+    }
+    if instance.status is InstanceStatus.ERROR:
+        reason = f"its VM was found after all: {seen.cloud_id}"
+        return instances.change(
+            session,
+            instance,
+            now,
+            reason,
+            to=InstanceStatus.STOPPING,
+            forced=True,
+            stop_reason=StopReason.LAUNCH_REFUSED,
+            **found,
+        )
+    reason = f"found by its token and adopted: {seen.cloud_id}"
+    return instances.change(session, instance, now, reason, to=InstanceStatus.SUBMITTED, **found)
+
+
+def _observation(instance: Instance, seen: CloudInstance, now: datetime) -> dict[str, Any]:
+    return {
+        "id": instance.id,
+        "seen_at": now,
+        "absences": 0,
+        "cloud_state": seen.state,
+        "public_ip": seen.public_ip,
+        "private_ip": seen.private_ip,
+    }
+
+
+def _confirm_gone(session: Session, instance: Instance, now: datetime) -> bool:
+    leases.release(session, instance.id, "lost", now)
+    if instance.status is InstanceStatus.ERROR and instance.cloud_id is None:
+        return instances.change(session, instance, now, "the cloud has no VM for it", vm_gone=True)
+    return instances.change(
+        session, instance, now, "the cloud says that it is gone", to=InstanceStatus.HALTED, vm_gone=True
+    )
+
+
+def _delete(store: Store, cloud: Cloud, work: _Pass, clock: Callable[[], datetime]) -> None:
+    with store.read() as session:
+        doomed = [found for id_ in work.deletes if (found := instances.get(session, id_)) is not None]
+    if not doomed and not work.duplicates:
+        return
+    _keep_evidence(store, cloud, doomed)
+    by_id = {item.cloud_id: item for item in doomed if item.cloud_id is not None}
+    outcomes = cloud.terminate([*by_id, *work.duplicates])
+    now = clock()
+    with store.write() as session:
+        for outcome in outcomes:
+            item = by_id.get(outcome.cloud_id)
+            if outcome.error is None:
+                work.report.delete_asked += 1
+                if item is not None:
+                    instances.change(session, item, now, "the cloud took the delete", delete_asked_at=now)
+                continue
+            work.report.delete_failed += 1
+            log.warning("VM %s could not be deleted: %s: %s", outcome.cloud_id, outcome.error.kind, outcome.error)
+            if item is not None:
+                reason = f"the delete failed and will be asked for again: {outcome.error}"
+                instances.change(
+                    session,
+                    item,
+                    now,
+                    reason,
+                    error_kind=outcome.error.kind,
+                    error_message=str(outcome.error),
+                )
+
+
+def _keep_evidence(store: Store, cloud: Cloud, doomed: Sequence[Instance]) -> None:
+    """Keep the console output of VMs that failed. Their deletion does not wait for a console that cannot be read."""
+    for item in doomed:
+        if item.stop_reason not in EVIDENCE_FOR or item.cloud_id is None:
+            continue
+        try:
+            console = cloud.console(item.cloud_id)
+        except CloudError as error:
+            console = f"(the console could not be read: {error})"
+        with store.write() as session:
+            instances.note_seen(session, [{"id": item.id, "console": console}])

@@ -1,0 +1,118 @@
+"""The idle and the stalled sweep: they read what VMs and the last lists said, and ask no cloud anything."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from vmdirac.config.loader import Configuration
+from vmdirac.loops.deadlines import deadlines_of
+from vmdirac.model.instance import Instance
+from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason, VmStopPolicy
+from vmdirac.policy.idle import IdleRule, idle_instances, outside_campaign
+from vmdirac.policy.stalled import MarkStalled, SilenceAction, StopByForce, silent_instances
+from vmdirac.store import endpoints, installation, instances, leases
+from vmdirac.store.database import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class IdleReport:
+    """VMs that were asked to drain."""
+
+    idle: int
+    campaign_ended: int
+
+
+def sweep_idle(store: Store, configuration: Configuration, now: datetime) -> IdleReport:
+    """Ask VMs to drain that have had no job for their pod's margin, or whose campaign is over.
+
+    Nothing is deleted here: a VM that took a job meanwhile has changed its row, and then the compare-and-set fails.
+    """
+    with store.write() as session:
+        everything = instances.unfinished(session)
+        ended = outside_campaign(everything, configuration.pods, now.date())
+        over = sum(_ask_to_drain(session, item, StopReason.CAMPAIGN_ENDED, now) for item in ended)
+        idle = idle_instances(everything, _idle_rules(configuration, everything), now)
+        busy_no_more = [item for item in idle if item not in ended]
+        drained = sum(_ask_to_drain(session, item, StopReason.IDLE, now) for item in busy_no_more)
+    log.info("%s idle VMs asked to drain, %s because their campaign is over", drained, over)
+    return IdleReport(drained, over)
+
+
+def _idle_rules(configuration: Configuration, everything: Sequence[Instance]) -> dict[tuple[str, str], IdleRule]:
+    """The rule of every (pod, endpoint) that has VMs. One whose configuration is in error has none: better a VM that
+    idles a while longer than one stopped by a typing mistake."""
+    rules = {}
+    for item in everything:
+        pod = configuration.pods.get(item.pod)
+        endpoint = configuration.endpoints.get(item.endpoint)
+        if pod is None or endpoint is None:
+            continue
+        rules[item.pod, item.endpoint] = IdleRule(endpoint.vm_stop_policy, pod.halt_margin, pod.heartbeat_period)
+    removed = {item.pod for item in everything} - configuration.pods.keys() - {bad.pod for bad in configuration.invalid}
+    if configuration.complete:
+        # Nobody wants VMs of a pod that was taken out of the configuration any more.
+        for item in everything:
+            if item.pod in removed:
+                rules[item.pod, item.endpoint] = IdleRule(VmStopPolicy.ELASTIC)
+    return rules
+
+
+def _ask_to_drain(session: Session, item: Instance, reason: StopReason, now: datetime) -> bool:
+    return instances.change(
+        session,
+        item,
+        now,
+        f"asked to drain: {reason}",
+        to=InstanceStatus.STOPPING,
+        drain_phase=DrainPhase.ASKED,
+        phase_since=now,
+        stop_reason=reason,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StalledReport:
+    """VMs found silent, VMs given up, and jobs taken back from VMs that did not renew them."""
+
+    stalled: int
+    given_up: int
+    jobs_taken_back: int
+
+
+def sweep_stalled(store: Store, configuration: Configuration, now: datetime) -> StalledReport:
+    """Mark silent VMs as Stalled, give up those beyond their grace, and take back jobs whose leases ran out."""
+    with store.write() as session:
+        hearing = installation.hearing_since(session)
+        if hearing is None:
+            return StalledReport(0, 0, 0)
+        taken_back = leases.expire(session, hearing, now)
+        actions = silent_instances(
+            instances.unfinished(session),
+            deadlines_of(configuration),
+            endpoints.listed_at(session),
+            hearing,
+            now,
+        )
+        done = [action for action in actions if _silence(session, action, now)]
+    stalled = sum(isinstance(action, MarkStalled) for action in done)
+    report = StalledReport(stalled, len(done) - stalled, taken_back)
+    log.info("%s", report)
+    return report
+
+
+def _silence(session: Session, action: SilenceAction, now: datetime) -> bool:
+    match action:
+        case MarkStalled(instance):
+            return instances.change(session, instance, now, "silent beyond its deadline", to=InstanceStatus.STALLED)
+        case StopByForce(instance, reason):
+            to = None if instance.status is InstanceStatus.STOPPING else InstanceStatus.STOPPING
+            return instances.change(
+                session, instance, now, f"given up: {reason}", to=to, forced=True, stop_reason=reason
+            )

@@ -1,0 +1,56 @@
+"""A whole tick in one call, as the command line, benchmarks and tests run it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from vmdirac.config.loader import Configuration
+from vmdirac.config.settings import SecretKey
+from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates, agent_sha256
+from vmdirac.loops.clouds import CloudFactory
+from vmdirac.loops.launch import LaunchReport, launch
+from vmdirac.loops.plan_and_reserve import RenderUserData, plan_and_reserve
+from vmdirac.loops.read_demand import read_demand
+from vmdirac.model.contracts import JobSource
+from vmdirac.policy.plan import Candidate
+from vmdirac.store import instances
+from vmdirac.store.database import Store
+
+
+def user_data_renderer(configuration: Configuration, templates: Path, vm_url: str) -> RenderUserData:
+    """Renders the user data of planned VMs from the templates in a folder."""
+    environment = UserDataTemplates(templates)
+    digest = agent_sha256()
+
+    def render(candidate: Candidate, instance_id: int) -> str:
+        image = configuration.images[candidate.pod.image]
+        return environment.render(image.context_method, AgentBoot(vm_url, instance_id, digest))
+
+    return render
+
+
+def scheduler_tick(
+    store: Store,
+    configuration: Configuration,
+    clouds: CloudFactory,
+    job_source: JobSource,
+    *,
+    keys: Sequence[SecretKey],
+    render: RenderUserData,
+    clock: Callable[[], datetime],
+    rng: random.Random,
+) -> dict[str, LaunchReport]:
+    """Read the demand, plan, reserve, and launch on every endpoint that has something to launch; reports by
+    endpoint."""
+    tick_id = read_demand(store, configuration, clouds, job_source, clock())
+    plan_and_reserve(store, configuration, tick_id, key=keys[0], render=render, now=clock(), rng=rng)
+    with store.read() as session:
+        due = instances.endpoints_due_for_launch(session)
+    return {
+        name: launch(store, clouds(configuration.endpoints[name]), name, keys, clock())
+        for name in due
+        if name in configuration.endpoints
+    }

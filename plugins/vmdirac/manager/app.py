@@ -1,0 +1,42 @@
+"""The app that Airflow's API server mounts at ``/vmdirac``. Built there and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.concurrency import run_in_threadpool
+
+from vmdirac import __version__
+from vmdirac.manager import ui_routes, vm_routes
+from vmdirac.manager.body_limit import BodyLimit
+from vmdirac.store.database import Store
+from vmdirac.store.installation import mark_hearing
+
+STATIC = Path(__file__).parent / "static"
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Opens the store, and notes that VMs can reach us from now on: no silence counts from before."""
+    store = Store.from_config()
+    await run_in_threadpool(mark_hearing, store, datetime.now(UTC))
+    app.state.store = store
+    yield
+    store.close()
+
+
+def create_app() -> FastAPI:
+    """The app with the VM interface, what people may see, and the page's files."""
+    app = FastAPI(
+        title="vmdirac", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
+    )
+    app.add_middleware(BodyLimit)
+    app.include_router(vm_routes.router)
+    app.include_router(ui_routes.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    return app

@@ -1,0 +1,51 @@
+"""What logged-in people may see, ``/ui/v1``. Airflow does not guard the apps of plugins: every route here asks for
+itself."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
+from airflow.api_fastapi.core_api.security import requires_access_view
+from fastapi import APIRouter, Depends, Query
+
+from vmdirac.manager.ui_messages import InstancePage, InstanceView, Summary
+from vmdirac.manager.vm_routes import Now, TheStore
+from vmdirac.model.states import InstanceStatus, JobStatus
+from vmdirac.store import instances, instances_table, queue
+
+router = APIRouter(
+    prefix="/ui/v1",
+    tags=["pages"],
+    dependencies=[Depends(requires_access_view(AccessView.CLUSTER_ACTIVITY))],
+)
+
+
+@router.get("/summary")
+def summary(at: Now, store: TheStore) -> Summary:
+    """How many VMs and jobs are in each state."""
+    with store.read() as session:
+        vms, jobs = instances.counts(session), queue.counts(session)
+    return Summary(
+        instances={status: vms.get(status, 0) for status in InstanceStatus},
+        jobs={status: jobs.get(status, 0) for status in JobStatus},
+        as_of=at,
+    )
+
+
+@router.get("/instances")
+def instance_page(
+    store: TheStore,
+    status: Annotated[list[InstanceStatus] | None, Query()] = None,
+    sort: instances_table.SortColumn = instances_table.SortColumn.ID,
+    *,
+    descending: bool = True,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> InstancePage:
+    """The table of instances, sorted and cut into pages by the database."""
+    with store.read() as session:
+        rows, total = instances_table.page(
+            session, statuses=status or [], sort=sort, descending=descending, limit=limit, offset=offset
+        )
+        return InstancePage(instances=[InstanceView.model_validate(row) for row in rows], total=total)

@@ -1,0 +1,142 @@
+"""The messages of the VM interface, version 1. The agent speaks the same words with the standard library alone.
+
+Everything a VM sends is hostile until proven otherwise: lengths and ranges are bounded here, unknown keys refused.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+
+from vmdirac.config.fields import FileName
+
+Nonce = Annotated[str, Field(min_length=16, max_length=128, pattern=r"^[0-9A-Za-z_-]+$")]
+LeaseId = Annotated[str, Field(min_length=1, max_length=64)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Total = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+class Message(BaseModel):
+    """Base of all messages: unknown keys are refused, so that a typing mistake is an error and not a loss."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class VmAction(StrEnum):
+    """What the manager wants of a VM.
+
+    ``work``: match jobs and run them; ``drain``: take no more jobs, finish those you have; ``halt``: end now.
+    """
+
+    WORK = "work"
+    DRAIN = "drain"
+    HALT = "halt"
+
+
+class RegisterRequest(Message):
+    nonce: Nonce
+    hostname: Annotated[str, Field(max_length=255)] = ""
+    private_ip: Annotated[str, Field(max_length=64)] = ""
+    agent_version: Annotated[str, Field(max_length=32)] = ""
+
+
+class RegisterResponse(Message):
+    """``token`` authenticates every later call; ``processors`` are the VM's slots."""
+
+    token: str
+    token_expires_at: datetime
+    heartbeat_period: float
+    poll_interval: float
+    processors: int
+    memory_mb: int
+    cpu_time: int
+
+
+class HeldLease(Message):
+    job: Total
+    lease: LeaseId
+
+
+class HeartbeatRequest(Message):
+    """``draining`` says that the VM takes no more jobs: with it, an asked drain counts as acknowledged."""
+
+    load: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+    uptime: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+    busy_processors: Annotated[int, Field(ge=0, le=65535)] = 0
+    jobs: Annotated[list[HeldLease], Field(max_length=4096)] = []
+    draining: bool = False
+    transferred_files: Total = 0
+    transferred_bytes: Total = 0
+
+
+class HeartbeatResponse(Message):
+    """``lost_leases``: jobs that are no longer this VM's; it stops them. ``token``: the new one, when renewed."""
+
+    action: VmAction
+    next_in: float
+    lost_leases: list[str] = []
+    token: str | None = None
+    token_expires_at: datetime | None = None
+
+
+class HaltingRequest(Message):
+    """``reason``: one word or sentence for people. Leases still held go back to the queue."""
+
+    reason: Annotated[str, Field(max_length=1000)] = ""
+    load: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
+    uptime: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0.0
+
+
+class MatchRequest(Message):
+    """What is free on the VM now. ``memory_mb`` 0: not said."""
+
+    processors: Annotated[int, Field(ge=1, le=65535)]
+    memory_mb: Count = 0
+    count: Annotated[int, Field(ge=1, le=256)] = 1
+
+
+class JobFile(Message):
+    name: FileName
+    content: Base64Bytes
+    executable: bool = False
+
+
+class MatchedJob(Message):
+    """``cpu_time``: CPU seconds after which the agent ends the job."""
+
+    job: int
+    lease: str
+    attempt: int
+    name: str
+    command: list[str]
+    environment: dict[str, str] = {}
+    processors: int
+    memory_mb: int
+    cpu_time: int
+    files: list[JobFile] = []
+    output_files: list[str] = []
+
+
+class MatchResponse(Message):
+    action: VmAction
+    jobs: list[MatchedJob] = []
+
+
+class FinishRequest(Message):
+    """``exit_code``: the command's; negative: ended by that signal. ``message``: why it failed, for people."""
+
+    lease: LeaseId
+    exit_code: Annotated[int, Field(ge=-255, le=255)]
+    cpu_seconds: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)] = 0.0
+    message: Annotated[str, Field(max_length=4000)] = ""
+    log: Base64Bytes = b""
+    files: Annotated[list[JobFile], Field(max_length=64)] = []
+
+
+class FinishResponse(Message):
+    """``accepted`` false: the lease was no longer this VM's, the result was kept as late and not counted."""
+
+    accepted: bool

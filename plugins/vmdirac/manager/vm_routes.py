@@ -1,0 +1,159 @@
+"""The VM interface, ``/vm/v1``: thin routes that check who calls and hand over to :mod:`vmdirac.manager.vm_service`."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, HTTPException, Path, Request, Response
+
+from vmdirac.config.settings import secret_keys
+from vmdirac.contextualization.user_data import agent_source
+from vmdirac.manager import vm_service, vm_tokens
+from vmdirac.manager.vm_messages import (
+    FinishRequest,
+    FinishResponse,
+    HaltingRequest,
+    HeartbeatRequest,
+    HeartbeatResponse,
+    MatchRequest,
+    MatchResponse,
+    RegisterRequest,
+    RegisterResponse,
+)
+from vmdirac.manager.vm_service import Refusal, RefusedError
+from vmdirac.store.database import Store
+
+log = logging.getLogger(__name__)
+
+TOKEN_HEADER = "X-VMDIRAC-Token"  # noqa: S105 - the name of a header
+RETRY_AFTER_SECONDS = 2
+POLL_SHARE = 4
+"""An idle VM asks for jobs so many times a heartbeat period."""
+
+STATUS_OF = {
+    Refusal.WRONG_SECRET: 401,
+    Refusal.OTHER_NONCE: 409,
+    Refusal.TOO_EARLY: 425,
+    Refusal.GONE: 410,
+}
+
+InstanceId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+JobId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+Token = Annotated[str, Header(alias=TOKEN_HEADER, min_length=1, max_length=4096)]
+
+router = APIRouter(prefix="/vm/v1", tags=["VMs"])
+
+
+def now() -> datetime:
+    """The manager's clock. A dependency, so that tests can set it."""
+    return datetime.now(UTC)
+
+
+def the_store(request: Request) -> Store:
+    """The store that the app was started with."""
+    store: Store = request.app.state.store
+    return store
+
+
+Now = Annotated[datetime, Depends(now)]
+TheStore = Annotated[Store, Depends(the_store)]
+
+
+def caller(instance: InstanceId, token: Token, at: Now) -> vm_tokens.VerifiedToken:
+    """The VM that calls. A token of another instance is refused, whatever else it is good for."""
+    try:
+        verified = vm_tokens.verify(secret_keys(), token, at)
+    except vm_tokens.TokenRefusedError as error:
+        log.warning("a call for instance %s was refused: the token: %s", instance, error)
+        raise HTTPException(401, "the token is refused") from None
+    if verified.instance_id != instance:
+        log.warning("instance %s called for instance %s: refused", verified.instance_id, instance)
+        raise HTTPException(403, "the token is another instance's")
+    return verified
+
+
+Caller = Annotated[vm_tokens.VerifiedToken, Depends(caller)]
+
+
+def refused(error: RefusedError, instance: int) -> HTTPException:
+    """The answer to a call that is not served."""
+    log.warning("a call of instance %s was refused: %s", instance, error)
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.refusal is Refusal.TOO_EARLY else None
+    return HTTPException(STATUS_OF[error.refusal], str(error), headers)
+
+
+@router.get("/agent")
+def agent() -> Response:
+    """The agent's program. No secret; VMs check its digest, which came with their user data."""
+    return Response(agent_source(), media_type="text/x-python")
+
+
+@router.post("/instances/{instance}/register")
+def register(
+    instance: InstanceId, token: Token, message: RegisterRequest, at: Now, store: TheStore
+) -> RegisterResponse:
+    """Exchange the single-use bootstrap secret for a token."""
+    try:
+        known = store.transact(lambda session: vm_service.register(session, instance, token, message, at))
+    except RefusedError as error:
+        raise refused(error, instance) from None
+    issued = vm_tokens.issue(secret_keys()[0], instance, at)
+    return RegisterResponse(
+        token=issued.text,
+        token_expires_at=issued.expires_at,
+        heartbeat_period=known.heartbeat_period,
+        poll_interval=known.heartbeat_period / POLL_SHARE,
+        processors=known.processors,
+        memory_mb=known.memory_mb,
+        cpu_time=known.cpu_time,
+    )
+
+
+@router.post("/instances/{instance}/heartbeat")
+def heartbeat(
+    instance: InstanceId, by: Caller, message: HeartbeatRequest, at: Now, store: TheStore
+) -> HeartbeatResponse:
+    """Hear a VM and tell it what to do."""
+    try:
+        answer = store.transact(lambda session: vm_service.heartbeat(session, instance, message, at))
+    except RefusedError as error:
+        raise refused(error, instance) from None
+    issued = vm_tokens.issue(secret_keys()[0], instance, at) if by.wants_renewal(at) else None
+    return HeartbeatResponse(
+        action=answer.action,
+        next_in=answer.next_in,
+        lost_leases=list(answer.lost_leases),
+        token=issued.text if issued is not None else None,
+        token_expires_at=issued.expires_at if issued is not None else None,
+    )
+
+
+@router.post("/instances/{instance}/match", dependencies=[Depends(caller)])
+def match(instance: InstanceId, message: MatchRequest, at: Now, store: TheStore) -> MatchResponse:
+    """Hand out jobs."""
+    try:
+        action, jobs = store.transact(lambda session: vm_service.match(session, instance, message, at))
+    except RefusedError as error:
+        raise refused(error, instance) from None
+    return MatchResponse(action=action, jobs=jobs)
+
+
+@router.post("/instances/{instance}/jobs/{job}/finish", dependencies=[Depends(caller)])
+def finish(instance: InstanceId, job: JobId, message: FinishRequest, at: Now, store: TheStore) -> FinishResponse:
+    """Take the result of a job."""
+    try:
+        taken = store.transact(lambda session: vm_service.finish(session, instance, job, message, at))
+    except RefusedError as error:
+        raise refused(error, instance) from None
+    return FinishResponse(accepted=taken)
+
+
+@router.post("/instances/{instance}/halting", dependencies=[Depends(caller)], status_code=204)
+def halting(instance: InstanceId, message: HaltingRequest, at: Now, store: TheStore) -> None:
+    """Hear that a VM ends."""
+    try:
+        store.transact(lambda session: vm_service.halting(session, instance, message, at))
+    except RefusedError as error:
+        raise refused(error, instance) from None

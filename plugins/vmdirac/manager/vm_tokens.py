@@ -1,0 +1,81 @@
+"""The tokens by which a VM that has registered says who it is.
+
+JSON Web Tokens signed with the installation's key (RFC 7519, HS256). A token names one instance and nothing else may be
+done with it; it lives an hour and is renewed over the heartbeat. Never Airflow's own secret: whoever holds that could
+make tokens for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import jwt
+
+from vmdirac.config.settings import SecretKey
+
+AUDIENCE: Final = "vmdirac-vm"
+LIFETIME: Final = timedelta(hours=1)
+ALGORITHM: Final = "HS256"
+
+
+class TokenRefusedError(Exception):
+    """The token is not good; the message says why, without the token."""
+
+
+@dataclass(frozen=True, slots=True)
+class VmToken:
+    """A signed token and when it expires."""
+
+    text: str = field(repr=False)
+    expires_at: datetime
+
+
+def issue(key: SecretKey, instance_id: int, now: datetime) -> VmToken:
+    """A new token for one instance."""
+    expires_at = now + LIFETIME
+    claims = {"sub": str(instance_id), "aud": AUDIENCE, "iat": now, "exp": expires_at}
+    text = jwt.encode(claims, key.value, algorithm=ALGORITHM, headers={"kid": key.key_id})
+    return VmToken(text, expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """Who a good token speaks for, and when it was issued."""
+
+    instance_id: int
+    issued_at: datetime
+
+    def wants_renewal(self, now: datetime) -> bool:
+        """Half-way through its life, so that one lost answer does no harm."""
+        return now - self.issued_at >= LIFETIME / 2
+
+
+def verify(keys: Sequence[SecretKey], text: str, now: datetime) -> VerifiedToken:
+    """Who the token speaks for.
+
+    :raises TokenRefusedError: if it is forged, expired, or not meant for us.
+    """
+    try:
+        key_id = jwt.get_unverified_header(text).get("kid")
+        key = next((key for key in keys if key.key_id == key_id), None)
+        if key is None:
+            raise TokenRefusedError("it is signed with a key that is not configured")
+        claims = jwt.decode(
+            text,
+            key.value,
+            algorithms=[ALGORITHM],
+            audience=AUDIENCE,
+            # Time is ours to judge: the same clock decides everything else about the instance.
+            options={"verify_exp": False, "verify_iat": False, "require": ["exp", "iat", "sub", "aud"]},
+        )
+        instance_id = int(claims["sub"])
+        issued_at = datetime.fromtimestamp(claims["iat"], UTC)
+        expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+    except (jwt.InvalidTokenError, ValueError) as error:
+        raise TokenRefusedError(f"it is not valid: {type(error).__name__}") from None
+    if now >= expires_at:
+        raise TokenRefusedError("it has expired")
+    return VerifiedToken(instance_id, issued_at)

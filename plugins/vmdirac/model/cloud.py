@@ -1,0 +1,106 @@
+"""What we ask of a cloud and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from vmdirac.model.errors import CloudError
+
+
+class CloudState(StrEnum):
+    """A VM's state as its cloud sees it, in words that all clouds share."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    TERMINATED = "terminated"
+    ERROR = "error"
+    UNKNOWN = "unknown"
+
+
+ENDED = frozenset({CloudState.TERMINATED})
+"""States in which a listed VM is gone: the cloud only still remembers it."""
+
+DEAD = frozenset({CloudState.STOPPED, CloudState.ERROR})
+"""States in which a VM exists, and holds quota, but no longer runs by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRequest:
+    """One VM to be made, frozen when it was decided so that asking again sends the same bytes.
+
+    :param token: launch token, the idempotency key; at most 64 characters of ``[0-9a-f-]``.
+    :param name: deterministic name of the VM in the cloud.
+    :param boot_image: what boots, as this cloud names it.
+    :param flavor: the VM's shape, as this cloud names it.
+    :param user_data: what the VM is given to boot with. May carry the single-use bootstrap secret: never logged.
+    :param tags: the VM's tags (EC2) or metadata (OpenStack), ownership among them.
+    """
+
+    token: str
+    name: str
+    boot_image: str
+    flavor: str
+    user_data: str = field(repr=False)
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOutcome:
+    """What became of one launch: a cloud id or an error, never both, never neither."""
+
+    token: str
+    cloud_id: str | None = None
+    error: CloudError | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.cloud_id) == (self.error is not None):
+            raise ValueError("a launch ends with a cloud id or with an error")
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateOutcome:
+    """What became of one delete: asked for or found gone already (``error is None``), or an error."""
+
+    cloud_id: str
+    error: CloudError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CloudInstance:
+    """One VM of this installation as the cloud lists it."""
+
+    cloud_id: str
+    token: str
+    name: str
+    state: CloudState
+    launched_at: datetime | None = None
+    public_ip: str = ""
+    private_ip: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CloudLimits:
+    """Quota and use of the account, where the cloud tells them; ``None``: it doesn't."""
+
+    instances: int | None = None
+    instances_used: int | None = None
+    processors: int | None = None
+    processors_used: int | None = None
+    memory_mb: int | None = None
+    memory_mb_used: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Processors and memory (MB) of a flavor; 0 MB: unknown."""
+
+    processors: int
+    memory_mb: int = 0
+
+
+INSTALLATION_TAG = "vmdirac-installation"
+TOKEN_TAG = "vmdirac-token"  # noqa: S105 - the name of a tag

@@ -1,0 +1,88 @@
+"""What a tick decided for one (pod, endpoint), and why: data first, a sentence made of it when a person asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class ReasonCode(StrEnum):
+    """Everything that can make a tick start VMs or hold them back."""
+
+    DEMAND = "demand"
+    KEPT_FILLED = "kept_filled"
+    STATIC_FILL = "static_fill"
+    NO_MATCHING_JOBS = "no_matching_jobs"
+    DEMAND_COVERED = "demand_covered"
+    CPU_PER_INSTANCE = "cpu_per_instance"
+    POD_LIMIT = "pod_limit"
+    ENDPOINT_LIMIT = "endpoint_limit"
+    LAUNCHES_PER_TICK = "launches_per_tick"
+    SERVED_ELSEWHERE = "served_elsewhere"
+    UNACTIVE = "unactive"
+    INVALID = "invalid"
+    HELD = "held"
+    DEMAND_UNKNOWN = "demand_unknown"
+
+
+SENTENCES: Final = MappingProxyType(
+    {
+        ReasonCode.DEMAND: "{jobs} waiting jobs can fill {vms} more VMs",
+        ReasonCode.KEPT_FILLED: "the endpoint is kept filled: {vms} of its {limit} places were free",
+        ReasonCode.STATIC_FILL: "jobs wait, so all {vms} free places of the endpoint are filled",
+        ReasonCode.NO_MATCHING_JOBS: "no waiting job matches what its VMs offer",
+        ReasonCode.DEMAND_COVERED: "VMs that run or boot have room for all {jobs} matching jobs",
+        ReasonCode.CPU_PER_INSTANCE: (
+            "{cpu} s of waiting CPU for {active} active VMs is less than the {minimum} s per VM asked for"
+        ),
+        ReasonCode.POD_LIMIT: "the pod has {count} of at most {limit} VMs",
+        ReasonCode.ENDPOINT_LIMIT: "the endpoint has {count} of at most {limit} VMs",
+        ReasonCode.LAUNCHES_PER_TICK: "the endpoint starts at most {limit} VMs a tick",
+        ReasonCode.SERVED_ELSEWHERE: "the pod's other endpoints took the demand",
+        ReasonCode.UNACTIVE: "the campaign runs from {start} to {end}",
+        ReasonCode.INVALID: "{message}",
+        ReasonCode.HELD: "launches are held until {until} after a {kind} error: {message}",
+        ReasonCode.DEMAND_UNKNOWN: "the demand could not be read: {message}",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason with its parameters, in the order of its sentence."""
+
+    code: ReasonCode
+    parameters: tuple[tuple[str, str | int | float], ...] = ()
+
+    @classmethod
+    def of(cls, code: ReasonCode, **parameters: str | int | float) -> Reason:
+        """A reason from keyword parameters."""
+        return cls(code, tuple(parameters.items()))
+
+    def __str__(self) -> str:
+        return SENTENCES[self.code].format(**dict(self.parameters))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one tick saw and wants for one (pod, endpoint).
+
+    :param jobs: waiting jobs that match on this endpoint, before any is given to a VM.
+    :param waiting_cpu: CPU seconds of these jobs.
+    :param active: the pod's instances on this endpoint in New or a live state.
+    :param in_flight: those of them that have not called in yet.
+    :param warranted: VMs that the pod as a whole was worth in this tick, before limits.
+    :param planned: VMs to be started here.
+    """
+
+    pod: str
+    endpoint: str
+    jobs: int
+    waiting_cpu: int
+    active: int
+    in_flight: int
+    warranted: int
+    planned: int
+    reasons: tuple[Reason, ...]

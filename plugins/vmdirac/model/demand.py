@@ -1,0 +1,21 @@
+"""The demand that a job source reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from vmdirac.model.requirements import TaskQueue
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Task queues with waiting jobs, and when the job source looked at them (UTC)."""
+
+    task_queues: tuple[TaskQueue, ...]
+    observed_at: datetime
+
+    @property
+    def jobs(self) -> int:
+        """All waiting jobs."""
+        return sum(queue.jobs for queue in self.task_queues)

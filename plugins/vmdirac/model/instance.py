@@ -1,0 +1,82 @@
+"""An instance as the decisions see it: a frozen copy of its row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One VM, from the intent to start it until the cloud confirms that it is gone. All times are UTC.
+
+    :param version: counts the row's changes; a compare-and-set on it fails if anybody changed the row meanwhile.
+    :param cloud_id: None until the cloud told it.
+    :param status_since: when it got its present status.
+    :param changed_at: when its status, version or cloud id last changed.
+    :param phase_since: when the drain reached its present phase.
+    :param heard_at: last time the VM called in, by our clock; None: never.
+    :param idle_since: since when the VM itself says that it has no job; None: it has one, or never reported.
+    :param jobs: jobs that the VM said it runs.
+    :param busy_processors: processors that these jobs occupy.
+    :param forced: stopped without waiting for its jobs.
+    :param launch_attempts: how often the cloud was asked for it.
+    :param last_launch_at: when the cloud was last asked for it.
+    :param absences: complete lists in a row in which the VM was looked for and not found.
+    :param seen_at: when a list of the cloud last showed it.
+    :param vm_gone: the cloud said that there is no VM: it refused the launch, or lists it no more (Error rows).
+    """
+
+    id: int
+    version: int
+    pod: str
+    image: str
+    endpoint: str
+    launch_token: str
+    status: InstanceStatus
+    created_at: datetime
+    status_since: datetime
+    changed_at: datetime
+    cloud_id: str | None = None
+    processors: int = 1
+    memory_mb: int = 0
+    tick_id: int | None = None
+    drain_phase: DrainPhase | None = None
+    phase_since: datetime | None = None
+    stop_reason: StopReason | None = None
+    forced: bool = False
+    registered_at: datetime | None = None
+    heard_at: datetime | None = None
+    idle_since: datetime | None = None
+    jobs: int = 0
+    busy_processors: int = 0
+    launch_attempts: int = 0
+    last_launch_at: datetime | None = None
+    delete_attempts: int = 0
+    delete_asked_at: datetime | None = None
+    absences: int = 0
+    seen_at: datetime | None = None
+    vm_gone: bool = False
+
+    @property
+    def holds_a_place(self) -> bool:
+        """Whether it counts against limits (invariant 2): all but Halted, and Error rows without a VM."""
+        if self.status is InstanceStatus.HALTED:
+            return False
+        return not (self.status is InstanceStatus.ERROR and self.vm_gone)
+
+    @property
+    def free_processors(self) -> int:
+        """Processors that still take jobs: all of a VM that is booting, none of one that is going."""
+        if self.status is InstanceStatus.RUNNING:
+            return max(0, self.processors - self.busy_processors)
+        if self.status in {
+            InstanceStatus.NEW,
+            InstanceStatus.SUBMITTED,
+            InstanceStatus.WAIT_SSH_CONTEXT,
+            InstanceStatus.CONTEXTUALIZING,
+        }:
+            return self.processors
+        return 0

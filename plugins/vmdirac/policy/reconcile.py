@@ -1,0 +1,192 @@
+"""What to do about the difference between the cloud's list and our rows, for one endpoint.
+
+The caller lists the cloud first and reads the rows afterwards; a row that changed after the list began is skipped,
+because the list cannot tell anything about it (invariant 4). Nothing here is called for a list that did not complete.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from vmdirac.model.cloud import DEAD, ENDED, CloudInstance
+from vmdirac.model.instance import Instance
+from vmdirac.model.pod import Deadlines
+from vmdirac.model.states import LIVE, DrainPhase, InstanceStatus
+
+VISIBILITY_GRACE: Final = timedelta(minutes=2)
+"""A VM younger than this may exist and not be listed yet."""
+
+ABSENCES_NEEDED: Final = 2
+MAX_LAUNCH_ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """The launch whose answer was lost has made this VM."""
+
+    instance: Instance
+    seen: CloudInstance
+
+
+@dataclass(frozen=True, slots=True)
+class Observe:
+    """The VM is there; its state and addresses are to be noted."""
+
+    instance: Instance
+    seen: CloudInstance
+
+
+@dataclass(frozen=True, slots=True)
+class CountAbsence:
+    """Looked for and not found, once more; not enough yet to conclude anything."""
+
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmGone:
+    """The cloud has said that the VM is gone."""
+
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class StopDead:
+    """The VM no longer runs by itself but still holds its place in the cloud."""
+
+    instance: Instance
+    seen: CloudInstance
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchAgain:
+    """The cloud never made the VM: ask again, with the same token."""
+
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Asked often enough in vain."""
+
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Nothing keeps the VM any more: ask the cloud to delete it."""
+
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteDuplicate:
+    """A second VM with the token of an instance that has one already."""
+
+    instance: Instance
+    seen: CloudInstance
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A VM with our installation's tag that no unfinished row knows."""
+
+    seen: CloudInstance
+
+
+Action = (
+    Adopt | Observe | CountAbsence | ConfirmGone | StopDead | LaunchAgain | GiveUp | Delete | DeleteDuplicate | Unknown
+)
+
+
+def reconcile(
+    instances: Iterable[Instance],
+    listed: Sequence[CloudInstance],
+    deadlines: Callable[[Instance], Deadlines],
+    began: datetime,
+    now: datetime,
+) -> list[Action]:
+    """The actions for one endpoint, observations before consequences.
+
+    :param instances: the endpoint's rows that are not Halted, read after the list.
+    :param listed: the complete list of the installation's VMs there.
+    :param began: when the list was begun.
+    """
+    by_token: dict[str, list[CloudInstance]] = defaultdict(list)
+    by_id: dict[str, CloudInstance] = {}
+    for seen in listed:
+        by_id[seen.cloud_id] = seen
+        if seen.state not in ENDED:
+            by_token[seen.token].append(seen)
+    actions: list[Action] = []
+    known = set()
+    for instance in instances:
+        known.add(instance.launch_token)
+        if instance.changed_at >= began:
+            continue
+        twins = sorted(by_token[instance.launch_token], key=lambda item: item.cloud_id)
+        if instance.cloud_id is None:
+            actions.extend(_without_cloud_id(instance, twins, deadlines(instance), now))
+        else:
+            actions.extend(DeleteDuplicate(instance, twin) for twin in twins if twin.cloud_id != instance.cloud_id)
+            actions.extend(_with_cloud_id(instance, by_id.get(instance.cloud_id), deadlines(instance), now))
+    actions.extend(Unknown(seen) for seen in listed if seen.token not in known and seen.state not in ENDED)
+    return actions
+
+
+def _without_cloud_id(
+    instance: Instance, twins: Sequence[CloudInstance], deadlines: Deadlines, now: datetime
+) -> Iterable[Action]:
+    if twins:
+        # The lower id stays: every controller that sees the same list chooses the same one.
+        yield Adopt(instance, twins[0])
+        yield from (DeleteDuplicate(instance, twin) for twin in twins[1:])
+        return
+    if instance.status is InstanceStatus.ERROR:
+        if not instance.vm_gone:
+            yield _absent(instance, ConfirmGone(instance))
+        return
+    # A row that the cloud was never asked for is the next tick's business.
+    asked = instance.last_launch_at
+    if asked is None or now - asked <= max(deadlines.launch, VISIBILITY_GRACE):
+        return
+    again = instance.launch_attempts < MAX_LAUNCH_ATTEMPTS
+    yield _absent(instance, LaunchAgain(instance) if again else GiveUp(instance))
+
+
+def _with_cloud_id(
+    instance: Instance, seen: CloudInstance | None, deadlines: Deadlines, now: datetime
+) -> Iterable[Action]:
+    if seen is None:
+        if instance.delete_asked_at is not None:
+            yield ConfirmGone(instance)
+        elif now - (instance.last_launch_at or instance.created_at) > VISIBILITY_GRACE:
+            yield _absent(instance, ConfirmGone(instance))
+        return
+    if seen.state in ENDED:
+        yield ConfirmGone(instance)
+        return
+    yield Observe(instance, seen)
+    if instance.status in LIVE | {InstanceStatus.STALLED, InstanceStatus.ERROR} and seen.state in DEAD:
+        yield StopDead(instance, seen)
+    elif _wants_deletion(instance, deadlines, now):
+        yield Delete(instance)
+
+
+def _absent(instance: Instance, conclusion: Action) -> Action:
+    """Only the second complete list in a row without the VM concludes anything."""
+    return conclusion if instance.absences + 1 >= ABSENCES_NEEDED else CountAbsence(instance)
+
+
+def _wants_deletion(instance: Instance, deadlines: Deadlines, now: datetime) -> bool:
+    if instance.status is not InstanceStatus.STOPPING:
+        return False
+    if instance.delete_asked_at is not None:
+        # Asked and accepted, but still there: again, with a doubled pause each time.
+        pause: timedelta = deadlines.delete * 2 ** min(max(0, instance.delete_attempts - 1), 6)
+        return now - instance.delete_asked_at > pause
+    return instance.forced or instance.drain_phase in {DrainPhase.EMPTY, DrainPhase.DELETING}

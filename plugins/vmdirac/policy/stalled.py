@@ -1,0 +1,75 @@
+"""Which VMs have been silent for too long, judged by our own clock.
+
+Silence is counted from the last call, but never from before the manager itself could hear: after an outage of ours
+every VM gets its whole deadline again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from vmdirac.model.instance import Instance
+from vmdirac.model.pod import Deadlines
+from vmdirac.model.states import BOOTING, DrainPhase, InstanceStatus, StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class MarkStalled:
+    """The VM is silent beyond its deadline."""
+
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class StopByForce:
+    """The VM is given up: it is deleted without waiting for it."""
+
+    instance: Instance
+    reason: StopReason
+
+
+SilenceAction = MarkStalled | StopByForce
+
+
+def silent_instances(
+    instances: Iterable[Instance],
+    deadlines: Callable[[Instance], Deadlines],
+    listed_at: Mapping[str, datetime],
+    hearing_since: datetime,
+    now: datetime,
+) -> list[SilenceAction]:
+    """What to do with VMs that should have called in and did not.
+
+    :param listed_at: for each endpoint, when its last complete list began. An instance whose endpoint was not listed
+        since it went silent is left alone: no observation, no destruction (invariant 4).
+    :param hearing_since: since when VMs can reach the manager.
+    """
+    actions: list[SilenceAction] = []
+    for instance in instances:
+        action = _judge(instance, deadlines(instance), hearing_since, now)
+        listed = listed_at.get(instance.endpoint)
+        heard = instance.heard_at or instance.created_at
+        if action is not None and listed is not None and listed > heard:
+            actions.append(action)
+    return actions
+
+
+def _judge(instance: Instance, deadlines: Deadlines, hearing_since: datetime, now: datetime) -> SilenceAction | None:
+    silence = now - max(instance.heard_at or instance.status_since, hearing_since)
+    in_status = now - max(instance.status_since, hearing_since)
+    if instance.status in BOOTING and in_status > deadlines.boot:
+        return StopByForce(instance, StopReason.BOOT_DEADLINE)
+    if instance.status is InstanceStatus.RUNNING and silence > deadlines.silence:
+        return MarkStalled(instance)
+    if instance.status is InstanceStatus.STALLED and in_status > deadlines.stalled_grace:
+        return StopByForce(instance, StopReason.STALLED)
+    draining = (
+        instance.status is InstanceStatus.STOPPING
+        and not instance.forced
+        and instance.drain_phase is not DrainPhase.DELETING
+    )
+    if draining and silence > deadlines.silence:
+        return StopByForce(instance, StopReason.STALLED)
+    return None

@@ -1,0 +1,63 @@
+"""How far the VMs that exist already cover the waiting jobs.
+
+A VM that is free or still on its way is given the jobs that it will take before any new VM is thought of, so that N
+jobs and five ticks before the first VM boots still give VMs for N jobs and no more (invariant 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from vmdirac.model.requirements import Offer, TaskQueue
+from vmdirac.policy.matching import jobs_that_fit, matches
+
+
+class Backlog:
+    """Waiting jobs that no VM has been thought of for yet. Kept while one plan is made, and thrown away with it."""
+
+    def __init__(self, task_queues: Iterable[TaskQueue]) -> None:
+        # Urgent jobs first; the key makes the order the same for the same queues, however they were listed.
+        ordered = sorted(task_queues, key=lambda queue: (-queue.priority, queue.key))
+        self._left = {queue.key: queue.jobs for queue in ordered}
+        self._queues = {queue.key: queue for queue in ordered}
+        self._matching: dict[Offer, list[TaskQueue]] = {}
+
+    def matching(self, offer: Offer) -> Sequence[TaskQueue]:
+        """The task queues that this offer serves, urgent ones first, as they were when the plan began."""
+        found = self._matching.get(offer)
+        if found is None:
+            found = [queue for queue in self._queues.values() if matches(queue.requirements, offer)]
+            self._matching[offer] = found
+        return found
+
+    def left(self, offer: Offer) -> int:
+        """Jobs that this offer serves and that nothing has been thought of for."""
+        return sum(self._left[queue.key] for queue in self.matching(offer))
+
+    def fill(self, offer: Offer, processors: int, memory_mb: int | None) -> int:
+        """Give jobs to a VM with so much free; the number of jobs given."""
+        given = 0
+        for queue in self.matching(offer):
+            if processors <= 0:
+                break
+            waiting = self._left[queue.key]
+            if not waiting:
+                continue
+            needs = queue.requirements
+            taken = min(waiting, jobs_that_fit(needs, processors, memory_mb))
+            self._left[queue.key] -= taken
+            processors -= taken * max(1, needs.processors)
+            if memory_mb is not None:
+                memory_mb -= taken * needs.memory_mb
+            given += taken
+        return given
+
+    def vms_to_fill(self, offer: Offer) -> int:
+        """How many empty VMs of this offer the jobs that are left would fill, without taking them."""
+        slots = 0.0
+        for queue in self.matching(offer):
+            memory = offer.memory_mb or None
+            per_vm = jobs_that_fit(queue.requirements, offer.processors, memory)
+            if per_vm:
+                slots += self._left[queue.key] / per_vm
+        return -int(-slots // 1)

@@ -1,0 +1,23 @@
+"""What a VM that calls in is told to do."""
+
+from __future__ import annotations
+
+from vmdirac.model.states import DrainPhase, InstanceStatus
+
+
+def next_phase(phase: DrainPhase | None, *, draining: bool, jobs: int) -> DrainPhase | None:
+    """Where a drain stands after the VM reported whether it takes jobs and how many it has.
+
+    Only a VM that says itself that it takes no more jobs has acknowledged; only then does "no jobs" mean empty, because
+    it can no longer be handed one between this report and the delete.
+    """
+    if phase not in {DrainPhase.ASKED, DrainPhase.ACKNOWLEDGED} or not draining:
+        return phase
+    return DrainPhase.ACKNOWLEDGED if jobs else DrainPhase.EMPTY
+
+
+def should_halt(status: InstanceStatus, phase: DrainPhase | None, *, forced: bool) -> bool:
+    """Whether the VM is to end now. An empty VM waits: until its deletion began, the stop may still be taken back."""
+    if status in {InstanceStatus.HALTED, InstanceStatus.ERROR}:
+        return True
+    return status is InstanceStatus.STOPPING and (forced or phase is DrainPhase.DELETING)

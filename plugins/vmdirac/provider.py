@@ -1,0 +1,72 @@
+"""What Airflow must know about us as a provider: connection types, configuration, migrations.
+
+Called while Airflow builds its own configuration, so nothing of Airflow is imported here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vmdirac import __version__
+from vmdirac.connection_forms import CONNECTION_TYPES
+
+
+def _option(
+    description: str, kind: str, default: str | None, example: str | None = None, *, sensitive: bool = False
+) -> dict[str, Any]:
+    return {
+        "description": description,
+        "version_added": __version__,
+        "type": kind,
+        "example": example,
+        "default": default,
+        "sensitive": sensitive,
+    }
+
+
+CONFIGURATION = {
+    "vmdirac": {
+        "description": "vmdirac keeps virtual machines on federated clouds for a queue of waiting jobs.",
+        "options": {
+            "sql_alchemy_conn": _option(
+                "URL of our own database. Default: the SQLite file ``vmdirac.db`` in ``AIRFLOW_HOME``.",
+                "string",
+                "",
+                "postgresql+psycopg://vmdirac@db.example.org/vmdirac",
+                sensitive=True,
+            ),
+            "secret_key": _option(
+                "Secret of the installation, from which the VMs' secrets are derived: at least 32 characters, the same"
+                " for all schedulers and API servers. A comma-separated list for rotation: the first one signs, all"
+                " are accepted.",
+                "string",
+                "",
+                sensitive=True,
+            ),
+            "vm_url": _option(
+                "Where VMs call in. Default: ``[api] base_url`` + ``/vmdirac``. https, unless it is loopback.",
+                "string",
+                "",
+                "https://airflow.example.org/vmdirac",
+            ),
+            "scheduler_interval": _option("Seconds between two ticks of the scheduler.", "integer", "60"),
+            "sweep_interval": _option("Seconds between two passes of each sweep.", "integer", "60"),
+            "templates_folder": _option(
+                "Folder with user data templates of your own. Default: the templates that come with us.", "string", ""
+            ),
+        },
+    }
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The provider's description, as ``airflow/provider_info.schema.json`` wants it."""
+    return {
+        "package-name": "airflow-provider-vmdirac",
+        "name": "VMDIRAC",
+        "description": "Keeps the right number of virtual machines alive on federated clouds for a queue of jobs.",
+        "versions": [__version__],
+        "connection-types": CONNECTION_TYPES,
+        "db-managers": ["vmdirac.store.db_manager.VmdiracDBManager"],
+        "config": CONFIGURATION,
+    }

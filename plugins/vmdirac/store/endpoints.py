@@ -1,0 +1,125 @@
+"""What is known of endpoints: their last list, what holds launches there, the shapes of their flavors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from vmdirac.model.cloud import Shape
+from vmdirac.model.errors import ErrorKind
+from vmdirac.model.hold import Hold
+from vmdirac.store.tables import EndpointRow, FlavorRow, HoldRow
+
+
+def note_endpoints(session: Session, names: Iterable[str], now: datetime) -> None:
+    """Make a row for every endpoint that is used for the first time."""
+    known = set(session.scalars(select(EndpointRow.name)))
+    session.add_all(EndpointRow(name=name, changed_at=now) for name in set(names) - known)
+
+
+def lock_endpoints(session: Session, names: Collection[str]) -> None:
+    """Lock the endpoints' rows, after the pods' and always in the order of their ids."""
+    session.execute(
+        select(EndpointRow.id).where(EndpointRow.name.in_(names)).order_by(EndpointRow.id).with_for_update()
+    )
+
+
+def note_list(session: Session, name: str, began: datetime, listed: int, unknown: int) -> None:
+    """A complete list of the endpoint's VMs was made."""
+    session.execute(
+        update(EndpointRow)
+        .where(EndpointRow.name == name)
+        .values(list_began_at=began, listed_vms=listed, unknown_vms=unknown, list_error="", changed_at=began)
+    )
+
+
+def note_list_error(session: Session, name: str, message: str, now: datetime) -> None:
+    """A list failed or broke off: what the last complete one said stays, with its age."""
+    session.execute(update(EndpointRow).where(EndpointRow.name == name).values(list_error=message, changed_at=now))
+
+
+def listed_at(session: Session) -> dict[str, datetime]:
+    """When the last complete list of each endpoint began."""
+    query = select(EndpointRow.name, EndpointRow.list_began_at)
+    return {name: began for name, began in session.execute(query) if began is not None}
+
+
+def holds(session: Session, now: datetime) -> list[Hold]:
+    """All holds that still matter."""
+    rows = session.scalars(select(HoldRow).where(HoldRow.until > now).order_by(HoldRow.id))
+    return [_to_hold(row) for row in rows]
+
+
+def _to_hold(row: HoldRow) -> Hold:
+    return Hold(row.endpoint, row.kind, row.message, row.since, row.until, row.pod, row.flavor, row.failures)
+
+
+def last_hold(session: Session, *, endpoint: str, pod: str, flavor: str, kind: ErrorKind) -> Hold | None:
+    """The newest hold of this kind that such a launch fell under, even if it has run out: back-off needs it."""
+    query = (
+        select(HoldRow)
+        .where(
+            HoldRow.endpoint == endpoint,
+            HoldRow.kind == kind,
+            HoldRow.pod.in_(["", pod]),
+            HoldRow.flavor.in_(["", flavor]),
+        )
+        .order_by(HoldRow.until.desc())
+        .limit(1)
+    )
+    row = session.scalar(query)
+    return None if row is None else _to_hold(row)
+
+
+def put_hold(session: Session, hold: Hold) -> None:
+    """Keep a hold in place of the one with the same scope and kind."""
+    row = session.scalar(
+        select(HoldRow)
+        .where(
+            HoldRow.endpoint == hold.endpoint,
+            HoldRow.pod == hold.pod,
+            HoldRow.flavor == hold.flavor,
+            HoldRow.kind == hold.kind,
+        )
+        .with_for_update()
+    )
+    if row is None:
+        row = HoldRow(endpoint=hold.endpoint, pod=hold.pod, flavor=hold.flavor, kind=hold.kind)
+        session.add(row)
+    row.message, row.since, row.until, row.failures = hold.message, hold.since, hold.until, hold.failures
+    session.flush()
+
+
+def release_holds(session: Session, *, endpoint: str, pod: str, flavor: str) -> None:
+    """A launch has succeeded: nothing that held it is true any more."""
+    session.execute(
+        delete(HoldRow).where(
+            HoldRow.endpoint == endpoint,
+            HoldRow.pod.in_(["", pod]),
+            HoldRow.flavor.in_(["", flavor]),
+        )
+    )
+
+
+FLAVOR_LIFETIME = timedelta(days=1)
+"""A flavor hardly ever changes; asking once a day is often enough to notice."""
+
+
+def shapes(session: Session, now: datetime) -> dict[tuple[str, str], Shape]:
+    """What is known of flavors, by (endpoint, flavor), if it is not too old."""
+    rows = session.scalars(select(FlavorRow).where(FlavorRow.asked_at > now - FLAVOR_LIFETIME))
+    return {(row.endpoint, row.flavor): Shape(row.processors, row.memory_mb) for row in rows}
+
+
+def put_shapes(session: Session, found: Mapping[tuple[str, str], Shape], now: datetime) -> None:
+    """Keep what clouds said of their flavors."""
+    rows = {(row.endpoint, row.flavor): row for row in session.scalars(select(FlavorRow))}
+    for (endpoint, flavor), shape in found.items():
+        row = rows.get((endpoint, flavor))
+        if row is None:
+            row = FlavorRow(endpoint=endpoint, flavor=flavor)
+            session.add(row)
+        row.processors, row.memory_mb, row.asked_at = shape.processors, shape.memory_mb, now

@@ -1,0 +1,185 @@
+"""Instances: reading them as decisions want them, and changing them by compare-and-set."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CursorResult, func, insert, literal, select, update
+from sqlalchemy.orm import Session
+
+from vmdirac.model.instance import Instance
+from vmdirac.model.states import UNFINISHED, InstanceStatus
+from vmdirac.model.transitions import ensure_permitted
+from vmdirac.store.tables import HistoryRow, InstanceRow
+
+_DECIDED_ON = [getattr(InstanceRow, field.name) for field in fields(Instance)]
+
+
+def unfinished(session: Session, endpoint: str | None = None) -> list[Instance]:
+    """All instances that are not Halted, of one endpoint or of all, by id."""
+    query = select(*_DECIDED_ON).where(InstanceRow.status.in_(UNFINISHED)).order_by(InstanceRow.id)
+    if endpoint is not None:
+        query = query.where(InstanceRow.endpoint == endpoint)
+    return [Instance(**row._mapping) for row in session.execute(query)]
+
+
+def get(session: Session, instance_id: int) -> Instance | None:
+    """One instance as decisions see it."""
+    found = session.execute(select(*_DECIDED_ON).where(InstanceRow.id == instance_id)).one_or_none()
+    return None if found is None else Instance(**found._mapping)
+
+
+def locked(session: Session, instance_id: int) -> InstanceRow | None:
+    """The row itself, locked until the transaction ends, so that two calls of one VM come after each other."""
+    return session.scalar(select(InstanceRow).where(InstanceRow.id == instance_id).with_for_update())
+
+
+def counts(session: Session) -> dict[InstanceStatus, int]:
+    """How many instances are in each state; states without any are left out."""
+    query = select(InstanceRow.status, func.count()).group_by(InstanceRow.status)
+    return dict(session.execute(query).tuples().all())
+
+
+def counts_with_vm(session: Session) -> dict[InstanceStatus, int]:
+    """How many instances that ever got a VM are in each state; states without any are left out."""
+    query = (
+        select(InstanceRow.status, func.count()).where(InstanceRow.cloud_id.is_not(None)).group_by(InstanceRow.status)
+    )
+    return dict(session.execute(query).tuples().all())
+
+
+def endpoints_with_vms(session: Session) -> set[str]:
+    """Endpoints that must be looked after whatever the configuration says: those with unfinished instances."""
+    query = select(InstanceRow.endpoint).where(InstanceRow.status.in_(UNFINISHED)).distinct()
+    return set(session.scalars(query))
+
+
+def due_for_launch(session: Session, endpoint: str) -> list[Instance]:
+    """New instances that the cloud is to be asked for now: never asked, or to be asked again."""
+    query = (
+        select(*_DECIDED_ON)
+        .where(
+            InstanceRow.endpoint == endpoint,
+            InstanceRow.status == InstanceStatus.NEW,
+            InstanceRow.last_launch_at.is_(None),
+        )
+        .order_by(InstanceRow.id)
+    )
+    return [Instance(**row._mapping) for row in session.execute(query)]
+
+
+def endpoints_due_for_launch(session: Session) -> list[str]:
+    """Endpoints with something to launch, by name."""
+    query = (
+        select(InstanceRow.endpoint)
+        .where(InstanceRow.status == InstanceStatus.NEW, InstanceRow.last_launch_at.is_(None))
+        .distinct()
+        .order_by(InstanceRow.endpoint)
+    )
+    return list(session.scalars(query))
+
+
+def frozen_requests(session: Session, ids: Collection[int]) -> dict[int, tuple[dict[str, Any], str]]:
+    """The launch request of each instance as it was frozen, and the id of the key that its secret comes from."""
+    query = select(InstanceRow.id, InstanceRow.request, InstanceRow.secret_key_id).where(InstanceRow.id.in_(ids))
+    return {row.id: (row.request, row.secret_key_id) for row in session.execute(query)}
+
+
+def add(session: Session, rows: Sequence[InstanceRow], reason: str) -> None:
+    """Commit to new instances: rows and the first line of their history."""
+    session.add_all(rows)
+    session.flush()
+    session.add_all(HistoryRow(instance_id=row.id, at=row.created_at, status=row.status, reason=reason) for row in rows)
+
+
+def change(
+    session: Session,
+    instance: Instance,
+    now: datetime,
+    reason: str,
+    *,
+    to: InstanceStatus | None = None,
+    **values: Any,
+) -> bool:
+    """Change an instance if it is still what ``instance`` says (compare-and-set), and write its history.
+
+    :param reason: the sentence that the history keeps.
+    :param to: new status; ``None``: it stays.
+    :param values: other columns of :class:`~vmdirac.store.tables.instances.InstanceRow`.
+    :return: whether it was changed; False means that somebody else changed it first, and nothing was done.
+    :raises TransitionNotPermittedError: if the life of an instance has no such step.
+    """
+    if to is not None:
+        ensure_permitted(instance.status, to)
+        values |= {"status": to, "status_since": now}
+    result = session.execute(
+        update(InstanceRow)
+        .where(
+            InstanceRow.id == instance.id,
+            InstanceRow.status == instance.status,
+            InstanceRow.version == instance.version,
+        )
+        .values(version=InstanceRow.version + 1, changed_at=now, **values)
+        .execution_options(synchronize_session=False)
+    )
+    if not _changed(result):
+        return False
+    _write_history(session, instance.id, now, reason)
+    return True
+
+
+def _changed(result: Any) -> bool:
+    return isinstance(result, CursorResult) and result.rowcount == 1
+
+
+def _write_history(session: Session, instance_id: int, now: datetime, reason: str) -> None:
+    """A line with the row's state as it is now, copied by the database itself."""
+    columns = ["instance_id", "at", "reason", "status", "drain_phase"]
+    measured = [
+        InstanceRow.load,
+        InstanceRow.jobs,
+        InstanceRow.transferred_files,
+        InstanceRow.transferred_bytes,
+    ]
+    session.execute(
+        insert(HistoryRow).from_select(
+            [*columns, "load", "jobs", "transferred_files", "transferred_bytes"],
+            select(
+                InstanceRow.id,
+                literal(now, HistoryRow.at.type),
+                literal(reason),
+                InstanceRow.status,
+                InstanceRow.drain_phase,
+                *measured,
+            ).where(InstanceRow.id == instance_id),
+        )
+    )
+
+
+def note_seen(session: Session, seen: Sequence[dict[str, Any]]) -> None:
+    """Write what a list showed, for many instances at once: each entry has ``id`` and the columns to be set.
+
+    An observation is no change of state: the version stays.
+    """
+    if seen:
+        session.execute(update(InstanceRow), list(seen))
+
+
+def note_absent(session: Session, ids: Collection[int]) -> None:
+    """Count one more complete list without them."""
+    if ids:
+        session.execute(
+            update(InstanceRow)
+            .where(InstanceRow.id.in_(ids))
+            .values(absences=InstanceRow.absences + 1)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def history(session: Session, instance_id: int) -> list[HistoryRow]:
+    """All that happened to an instance, first things first."""
+    query = select(HistoryRow).where(HistoryRow.instance_id == instance_id).order_by(HistoryRow.id)
+    return list(session.scalars(query))

@@ -1,0 +1,233 @@
+"""Who runs which job, and until when: matching, renewing, finishing, losing.
+
+A job that runs has one lease. Only the VM that holds it may finish it, and only while it is still the job's: each
+match makes a new lease, so a VM that comes back from the dead cannot overwrite what another one did meanwhile.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from vmdirac.model.requirements import Offer, Requirements
+from vmdirac.model.states import JobStatus
+from vmdirac.policy.matching import jobs_that_fit, matches
+from vmdirac.store import queue
+from vmdirac.store.tables import AttemptRow, InstanceRow, JobFileRow, JobRow, TaskQueueRow
+
+LEASE_PERIODS = 3
+"""A lease lasts so many heartbeat periods."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A job that was handed out."""
+
+    job: JobRow
+    requirements: Requirements
+
+
+def match(
+    session: Session,
+    instance: InstanceRow,
+    processors: int,
+    memory_mb: int,
+    count: int,
+    now: datetime,
+) -> list[Leased]:
+    """Hand out waiting jobs to a VM whose row the caller has locked: urgent ones first, then the oldest.
+
+    What the VM says is free is believed only as far as its own leases leave room.
+    """
+    used_processors, used_memory = _in_use(session, instance.id)
+    free = min(processors, instance.processors - used_processors)
+    memory: int | None = None
+    if instance.memory_mb:
+        memory = max(0, instance.memory_mb - used_memory)
+        if memory_mb:
+            memory = min(memory, memory_mb)
+    offer = Offer.from_json(instance.offer)
+    leased: list[Leased] = []
+    waiting = [item for item in queue.waiting(session) if matches(item.requirements, offer)]
+    for item in sorted(waiting, key=lambda item: (-item.priority, item.oldest)):
+        wanted = min(count - len(leased), jobs_that_fit(item.requirements, free, memory))
+        if wanted <= 0:
+            continue
+        for job in _take(session, item.task_queue_id, wanted):
+            _lease(session, job, instance, now)
+            leased.append(Leased(job, item.requirements))
+            free -= item.requirements.processors
+            if memory is not None:
+                memory -= item.requirements.memory_mb
+    return leased
+
+
+def _in_use(session: Session, instance_id: int) -> tuple[int, int]:
+    """Processors and memory of the jobs that the VM has a lease of."""
+    query = (
+        select(TaskQueueRow.requirements)
+        .join(JobRow, JobRow.task_queue_id == TaskQueueRow.id)
+        .where(JobRow.instance_id == instance_id, JobRow.status == JobStatus.RUNNING)
+    )
+    needs = [Requirements.from_json(raw) for raw in session.scalars(query)]
+    return sum(item.processors for item in needs), sum(item.memory_mb for item in needs)
+
+
+def _take(session: Session, task_queue_id: int, limit: int) -> Sequence[JobRow]:
+    """Jobs that nobody else is taking at this moment."""
+    query = (
+        select(JobRow)
+        .where(JobRow.status == JobStatus.WAITING, JobRow.task_queue_id == task_queue_id)
+        .order_by(JobRow.priority.desc(), JobRow.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return session.scalars(query).all()
+
+
+def _lease(session: Session, job: JobRow, instance: InstanceRow, now: datetime) -> None:
+    job.status = JobStatus.RUNNING
+    job.attempts += 1
+    job.started_at = now
+    job.instance_id = instance.id
+    job.lease = uuid.uuid4().hex
+    job.lease_seconds = LEASE_PERIODS * instance.heartbeat_period
+    job.lease_until = now + timedelta(seconds=job.lease_seconds)
+    session.add(
+        AttemptRow(
+            job_id=job.id,
+            number=job.attempts,
+            instance_id=instance.id,
+            lease=job.lease,
+            started_at=now,
+        )
+    )
+
+
+def renew(session: Session, instance_id: int, held: Collection[str], now: datetime) -> list[str]:
+    """Extend the leases that the VM says it holds; those that are no longer its own come back."""
+    if not held:
+        return []
+    query = select(JobRow.id, JobRow.lease, JobRow.lease_seconds).where(
+        JobRow.instance_id == instance_id,
+        JobRow.status == JobStatus.RUNNING,
+        JobRow.lease.in_(held),
+    )
+    mine = session.execute(query).all()
+    if mine:
+        session.execute(
+            update(JobRow),
+            [{"id": row.id, "lease_until": now + timedelta(seconds=row.lease_seconds)} for row in mine],
+        )
+    return sorted(set(held) - {row.lease for row in mine})
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a job ended, as its VM reports it."""
+
+    exit_code: int
+    cpu_seconds: float
+    message: str
+    log: bytes
+    files: tuple[queue.InputFile, ...]
+
+
+def finish(session: Session, instance_id: int, job_id: int, lease: str, result: Result, now: datetime) -> bool:
+    """Take a result if the lease is still the job's; else note it as late. Whether it was taken.
+
+    Asked again with the same lease, because the answer was lost, it is taken again without effect.
+    """
+    job = session.scalar(select(JobRow).where(JobRow.id == job_id).with_for_update())
+    attempt = session.scalar(select(AttemptRow).where(AttemptRow.lease == lease, AttemptRow.instance_id == instance_id))
+    if job is None or attempt is None or attempt.job_id != job_id:
+        return False
+    if job.lease != lease or job.instance_id != instance_id or job.status is not JobStatus.RUNNING:
+        if attempt.outcome in {JobStatus.DONE.value, JobStatus.FAILED.value}:
+            return True
+        attempt.late_at = now
+        return False
+    kept = [file for file in result.files if file.name in job.output_files]
+    missing = sorted(set(job.output_files) - {file.name for file in kept})
+    good = result.exit_code == 0 and not missing
+    messages = [result.message] if result.message else []
+    if result.exit_code == 0 and missing:
+        messages.append(f"it ended well but left no {', '.join(missing)}")
+    job.status = JobStatus.DONE if good else JobStatus.FAILED
+    job.exit_code, job.cpu_seconds = result.exit_code, result.cpu_seconds
+    job.message = attempt.message = "; ".join(messages)
+    job.finished_at = attempt.ended_at = now
+    attempt.outcome, attempt.exit_code = job.status.value, result.exit_code
+    job.lease = job.lease_until = None
+    _keep_files(session, job_id, kept, result.log)
+    return True
+
+
+def _keep_files(session: Session, job_id: int, files: Sequence[queue.InputFile], log: bytes) -> None:
+    # An earlier attempt that failed may have left some.
+    session.execute(delete(JobFileRow).where(JobFileRow.job_id == job_id, JobFileRow.direction != "input"))
+    session.add_all(
+        JobFileRow(
+            job_id=job_id,
+            direction="output",
+            name=file.name,
+            executable=file.executable,
+            content=file.content,
+        )
+        for file in files
+    )
+    session.add(JobFileRow(job_id=job_id, direction="log", name="log", content=log))
+
+
+def expire(session: Session, hearing_since: datetime | None, now: datetime) -> int:
+    """Take back the jobs whose leases ran out, unless their VMs could not have renewed them; how many.
+
+    :param hearing_since: since when VMs can reach the manager. An outage of ours uses up no lease.
+    """
+    if hearing_since is None:
+        return 0
+    query = (
+        select(JobRow)
+        .where(JobRow.status == JobStatus.RUNNING, JobRow.lease_until < now)
+        .with_for_update(skip_locked=True)
+    )
+    lost = [job for job in session.scalars(query) if hearing_since + timedelta(seconds=job.lease_seconds) < now]
+    for job in lost:
+        _take_back(session, job, "lost", now)
+    return len(lost)
+
+
+def release(session: Session, instance_id: int, outcome: str, now: datetime) -> int:
+    """Take back all jobs of a VM that ends or is gone; how many."""
+    query = (
+        select(JobRow).where(JobRow.instance_id == instance_id, JobRow.status == JobStatus.RUNNING).with_for_update()
+    )
+    jobs = session.scalars(query).all()
+    for job in jobs:
+        _take_back(session, job, outcome, now)
+    return len(jobs)
+
+
+def _take_back(session: Session, job: JobRow, outcome: str, now: datetime) -> None:
+    session.execute(update(AttemptRow).where(AttemptRow.lease == job.lease).values(ended_at=now, outcome=outcome))
+    job.lease = job.lease_until = None
+    if job.attempts < job.max_attempts:
+        job.status, job.instance_id, job.started_at = JobStatus.WAITING, None, None
+        return
+    job.status, job.finished_at = JobStatus.FAILED, now
+    job.message = f"its VM was lost {job.attempts} times; it may be begun {job.max_attempts} times"
+
+
+def running_on(session: Session, instance_id: int) -> int:
+    """How many leases the VM holds."""
+    query = (
+        select(func.count())
+        .select_from(JobRow)
+        .where(JobRow.instance_id == instance_id, JobRow.status == JobStatus.RUNNING)
+    )
+    return session.scalars(query).one()

@@ -1,0 +1,27 @@
+"""The tables. Importing this package makes all of them known to :class:`~vmdirac.store.tables.base.Base`."""
+
+from vmdirac.store.tables.base import Base
+from vmdirac.store.tables.endpoints import EndpointRow, FlavorRow, HoldRow
+from vmdirac.store.tables.installation import InstallationRow
+from vmdirac.store.tables.instances import HistoryRow, InstanceRow
+from vmdirac.store.tables.pods import ImageRow, RunningPodRow
+from vmdirac.store.tables.queue import AttemptRow, JobFileRow, JobRow, TaskQueueRow
+from vmdirac.store.tables.ticks import DecisionRow, TickRow
+
+__all__ = [
+    "AttemptRow",
+    "Base",
+    "DecisionRow",
+    "EndpointRow",
+    "FlavorRow",
+    "HistoryRow",
+    "HoldRow",
+    "ImageRow",
+    "InstallationRow",
+    "InstanceRow",
+    "JobFileRow",
+    "JobRow",
+    "RunningPodRow",
+    "TaskQueueRow",
+    "TickRow",
+]

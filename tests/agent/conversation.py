@@ -1,0 +1,157 @@
+"""An agent whose time passes only while it waits, and whose jobs only a test can end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vmdirac.agent.vmdirac_agent import Agent, Answer, Job, Line, Log, Manager, Supervisor
+
+from tests.agent.scripted_manager import SECRET, Call, ScriptedManager
+
+NONCE = "nonce-0123456789abcdef"
+
+
+class Reached(BaseException):
+    """What a test waited for has come; not an error, so nothing may swallow it."""
+
+
+class DirectLine(Line):
+    """Makes its call at once, in the main thread; the answer is there at the next step."""
+
+    def __init__(self) -> None:
+        self.busy = False
+        self.answer: tuple[Callable[[Answer], None], Answer] | None = None
+
+    def send(self, call: Callable[[], Answer], then: Callable[[Answer], None]) -> None:
+        assert not self.busy
+        self.busy = True
+        self.answer = then, call()
+
+    def collect(self) -> None:
+        if self.answer:
+            then, answer = self.answer
+            self.answer, self.busy = None, False
+            then(answer)
+
+
+class SilentLine(DirectLine):
+    """A line on which no answer ever comes: the call hangs."""
+
+    def send(self, call: Callable[[], Answer], then: Callable[[Answer], None]) -> None:
+        self.busy = True
+
+
+class FakeJob(Job):
+    """A job without a process: a test ends it."""
+
+    pids = 1000
+
+    def start(self) -> bool:
+        if self._matched["command"] == ["cannot start"]:
+            self.exit_code = 127
+            return False
+        FakeJob.pids += 1
+        self.pid = FakeJob.pids
+        return True
+
+
+class FakeSupervisor(Supervisor):
+    """Jobs run until they are told to end: by the test with ``end``, by the agent with ``stop``."""
+
+    def __init__(self) -> None:
+        self.running: dict[int, Job] = {}
+        self.next_look = 1e9
+        self.stopped: list[int] = []
+        self._ended: list[Job] = []
+
+    def start(self, job: Job) -> bool:
+        if not job.start():
+            return False
+        self.running[job.pid] = job
+        return True
+
+    def end(self, number: int, exit_code: int = 0) -> None:
+        job = next(job for job in self.running.values() if job.id == number)
+        job.exit_code = exit_code
+        del self.running[job.pid]
+        self._ended.append(job)
+
+    def stop(self, job: Job, now: float) -> None:
+        self.stopped.append(job.id)
+        self.end(job.id, -15)
+
+    def look(self, now: float) -> list[Job]:
+        ended, self._ended = self._ended, []
+        return ended
+
+
+class Conversation:
+    """One agent, its supervisor, its clock and what it said when. ``chance`` is what the next draw gives."""
+
+    def __init__(self, manager: ScriptedManager, path: Path, delivery: DirectLine | None = None) -> None:
+        self.manager = manager
+        self.now = 1000.0
+        self.chance = 1.0
+        self.times: list[tuple[float, Call]] = []
+        self.log: list[str] = []
+        self.supervisor = FakeSupervisor()
+        self.lines = (DirectLine(), delivery or DirectLine())
+        self._reached: Callable[[], bool] = lambda: False
+        self._until = 0.0
+        manager.before_answer = lambda call: self.times.append((self.now, call))
+        manager.heartbeat_period, manager.poll_interval = 60.0, 5.0
+        self.agent = Agent(
+            manager=Manager(manager.url, "17"),
+            secret=SECRET,
+            nonce=NONCE,
+            supervisor=self.supervisor,
+            make_job=lambda matched: FakeJob(matched, str(path)),
+            lines=self.lines,
+            log=Log(lambda line: self.log.append(line.decode())),
+            clock=lambda: self.now,
+            chance=lambda: self.chance,
+            wait=self._wait,
+        )
+
+    def until(self, reached: Callable[[], bool], within: float = 3600.0) -> None:
+        """Go on until something is so, at most this long by the agent's clock."""
+        self._reached, self._until = reached, self.now + within
+        try:
+            code = self.agent.run()
+        except Reached:
+            return
+        raise AssertionError(f"the agent ended with {code}: {self.log[-3:]}")
+
+    def pass_time(self, seconds: float) -> None:
+        """Go on for so long by the agent's clock."""
+        end = self.now + seconds
+        self.until(lambda: self.now >= end, seconds + 3600.0)
+
+    def to_its_end(self) -> int:
+        """Go on until the agent ends; return its exit code."""
+        self._reached, self._until = (lambda: False), self.now + 3600.0
+        return self.agent.run()
+
+    def said(self, route: str) -> list[Any]:
+        return self.manager.said(route)
+
+    def routes(self) -> list[str]:
+        """What was said, in its order."""
+        return [call.route for _, call in self.times]
+
+    def moments(self, route: str) -> list[float]:
+        """When something was said, by the agent's clock, counted from its start."""
+        return [moment - 1000.0 for moment, call in self.times if call.route == route]
+
+    def _wait(self, seconds: float) -> None:
+        assert seconds >= 0
+        if any(line.answer for line in self.lines):
+            return
+        if self._reached():
+            raise Reached
+        assert self.now <= self._until, f"did not happen; said {self.routes()[-10:]}"
+        # Something was due already and did not happen: without this, the test would never end.
+        assert seconds > 0, "the agent is busy waiting"
+        self.now += seconds

@@ -1,0 +1,404 @@
+"""What the agent says to the manager and when, and what it makes of the answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from vmdirac.manager.vm_messages import VmAction
+
+from tests.agent.conversation import NONCE, Conversation, SilentLine
+from tests.agent.scripted_manager import SECRET, Reply, ScriptedManager, job
+
+
+@pytest.fixture
+def talk(manager: ScriptedManager, tmp_path: Path) -> Conversation:
+    return Conversation(manager, tmp_path)
+
+
+def start_job(talk: Conversation, number: int = 1) -> None:
+    talk.manager.waiting.append(job(number, "run"))
+    talk.until(lambda: any(running.id == number for running in talk.supervisor.running.values()))
+
+
+def test_registers_then_reports_then_asks_for_work(talk: Conversation) -> None:
+    talk.until(lambda: len(talk.times) >= 3)
+    assert talk.routes()[:3] == ["register", "heartbeat", "match"]
+    assert [call.token for call in talk.manager.calls[:3]] == [SECRET, "token-1", "token-1"]
+    register, heartbeat, match = (call.message for call in talk.manager.calls[:3])
+    assert register.nonce == NONCE
+    assert register.private_ip == "127.0.0.1"
+    assert register.hostname
+    assert register.agent_version
+    assert (heartbeat.jobs, heartbeat.busy_processors, heartbeat.draining, heartbeat.uptime) == ([], 0, False, 0)
+    assert (match.processors, match.memory_mb, match.count) == (2, 0, 2)
+
+
+def test_too_early_is_tried_again_when_the_manager_says(talk: Conversation) -> None:
+    talk.manager.script["register"] = [Reply(425, headers={"Retry-After": "7"})] * 2
+    talk.until(lambda: "heartbeat" in talk.routes())
+    assert talk.moments("register") == [0.0, 7.0, 14.0]
+    assert {call.nonce for call in talk.said("register")} == {NONCE}
+
+
+@pytest.mark.parametrize("status", [0, 401, 403, 404, 429, 500, 503])
+def test_registering_is_tried_again(talk: Conversation, status: int) -> None:
+    talk.manager.script["register"] = [Reply(status)] * 3
+    talk.until(lambda: "heartbeat" in talk.routes())
+    assert talk.moments("register") == [0.0, 0.5, 1.5, 3.5]
+
+
+def test_another_agent_s_instance_is_given_up(talk: Conversation) -> None:
+    talk.manager.script["register"] = [Reply(409, b'{"detail": "another nonce"}')]
+    assert talk.to_its_end() == 3
+    assert talk.routes() == ["register"]
+    assert any("another nonce" in line for line in talk.log)
+
+
+@pytest.mark.parametrize("route", ["register", "heartbeat", "match", "finish"])
+def test_an_instance_that_is_over_ends(talk: Conversation, route: str) -> None:
+    talk.manager.script[route] = [Reply(410)]
+    talk.manager.waiting = [job(1, "run"), job(2, "cannot start")]
+    assert talk.to_its_end() == 0
+    assert talk.routes()[-1] == route
+    assert talk.supervisor.stopped == ([1] if route == "finish" else [])
+    assert talk.supervisor.running == {}
+
+
+def test_conflict_means_another_agent_only_when_registering(talk: Conversation) -> None:
+    talk.manager.script["heartbeat"] = [Reply(409)]
+    talk.until(lambda: len(talk.moments("heartbeat")) == 2)
+    assert talk.moments("heartbeat") == [0.0, 0.5]
+
+
+def test_heartbeats_come_when_the_manager_wants_them(talk: Conversation) -> None:
+    talk.manager.heartbeat_period = 40.0
+    talk.pass_time(100.0)
+    assert talk.moments("heartbeat") == [0.0, 40.0, 80.0]
+    assert [heartbeat.uptime for heartbeat in talk.said("heartbeat")] == [0.0, 40.0, 80.0]
+
+
+def test_while_nothing_matches_it_asks_less_and_less_often(talk: Conversation) -> None:
+    talk.pass_time(240.0)
+    assert talk.moments("match") == [0.0, 5.0, 15.0, 35.0, 75.0, 135.0, 195.0]
+
+
+def test_vms_do_not_ask_all_at_once(talk: Conversation) -> None:
+    talk.chance = 0.0
+    talk.pass_time(20.0)
+    assert talk.moments("match")[:3] == [0.0, 3.75, 11.25]
+
+
+def test_asks_again_as_soon_as_a_job_ended(talk: Conversation) -> None:
+    start_job(talk)
+    talk.pass_time(100.0)
+    talk.supervisor.end(1)
+    before = len(talk.moments("match"))
+    talk.manager.waiting.append(job(2, "run"))
+    talk.until(lambda: bool(talk.supervisor.running))
+    assert talk.moments("match")[before] == talk.now - 1000.0
+
+
+def test_asks_for_what_is_free_and_not_at_all_when_full(talk: Conversation) -> None:
+    talk.manager.processors, talk.manager.memory_mb = 4, 4000
+    talk.manager.waiting = [job(1, "run", memory_mb=2500)]
+    talk.until(lambda: len(talk.moments("match")) == 2)
+    assert [(match.processors, match.memory_mb) for match in talk.said("match")] == [(4, 4000), (3, 1500)]
+    talk.manager.waiting = [job(2, "run")]  # says no memory: a processor's share
+    talk.until(lambda: len(talk.said("match")) == 4)
+    assert [(match.processors, match.memory_mb) for match in talk.said("match")[3:]] == [(2, 500)]
+    talk.manager.waiting = [job(3, "run", memory_mb=500)]
+    talk.until(lambda: len(talk.supervisor.running) == 3)
+    asked = len(talk.said("match"))
+    talk.pass_time(600.0)
+    assert len(talk.said("match")) == asked
+    assert talk.said("heartbeat")[-1].busy_processors == 3
+
+
+def test_heartbeat_holds_leases_until_their_result_is_delivered(talk: Conversation) -> None:
+    start_job(talk, 1)
+    start_job(talk, 2)
+    talk.manager.script["finish"] = [Reply(500)] * 7
+    talk.supervisor.end(1)
+    talk.pass_time(61.0)
+    heartbeat = talk.said("heartbeat")[-1]
+    assert {(held.job, held.lease) for held in heartbeat.jobs} == {(1, "lease-1"), (2, "lease-2")}
+    assert heartbeat.busy_processors == 1
+    talk.pass_time(300.0)
+    assert [held.job for held in talk.said("heartbeat")[-1].jobs] == [2]
+
+
+def test_a_result_is_delivered_whatever_time_it_takes(talk: Conversation) -> None:
+    start_job(talk)
+    talk.manager.script["finish"] = [Reply(status) for status in [0, 401, 404, 429, 500, 503] * 20]
+    talk.supervisor.end(1, 5)
+    talk.pass_time(8000.0)
+    assert len(talk.said("finish")) == 121
+    assert {finish.exit_code for finish in talk.said("finish")} == {5}
+    assert talk.manager.leases == set()
+    pauses = [b - a for a, b in zip(talk.moments("finish"), talk.moments("finish")[1:], strict=False)]
+    assert pauses[:8] == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0]
+    assert max(pauses) == 60.0
+
+
+def test_one_result_that_fails_does_not_keep_back_others(talk: Conversation) -> None:
+    start_job(talk, 1)
+    start_job(talk, 2)
+    talk.manager.script["finish"] = [Reply(500)]
+    talk.supervisor.end(1)
+    talk.supervisor.end(2)
+    talk.until(lambda: talk.manager.leases == set())
+    assert [call.job for call in talk.manager.calls if call.route == "finish"] == [1, 2, 1]
+
+
+def test_a_late_result_is_only_noted(talk: Conversation) -> None:
+    start_job(talk)
+    talk.manager.accepts = False
+    talk.supervisor.end(1)
+    talk.pass_time(120.0)
+    assert len(talk.said("finish")) == 1
+    assert talk.said("heartbeat")[-1].jobs == []
+    assert any("too late" in line for line in talk.log)
+
+
+@pytest.mark.parametrize("status", [413, 422])
+def test_a_result_that_is_too_large_is_sent_without_files(talk: Conversation, status: int) -> None:
+    start_job(talk)
+    talk.manager.script["finish"] = [Reply(status)]
+    talk.supervisor.end(1, 5)
+    talk.until(lambda: talk.manager.leases == set())
+    finish = talk.said("finish")[-1]
+    assert (finish.exit_code, finish.files) == (5, [])
+    assert "too large or invalid" in finish.message
+
+
+def test_a_result_that_never_will_be_taken_is_given_up(talk: Conversation) -> None:
+    start_job(talk)
+    talk.manager.script["finish"] = [Reply(422)] * 2
+    talk.supervisor.end(1)
+    talk.pass_time(120.0)
+    assert len(talk.said("finish")) == 2
+    assert talk.said("heartbeat")[-1].jobs == []
+
+
+def test_a_job_that_cannot_start_is_reported(talk: Conversation) -> None:
+    talk.manager.waiting = [job(1, "cannot start")]
+    talk.until(lambda: bool(talk.said("finish")))
+    assert talk.said("finish")[0].exit_code == 127
+
+
+def test_jobs_that_are_not_understood_do_not_stop_the_others(
+    talk: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = talk.agent._make_job
+    monkeypatch.setattr(
+        talk.agent, "_make_job", lambda entry: real({**entry, "processors": "many"} if entry["job"] == 1 else entry)
+    )
+    talk.manager.waiting = [job(1, "run"), job(2, "run")]
+    talk.until(lambda: bool(talk.supervisor.running))
+    assert [running.id for running in talk.supervisor.running.values()] == [2]
+    talk.pass_time(60.0)
+    assert [held.job for held in talk.said("heartbeat")[-1].jobs] == [2]
+
+
+def test_a_lease_that_is_held_is_not_started_again(talk: Conversation) -> None:
+    talk.manager.waiting = [job(1, "run"), job(1, "run")]
+    talk.until(lambda: len(talk.said("match")) == 2)
+    assert len(talk.supervisor.running) == 1
+
+
+def test_drain_is_acknowledged_at_once_and_nothing_is_matched(talk: Conversation) -> None:
+    talk.manager.processors = 1
+    start_job(talk)
+    talk.manager.action = VmAction.DRAIN
+    talk.until(lambda: len(talk.said("heartbeat")) == 3)
+    assert talk.moments("heartbeat") == [0.0, 60.0, 60.0]
+    assert [heartbeat.draining for heartbeat in talk.said("heartbeat")] == [False, False, True]
+    matches = len(talk.said("match"))
+    talk.pass_time(200.0)
+    assert talk.supervisor.stopped == []
+    talk.supervisor.end(1)
+    talk.until(lambda: talk.said("heartbeat")[-1].jobs == [])
+    assert talk.moments("heartbeat")[-1] == talk.moments("finish")[-1]
+    assert talk.said("heartbeat")[-1].draining
+    assert len(talk.said("match")) == matches
+
+
+def test_drain_in_the_answer_to_a_match_is_acknowledged_too(talk: Conversation) -> None:
+    talk.until(lambda: len(talk.said("match")) == 1)
+    talk.manager.action = VmAction.DRAIN
+    talk.until(lambda: len(talk.said("heartbeat")) == 2)
+    assert talk.moments("heartbeat") == [0.0, 5.0]
+    assert talk.said("heartbeat")[-1].draining
+
+
+def test_a_drain_that_is_cancelled_takes_jobs_again(talk: Conversation) -> None:
+    talk.manager.action = VmAction.DRAIN
+    talk.pass_time(600.0)
+    assert talk.said("match") == []
+    talk.manager.action = VmAction.WORK
+    start_job(talk)
+    assert talk.moments("match")[0] == talk.moments("heartbeat")[-1]
+    talk.pass_time(60.0)
+    assert not talk.said("heartbeat")[-1].draining
+
+
+def test_halt_stops_jobs_reports_and_ends(talk: Conversation) -> None:
+    start_job(talk)
+    talk.manager.action = VmAction.HALT
+    assert talk.to_its_end() == 0
+    assert talk.supervisor.stopped == [1]
+    assert talk.routes()[-1] == "halting"
+    assert talk.said("halting")[0].reason == "told to halt"
+
+
+def test_halt_in_the_answer_to_a_match_starts_nothing(talk: Conversation) -> None:
+    answer = {"action": "halt", "jobs": [job(1, "run")]}
+    talk.manager.script["match"] = [Reply(200, json.dumps(answer).encode())]
+    assert talk.to_its_end() == 0
+    assert talk.supervisor.stopped == []
+    assert talk.routes() == ["register", "heartbeat", "match", "halting"]
+
+
+def test_the_end_waits_only_a_while_for_the_manager(talk: Conversation) -> None:
+    talk.until(lambda: bool(talk.said("match")))
+    talk.manager.script["halting"] = [Reply(503)] * 100
+    talk.agent.finish("terminated by signal")
+    begin = talk.now
+    assert talk.to_its_end() == 0
+    assert 3 <= len(talk.said("halting")) <= 20
+    assert talk.now - begin <= 10.0
+    assert talk.said("halting")[0].reason == "terminated by signal"
+
+
+def test_an_end_before_registering_has_nothing_to_report(talk: Conversation) -> None:
+    talk.manager.script["register"] = [Reply(425)]
+    talk.until(lambda: talk.routes() == ["register"])
+    talk.agent.finish("terminated by signal")
+    assert talk.to_its_end() == 0
+    assert talk.routes() == ["register"]
+
+
+def test_a_lost_lease_ends_its_job_and_is_forgotten(talk: Conversation) -> None:
+    start_job(talk, 1)
+    start_job(talk, 2)
+    talk.manager.lost = ["lease-1", "unknown"]
+    talk.until(lambda: talk.supervisor.stopped == [1])
+    talk.manager.lost = []
+    talk.pass_time(60.0)
+    assert talk.said("finish") == []
+    assert [held.job for held in talk.said("heartbeat")[-1].jobs] == [2]
+
+
+def test_a_lost_lease_ends_the_tries_to_deliver(talk: Conversation) -> None:
+    start_job(talk)
+    talk.manager.script["finish"] = [Reply(500)] * 100
+    talk.supervisor.end(1)
+    talk.pass_time(30.0)
+    talk.manager.lost = ["lease-1"]
+    talk.pass_time(60.0)
+    tried = len(talk.said("finish"))
+    talk.pass_time(600.0)
+    assert len(talk.said("finish")) == tried
+    assert talk.said("heartbeat")[-1].jobs == []
+
+
+def test_a_result_that_hangs_keeps_back_nothing_else(manager: ScriptedManager, tmp_path: Path) -> None:
+    talk = Conversation(manager, tmp_path, delivery=SilentLine())
+    start_job(talk)
+    talk.supervisor.end(1)
+    talk.pass_time(180.0)
+    start_job(talk, 2)
+    assert talk.moments("heartbeat")[:4] == [0.0, 60.0, 120.0, 180.0]
+    assert talk.said("finish") == []
+    manager.lost = ["lease-1"]
+    talk.pass_time(60.0)
+    assert [held.job for held in talk.said("heartbeat")[-1].jobs] in ([2], [1, 2], [2, 1])
+    talk.pass_time(60.0)
+    assert [held.job for held in talk.said("heartbeat")[-1].jobs] == [2]
+
+
+def test_an_outage_ends_nothing(talk: Conversation) -> None:
+    start_job(talk)
+    talk.manager.stop()
+    talk.pass_time(24 * 3600.0)
+    assert [running.id for running in talk.supervisor.running.values()] == [1]
+    talk.manager.start()
+    talk.pass_time(60.0)
+    assert [held.lease for held in talk.said("heartbeat")[-1].jobs] == ["lease-1"]
+
+
+@pytest.mark.parametrize("route", ["heartbeat", "match"])
+def test_back_off_grows_to_its_bound_and_starts_anew(talk: Conversation, route: str) -> None:
+    talk.manager.script[route] = [Reply(503)] * 9
+    talk.pass_time(400.0)
+    pauses = [b - a for a, b in zip(talk.moments(route), talk.moments(route)[1:], strict=False)]
+    assert pauses[:9] == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    talk.manager.script[route] = [Reply(503)]
+    before = len(talk.moments(route))
+    talk.until(lambda: len(talk.moments(route)) == before + 2)
+    assert talk.moments(route)[-1] - talk.moments(route)[-2] == 0.5
+
+
+def test_back_off_of_fast_heartbeats_is_shorter(talk: Conversation) -> None:
+    talk.manager.heartbeat_period = 3.0
+    talk.manager.script["heartbeat"] = [Reply(503)] * 6
+    talk.pass_time(40.0)
+    assert talk.moments("heartbeat")[:7] == [0.0, 0.5, 1.5, 3.5, 7.5, 13.5, 19.5]
+
+
+def test_throttled_heartbeats_wait_as_told(talk: Conversation) -> None:
+    talk.manager.script["heartbeat"] = [Reply(429, headers={"Retry-After": "30"})]
+    talk.until(lambda: len(talk.said("heartbeat")) == 2)
+    assert talk.moments("heartbeat") == [0.0, 30.0]
+
+
+def test_a_token_that_was_renewed_is_used(talk: Conversation) -> None:
+    start_job(talk)
+    talk.manager.renewed_token = "token-2"
+    talk.pass_time(180.0)
+    talk.manager.tokens.discard("token-1")
+    talk.supervisor.end(1)
+    talk.until(lambda: talk.manager.leases == set())
+    assert [call.token for call in talk.manager.calls][-2:] == ["token-2", "token-2"]
+    assert "token-2" not in "".join(talk.log)
+
+
+def test_a_token_that_expired_ends_nothing(talk: Conversation) -> None:
+    start_job(talk)
+    talk.manager.tokens.clear()
+    talk.pass_time(600.0)
+    assert talk.supervisor.stopped == []
+    assert talk.routes().count("register") == 1
+    talk.manager.tokens.add("token-1")
+    talk.pass_time(61.0)
+    assert [held.job for held in talk.said("heartbeat")[-1].jobs] == [1]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b"[]",
+        b"<html>",
+        b'{"action": "work", "next_in": NaN}',
+        b'{"action": "work", "next_in": "soon"}',
+        b'{"action": "work", "next_in": 1, "token": "two words"}',
+        b'{"action": "work", "next_in": 1, "token": 7}',
+        b'{"action": "work", "next_in": 1, "lost_leases": 7}',
+    ],
+)
+def test_a_broken_answer_is_a_failure_like_others(talk: Conversation, body: bytes) -> None:
+    start_job(talk)
+    talk.manager.script["heartbeat"] = [Reply(200, body)]
+    talk.until(lambda: len(talk.said("heartbeat")) == 3)
+    assert talk.moments("heartbeat") == [0.0, 60.0, 60.5]
+    assert {call.token for call in talk.manager.calls[1:]} == {"token-1"}
+
+
+@pytest.mark.parametrize("value", [b"-5", b"0", b"1e99", b"Infinity"])
+def test_times_that_make_no_sense_are_bounded(talk: Conversation, value: bytes) -> None:
+    talk.manager.script["heartbeat"] = [Reply(200, b'{"action": "work", "next_in": ' + value + b"}")]
+    talk.until(lambda: len(talk.said("heartbeat")) == 2, 4000.0)
+    assert 0.1 <= talk.moments("heartbeat")[1] <= 3600.0

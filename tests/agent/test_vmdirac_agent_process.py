@@ -1,0 +1,182 @@
+"""The real agent, a process of its own, under every Python that is installed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from vmdirac.manager.vm_messages import VmAction
+
+from tests.agent.real_agent import RealAgent, interpreters, wait_until
+from tests.agent.scripted_manager import SECRET, Reply, ScriptedManager, job
+
+pytestmark = pytest.mark.slow
+
+MEET = """
+env; cat /proc/$PPID/cmdline | tr '\\0' ' '
+touch $1; while [ ! -e $2 ]; do sleep 0.05; done; echo $3 > result; exit $3
+"""
+"""Two of these end only if both run at the same time."""
+
+
+@pytest.mark.parametrize("interpreter", interpreters(), ids=lambda path: Path(path).resolve().name)
+def test_the_whole_life_of_an_agent(
+    manager: ScriptedManager, agent: RealAgent, tmp_path: Path, interpreter: str
+) -> None:
+    one, two, go = (str(tmp_path / name) for name in ("one", "two", "go"))
+    manager.waiting = [
+        job(1, "sh", "meet.sh", one, two, "0", files={"meet.sh": MEET.encode()}, output_files=["result"]),
+        job(2, "sh", "meet.sh", two, one, "7", files={"meet.sh": MEET.encode()}, output_files=["result", "none"]),
+        job(3, "sh", "-c", f"while [ ! -e {go} ]; do sleep 0.05; done"),
+    ]
+    agent.start(interpreter)
+    manager.wait_for(lambda: manager.result(1) and manager.result(2))
+    with manager.changed:
+        manager.action = VmAction.DRAIN
+    drained = lambda: [held.job for held in manager.said("heartbeat")[-1].jobs if manager.said("heartbeat")[-1].draining]  # noqa
+    manager.wait_for(lambda: drained() == [3])
+    Path(go).touch()
+    manager.wait_for(lambda: not manager.said("heartbeat")[-1].jobs)
+    with manager.changed:
+        manager.action = VmAction.HALT
+    assert agent.ended() == 0
+
+    assert len(manager.said("register")) == 1
+    assert [message.reason for message in manager.said("halting")] == ["told to halt"]
+    first, second, third = (manager.result(number) for number in (1, 2, 3))
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert (first.exit_code, second.exit_code, third.exit_code) == (0, 7, 0)
+    assert [(file.name, file.content) for file in first.files] == [("result", b"0\n")]
+    assert second.message == "missing output: none"
+    assert manager.said("heartbeat")[-1].transferred_files == 2
+    assert manager.said("heartbeat")[-1].transferred_bytes == 4
+    assert agent.jobs_processes() == []
+    assert list((agent.work_directory / "jobs").iterdir()) == []
+    assert b"vmdirac_agent.py" in first.log
+    nonce = manager.said("register")[0].nonce
+    for text in (first.log.decode(), agent.log()):
+        for secret in (SECRET, "token-1", nonce):
+            assert secret not in text
+    assert "Traceback" not in agent.log()
+    assert "Warning" not in agent.log()
+
+
+def test_ends_with_3_when_another_agent_is_registered(manager: ScriptedManager, agent: RealAgent) -> None:
+    manager.script["register"] = [Reply(425, headers={"Retry-After": "0"}), Reply(409)]
+    agent.start()
+    assert agent.ended() == 3
+
+
+def test_ends_when_its_instance_is_over(manager: ScriptedManager, agent: RealAgent) -> None:
+    manager.waiting = [job(1, "sleep", "1000")]
+    agent.start()
+    manager.wait_for(lambda: manager.said("heartbeat") and manager.said("heartbeat")[-1].jobs)
+    with manager.changed:
+        manager.script["heartbeat"] = [Reply(410)]
+    assert agent.ended() == 0
+    assert agent.jobs_processes() == []
+    assert manager.said("halting") == []
+
+
+def test_a_plain_address_elsewhere_is_refused_with_a_message(agent: RealAgent) -> None:
+    class Elsewhere(ScriptedManager):
+        url = "http://manager.example.org/vmdirac"
+
+    agent.manager = Elsewhere()
+    agent.manager.stop()
+    agent.start()
+    assert agent.ended() == 2
+    assert "use https" in agent.log()
+
+
+def test_an_outage_loses_no_result(manager: ScriptedManager, agent: RealAgent, tmp_path: Path) -> None:
+    started, done = tmp_path / "started", tmp_path / "done"
+    script = f"touch {started}; while [ ! -e {done} ]; do sleep 0.05; done; echo result > out"
+    manager.waiting = [job(1, "sh", "-c", script, output_files=["out"])]
+    agent.start()
+    wait_until(started.exists, "the start of the job")
+    manager.stop()
+    done.touch()
+    wait_until(lambda: agent.log().count("failed (0") >= 4, "some tries in vain")
+    assert manager.result(1) is None
+    manager.start()
+    manager.wait_for(lambda: manager.result(1))
+    result = manager.result(1)
+    assert result is not None
+    assert [file.content for file in result.files] == [b"result\n"]
+    assert manager.leases == set()
+
+
+def test_a_lost_lease_kills_all_of_its_job(manager: ScriptedManager, agent: RealAgent) -> None:
+    manager.waiting = [job(1, "sh", "-c", "sleep 1000 & setsid sleep 1000 & sleep 1000"), job(2, "sleep", "1000")]
+    agent.start()
+    wait_until(lambda: len(agent.jobs_processes()) == 5, "the start of the jobs")
+    with manager.changed:
+        manager.lost = ["lease-1"]
+    wait_until(lambda: len(agent.jobs_processes()) == 1, "the end of the first job")
+    count = len(manager.said("heartbeat"))
+    manager.wait_for(lambda: len(manager.said("heartbeat")) > count)
+    assert [held.job for held in manager.said("heartbeat")[-1].jobs] == [2]
+    assert manager.said("finish") == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_hands_back_the_jobs(manager: ScriptedManager, agent: RealAgent, number: int) -> None:
+    alive: list[int] = []
+
+    def look(route: str) -> None:
+        if route == "halting":
+            alive.extend(agent.jobs_processes())
+
+    manager.before_answer = lambda call: look(call.route)
+    manager.waiting = [job(1, "sh", "-c", "sleep 1000 & sleep 1000"), job(2, "sleep", "1000")]
+    agent.start()
+    wait_until(lambda: len(agent.jobs_processes()) == 4, "the start of the jobs")
+    os.kill(agent.pid, number)
+    assert agent.ended() == 0
+    assert [message.reason for message in manager.said("halting")] == ["terminated by signal"]
+    assert alive == []
+    assert manager.said("finish") == []
+
+
+def test_a_job_that_ignores_sigterm_is_killed_before_it_is_handed_back(
+    manager: ScriptedManager, agent: RealAgent, tmp_path: Path
+) -> None:
+    ready, alive = tmp_path / "ready", [-1]
+    manager.before_answer = lambda call: call.route == "halting" and alive.__setitem__(
+        slice(None), agent.jobs_processes()
+    )
+    manager.waiting = [job(1, "sh", "-c", f"trap '' TERM; touch {ready}; while :; do sleep 0.1; done")]
+    agent.start()
+    wait_until(ready.exists, "the start of the job")
+    os.kill(agent.pid, signal.SIGTERM)
+    assert agent.ended() == 0
+    assert alive == []
+
+
+def test_killed_with_its_group_it_leaves_nothing_and_comes_back_as_itself(
+    manager: ScriptedManager, agent: RealAgent
+) -> None:
+    script = "sleep 1000 & (setsid sleep 1000 &) ; trap '' TERM HUP; sleep 1000"
+    manager.waiting = [job(1, "sh", "-c", script)]
+    agent.start()
+    wait_until(lambda: len(agent.jobs_processes()) == 4, "the start of the job")
+    assert len(agent.own_processes()) == 2
+    agent.manager.wait_for(lambda: manager.said("heartbeat"))
+    session = [pid for pid in agent.jobs_processes() if os.getsid(pid) != pid or os.getpgid(pid) != os.getsid(pid)]
+    os.killpg(agent.pid, signal.SIGKILL)
+    assert agent.ended() == -signal.SIGKILL
+    assert session
+    wait_until(lambda: not agent.own_processes(), "the end of the keeper")
+    wait_until(lambda: not set(session) & set(agent.jobs_processes()), "the end of the job")
+
+    assert len(list((agent.work_directory / "jobs").iterdir())) == 2
+    manager.waiting = [job(2, "true")]
+    agent.start()
+    manager.wait_for(lambda: manager.result(2))
+    assert len({message.nonce for message in manager.said("register")}) == 1
+    wait_until(lambda: not list((agent.work_directory / "jobs").iterdir()), "the removal of old files")

@@ -1,0 +1,18 @@
+"""A local cloud for the tests of its parts, which leaves no process behind."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before the modules are imported: their asserts would not say what they compared.
+pytest.register_assert_rewrite("tests.hooks.contract", "tests.hooks.local_world")
+
+from tests.hooks.local_world import LocalWorld  # noqa: E402
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[LocalWorld]:
+    world = LocalWorld(tmp_path / "cloud")
+    yield world
+    world.end()

@@ -1,0 +1,369 @@
+"""The local cloud keeps the contract of all clouds, and what is particular to it."""
+
+import dataclasses
+import errno
+import json
+import os
+import signal
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.hooks.contract import (
+    CloudContract,
+    Inject,
+    MakeRequest,
+    launched,
+    listed,
+    wait_for_state,
+    wait_until_gone,
+)
+from tests.hooks.local_world import STAYING_UP, LocalWorld
+from tests.hooks.waiting import wait_until
+from vmdirac.hooks import local_store
+from vmdirac.hooks.base import VmdiracCloudHook
+from vmdirac.hooks.local_cloud import CONSOLE_BYTES, VmdiracLocalHook
+from vmdirac.hooks.local_processes import signal_process
+from vmdirac.hooks.local_store import read_record
+from vmdirac.model.cloud import CloudInstance, CloudState
+from vmdirac.model.contracts import Cloud
+from vmdirac.model.errors import CapacityError, CloudError, ConfigError, ErrorKind, QuotaError, TransientError
+
+_IGNORING_SIGTERM = """#!/bin/sh
+trap '' TERM
+echo yes > "$HOME/ready"
+while :; do sleep 600; done
+"""
+
+
+class LocalBackdoor:
+    def __init__(self, world: LocalWorld) -> None:
+        self.world = world
+        self.unknown_id = "vm-" + 20 * "0"
+
+    def user_data(self, cloud_id: str) -> bytes:
+        return self.world.machine(cloud_id).user_data.read_bytes()
+
+    def tags(self, cloud_id: str) -> dict[str, str]:
+        return read_record(self.world.machine(cloud_id)).tags
+
+    def power_off(self, cloud_id: str) -> None:
+        """Without the mark that asks for its deletion, a supervisor that is told to end stops the VM."""
+        assert signal_process(self.world.supervisor(cloud_id), signal.SIGTERM)
+
+    def write_console(self, cloud_id: str, line: str) -> None:
+        with (self.world.machine(cloud_id).disk / "says").open("a") as says:
+            says.write(line + "\n")
+
+
+class TestContract(CloudContract):
+    @pytest.fixture
+    def cloud(self, world: LocalWorld) -> Cloud:
+        return world.hook("ours")
+
+    @pytest.fixture
+    def other_cloud(self, world: LocalWorld) -> Cloud:
+        return world.hook("theirs")
+
+    @pytest.fixture
+    def make_request(self, world: LocalWorld) -> MakeRequest:
+        return world.request
+
+    @pytest.fixture
+    def inject(self, world: LocalWorld) -> Inject:
+        @contextmanager
+        def inject(on: str, error: ErrorKind, *, after: bool = False) -> Iterator[None]:
+            with world.faults({"on": on, "error": error, "after": after}):
+                yield
+
+        return inject
+
+    @pytest.fixture
+    def backdoor(self, world: LocalWorld) -> LocalBackdoor:
+        return LocalBackdoor(world)
+
+
+# Launch.
+
+
+def test_a_token_with_other_parameters_is_refused(world: LocalWorld) -> None:
+    hook, request = world.hook(), world.request()
+    launched(hook, request)
+    for name, value in {"name": "x", "flavor": "large", "user_data": "#!/x", "tags": (("a", "b"),)}.items():
+        (outcome,) = hook.launch([dataclasses.replace(request, **{name: value})])  # type: ignore[arg-type]
+        assert isinstance(outcome.error, ConfigError), name
+        assert "other parameters" in str(outcome.error)
+    assert len(listed(hook)) == 1
+
+
+def test_a_token_is_found_again_after_the_configuration_changed(world: LocalWorld) -> None:
+    request = world.request()
+    ids = launched(world.hook(), request)
+    changed = world.hook(flavors={"tiny": {"processors": 1, "memory_mb": 1}}, boot_images=["other"], capacity=1)
+    assert launched(changed, request) == ids
+
+
+def test_a_launch_that_comes_after_the_end_of_its_vm_starts_nothing(world: LocalWorld) -> None:
+    hook, request = world.hook(), world.request()
+    ids = launched(hook, request)
+    hook.terminate(ids)
+    wait_until_gone(hook, *ids)
+    assert launched(hook, request) == ids
+    assert not listed(hook)
+
+
+def test_capacity_is_the_quota_of_all_installations_together(world: LocalWorld) -> None:
+    ours, theirs = world.hook("ours", capacity=2), world.hook("theirs", capacity=2)
+    request = world.request()
+    (first,) = launched(ours, request)
+    launched(theirs, world.request())
+    for hook in (ours, theirs):
+        assert isinstance(hook.launch([world.request()])[0].error, QuotaError)
+    assert (ours.limits().instances, ours.limits().instances_used) == (2, 2)
+    assert launched(ours, request) == [first], "a VM that is there already needs no quota"
+    ours.terminate([first])
+    wait_until_gone(ours, first)
+    launched(theirs, world.request())
+
+
+def test_limits_add_up_the_flavors(world: LocalWorld) -> None:
+    hook = world.hook(flavors='{"f": {"processors": 3, "memory_mb": 700}}')
+    launched(hook, world.request(flavor="f"), world.request(flavor="f"))
+    limits = hook.limits()
+    assert (limits.processors_used, limits.memory_mb_used) == (6, 1400)
+
+
+def test_refusals_name_what_there_is(world: LocalWorld) -> None:
+    outcomes = world.hook().launch([world.request(flavor="f"), world.request(boot_image="i")])
+    assert [str(outcome.error) for outcome in outcomes] == [
+        "there is no flavor 'f'; known are: small, medium, large",
+        "there is no boot image 'i'; known are: host",
+    ]
+
+
+def test_user_data_that_is_no_text_is_refused(world: LocalWorld) -> None:
+    (outcome,) = world.hook().launch([world.request(user_data="#!/bin/sh\n\udcff")])
+    assert isinstance(outcome.error, ConfigError)
+    assert not world.store.machines()
+
+
+def test_only_the_user_may_read_what_is_on_disk(world: LocalWorld) -> None:
+    hook = world.hook(boot_delay=600)
+    (pending,) = launched(hook, world.request())
+    (running,) = launched(world.hook(), world.request())
+    wait_for_state(hook, running, CloudState.RUNNING)
+    modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in (world.root, *world.root.rglob("*"))}
+    assert len(modes) > 15
+    assert {oct(mode) for path, mode in modes.items() if path.is_dir()} == {"0o700"}
+    assert not [path for path, mode in modes.items() if mode & 0o077]
+    assert modes[world.machine(pending).user_data] == 0o600
+    assert {modes[world.machine(cloud_id).record] for cloud_id in (pending, running)} == {0o600}
+
+
+def test_the_user_data_is_not_kept_longer_than_the_vm(world: LocalWorld) -> None:
+    hook = world.hook()
+    ids = launched(hook, world.request(STAYING_UP + "# treasure"))
+    hook.terminate(ids)
+    wait_until_gone(hook, *ids)
+    kept = [path for path in world.root.rglob("*") if path.is_file()]
+    assert world.machine(ids[0]).record in kept
+    assert not [path for path in kept if b"treasure" in path.read_bytes()]
+
+
+# List and terminate.
+
+
+def test_an_id_that_leads_elsewhere_is_of_no_vm(world: LocalWorld) -> None:
+    hook = world.hook()
+    (cloud_id,) = launched(hook, world.request())
+    for strange in ("", ".", "..", f"../machines/{cloud_id}", f"{cloud_id}/", f"{cloud_id}\n", str(world.root)):
+        assert hook.terminate([strange])[0].error is None
+        assert hook.console(strange) == ""
+    assert list(listed(hook)) == [cloud_id]
+
+
+@pytest.mark.slow
+def test_a_vm_that_is_being_terminated_stays_listed_and_says_so(world: LocalWorld) -> None:
+    hook = world.hook()
+    (cloud_id,) = launched(hook, world.request(_IGNORING_SIGTERM))
+    wait_until(lambda: world.disk_file(cloud_id, "ready"), "the VM ignores SIGTERM")
+    hook.terminate([cloud_id])
+    vm = listed(hook)[cloud_id]
+    assert (vm.state, vm.message) == (CloudState.RUNNING, "being terminated")
+    wait_until_gone(hook, cloud_id)
+
+
+def test_a_damaged_record_makes_no_complete_list(world: LocalWorld) -> None:
+    hook = world.hook()
+    first, second = launched(hook, world.request(), world.request())
+    record = world.machine(first).record
+    good = record.read_bytes()
+    for damage in (lambda: record.write_bytes(good[:-5]), record.unlink):
+        damage()
+        with pytest.raises(ConfigError, match=first):
+            list(hook.instances())
+    record.write_bytes(good)
+    assert listed(hook).keys() == {first, second}
+
+
+def test_what_is_no_vm_is_not_listed(world: LocalWorld) -> None:
+    hook = world.hook()
+    (cloud_id,) = launched(hook, world.request())
+    (world.root / "machines" / ".notes").write_text("mine")
+    assert list(listed(hook)) == [cloud_id]
+
+
+def test_a_failing_list_breaks_off_in_the_middle(world: LocalWorld) -> None:
+    hook = world.hook(faults=[{"on": "list", "error": "transient"}])
+    launched(hook, *[world.request() for _ in range(4)])
+    seen: list[CloudInstance] = []
+    with pytest.raises(TransientError):
+        seen.extend(hook.instances())
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("kind", ErrorKind)
+@pytest.mark.parametrize("verb", ["launch", "list", "terminate", "console"])
+def test_every_fault_is_raised_by_every_call(world: LocalWorld, verb: str, kind: ErrorKind) -> None:
+    hook = world.hook()
+    (cloud_id,) = launched(hook, world.request())
+    with world.faults({"on": verb, "error": kind}), pytest.raises(CloudError) as raised:
+        _raise_error_of(hook, verb, cloud_id, world)
+    assert raised.value.kind is kind
+    assert list(listed(hook)) == [cloud_id]
+
+
+def test_a_full_cloud_still_knows_the_vms_that_it_has(world: LocalWorld) -> None:
+    hook, request = world.hook(), world.request()
+    ids = launched(hook, request)
+    for kind in (ErrorKind.CAPACITY, ErrorKind.QUOTA, ErrorKind.CONFIG):
+        with world.faults({"on": "launch", "error": kind}):
+            assert launched(hook, request) == ids
+
+
+# Console.
+
+
+def test_the_console_is_the_end_of_the_output(world: LocalWorld) -> None:
+    hook = world.hook()
+    (cloud_id,) = launched(hook, world.request("#!/bin/sh\nyes first | head -c 100000\necho end >&2\nexec sleep 600"))
+    wait_until(lambda: hook.console(cloud_id).endswith("end\n"), "the output is there")
+    assert len(hook.console(cloud_id)) == CONSOLE_BYTES
+
+
+def test_the_console_outlives_the_vm(world: LocalWorld) -> None:
+    hook = world.hook()
+    (cloud_id,) = launched(hook, world.request("#!/bin/sh\necho last words\nexec sleep 600"))
+    wait_until(lambda: hook.console(cloud_id), "the output is there")
+    hook.terminate([cloud_id])
+    wait_until_gone(hook, cloud_id)
+    assert hook.console(cloud_id) == "last words\n"
+    with pytest.raises(ConfigError, match="another installation"):
+        world.hook("theirs").console(cloud_id)
+
+
+def test_a_console_that_became_something_else_harms_nobody(world: LocalWorld, tmp_path: Path) -> None:
+    hook = world.hook()
+    (cloud_id,) = launched(hook, world.request())
+    console = world.machine(cloud_id).console
+    console.unlink()
+    os.mkfifo(console)
+    assert hook.console(cloud_id) == ""
+    console.unlink()
+    (tmp_path / "secret").write_text("secret")
+    console.symlink_to(tmp_path / "secret")
+    with pytest.raises(CloudError):
+        hook.console(cloud_id)
+
+
+# The connection.
+
+
+def test_fields_of_others_are_none_of_the_drivers_business(world: LocalWorld) -> None:
+    hook = world.hook(max_instances=3, site="LOCAL", capacity="", flavors=None)
+    assert hook.config.capacity == 64
+    assert list(hook.config.flavors) == ["small", "medium", "large"]
+
+
+def test_a_bad_configuration_is_told_by_every_call(world: LocalWorld) -> None:
+    hook = world.hook(capacity="many", boot_delay=-1)
+    for verb in ("launch", "list", "terminate", "console"):
+        with pytest.raises(ConfigError, match=r"local: boot_delay: .*; capacity: "):
+            _raise_error_of(hook, verb, "vm-1", world)
+    usable, sentence = hook.test_connection()
+    assert not usable
+    assert "capacity" in sentence
+
+
+def test_an_extra_that_is_no_object_is_told(world: LocalWorld) -> None:
+    hook = world.hook()
+    hook.connection.extra = json.dumps(["capacity"])
+    with pytest.raises(ConfigError, match="not a JSON object"):
+        list(hook.instances())
+
+
+def test_a_root_directory_that_cannot_be_made_is_told_by_every_call(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    world = LocalWorld(tmp_path / "file" / "cloud")
+    hook = world.hook()
+    for verb in ("launch", "list", "terminate", "console"):
+        with pytest.raises(ConfigError, match=r"root directory .*/file/cloud: Not a directory"):
+            _raise_error_of(hook, verb, "vm-1", world)
+    usable, sentence = hook.test_connection()
+    assert not usable
+    assert f"{tmp_path}/file is no directory we may write to" in sentence
+
+
+def test_testing_the_connection_makes_nothing(world: LocalWorld) -> None:
+    assert world.hook().test_connection()[0]
+    assert not world.root.exists()
+
+
+def test_a_busy_cloud_is_a_transient_error(world: LocalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_store, "LOCK_PATIENCE", 0.0)
+    world.store.prepare()
+    with world.store.locked():
+        (outcome,) = world.hook().launch([world.request()])
+    assert isinstance(outcome.error, TransientError)
+    assert not world.store.machines()
+
+
+def test_a_full_disk_is_a_lack_of_capacity(world: LocalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    (outcome,) = world.hook().launch([world.request()])
+    assert isinstance(outcome.error, CapacityError)
+    assert not world.store.machines()
+
+
+def test_airflow_makes_the_hook_from_the_connections_id_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = {"conn_type": "vmdirac_local", "extra": {"root_directory": str(tmp_path / "cloud")}}
+    monkeypatch.setenv("AIRFLOW_CONN_HERE", json.dumps(connection))
+    hook = VmdiracLocalHook(**{VmdiracLocalHook.conn_name_attr: "here"})  # type: ignore[arg-type]
+    assert hook.test_connection() == (True, f"The local cloud is ready for 64 VMs below {tmp_path}/cloud.")
+
+
+def test_the_root_directory_is_below_airflow_home_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW_CONN_A_2FB", '{"conn_type": "vmdirac_local"}')
+    assert VmdiracLocalHook("a_2fb").root == tmp_path / "vmdirac_local" / "a_2fb"
+
+
+def _raise_error_of(hook: VmdiracCloudHook, verb: str, cloud_id: str, world: LocalWorld) -> None:
+    error: CloudError | None = None
+    match verb:
+        case "launch":
+            error = hook.launch([world.request()])[0].error
+        case "terminate":
+            error = hook.terminate([cloud_id])[0].error
+        case "list":
+            list(hook.instances())
+        case _:
+            hook.console(cloud_id)
+    if error:
+        raise error

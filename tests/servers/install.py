@@ -1,0 +1,114 @@
+"""Installs the servers that the tests want: ``python -m tests.servers.install``. Standard library only.
+
+On Debian as root it installs what is missing; elsewhere it says what is missing and ends well, since the
+tests that want it then say so and are skipped.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers import programs
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something the tests want, and how Debian names it."""
+
+    packages: tuple[str, ...]
+    service: str | None
+    programs: Callable[[], Mapping[str, Path | None]]
+
+    def is_met(self) -> bool:
+        return None not in self.programs().values()
+
+
+NEEDS = {
+    "PostgreSQL": Need(("postgresql",), "postgresql", programs.postgresql),
+    "MariaDB": Need(("mariadb-server",), "mariadb", programs.mariadb),
+    # Without a font its pages, and so the screenshots, have no letters.
+    "Chromium": Need(("chromium", "fonts-liberation"), None, programs.chromium),
+}
+
+# Debian's package scripts ask this program whether they may start a service; 101 means no.
+POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+def obstacle(os_release: str, user_id: int) -> str | None:
+    """Why nothing can be installed by us, or None; `os_release` is the text of /etc/os-release."""
+    fields = dict(line.split("=", 1) for line in os_release.splitlines() if "=" in line)
+    if fields.get("ID", "").strip('"') != "debian":
+        return "this is not Debian"
+    if user_id != 0:
+        return "not root"
+    return None
+
+
+@contextmanager
+def services_not_started(policy: Path = POLICY) -> Iterator[None]:
+    """While inside, installed packages don't start their services; an existing policy is left as it is."""
+    if policy.exists():
+        yield
+        return
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    try:
+        yield
+    finally:
+        policy.unlink(missing_ok=True)
+
+
+def install(needs: list[Need]) -> None:
+    """Install with apt-get.
+
+    Raises:
+        subprocess.CalledProcessError: apt-get failed (and said why).
+    """
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    packages = [package for need in needs for package in need.packages]
+    with services_not_started():
+        subprocess.run(["/usr/bin/apt-get", "update", "-q"], check=True, env=environment)
+        command = ["/usr/bin/apt-get", "install", "-y", "-q", "--no-install-recommends", *packages]
+        subprocess.run(command, check=True, env=environment)
+    for need in needs:
+        if need.service:  # started all the same, by a policy of the administrator's; nobody relies on it yet
+            stop = ["/usr/sbin/service", need.service, "stop"]
+            subprocess.run(stop, check=False, capture_output=True)
+
+
+def say(line: str) -> None:
+    """Tell the user."""
+    sys.stdout.write(line + "\n")
+
+
+def main() -> int:
+    """Exit code 0 also where nothing can be installed; not 0 only if installing was tried and failed."""
+    missing = {name: need for name, need in NEEDS.items() if not need.is_met()}
+    if not missing:
+        say(f"{', '.join(NEEDS)}: installed")
+        return 0
+    os_release = Path("/etc/os-release")
+    reason = obstacle(os_release.read_text() if os_release.exists() else "", os.geteuid())
+    if reason:
+        packages = " ".join(package for need in missing.values() for package in need.packages)
+        say(f"Not installed: {', '.join(missing)}. The tests that want them will be skipped.")
+        say(f"They can't be installed from here ({reason}); on Debian it takes: apt-get install {packages}")
+        return 0
+    try:
+        install(list(missing.values()))
+    except subprocess.CalledProcessError as error:
+        sys.stderr.write(f"{' '.join(error.cmd)} failed, see above" + "\n")
+        return 1
+    unmet = [name for name, need in missing.items() if not need.is_met()]
+    if unmet:
+        sys.stderr.write(f"Installed, but still not found: {', '.join(unmet)}" + "\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""The installer, up to the door of apt-get."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.servers import install
+
+DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n'
+
+
+@pytest.mark.parametrize(
+    ("os_release", "user_id", "reason"),
+    [
+        (DEBIAN, 0, None),
+        (DEBIAN, 1000, "not root"),
+        ('ID="debian"\n', 0, None),
+        ("ID=ubuntu\nID_LIKE=debian\n", 0, "this is not Debian"),  # its Chromium is no package
+        ("", 0, "this is not Debian"),
+    ],
+)
+def test_only_root_on_debian_can_install(os_release: str, user_id: int, reason: str | None) -> None:
+    assert install.obstacle(os_release, user_id) == reason
+
+
+def test_who_cannot_install_is_told_what_it_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("tests.servers.programs.find_program", lambda _names, _directories: None)
+    monkeypatch.setattr(install, "install", lambda _needs: pytest.fail("must not be tried"))
+    assert install.main() == 0
+    output = capsys.readouterr().out
+    assert "Not installed: PostgreSQL, MariaDB, Chromium" in output
+    assert "postgresql mariadb-server chromium fonts-liberation" in output
+
+
+def test_nothing_missing_nothing_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tests.servers.programs.find_program", lambda _names, _directories: tmp_path / "it")
+    monkeypatch.setattr(install, "install", lambda _needs: pytest.fail("must not be tried"))
+    assert install.main() == 0
+    assert "installed" in capsys.readouterr().out
+
+
+def test_apt_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(_needs: list[install.Need]) -> None:
+        raise subprocess.CalledProcessError(100, ["apt-get", "update"])
+
+    monkeypatch.setattr("tests.servers.programs.find_program", lambda _names, _directories: None)
+    monkeypatch.setattr(install, "obstacle", lambda _os_release, _user_id: None)
+    monkeypatch.setattr(install, "install", fail)
+    assert install.main() == 1
+    assert "apt-get update failed" in capsys.readouterr().err
+
+
+def test_services_are_refused_while_installing_only(tmp_path: Path) -> None:
+    policy = tmp_path / "policy-rc.d"
+    with pytest.raises(RuntimeError), install.services_not_started(policy):
+        answer = subprocess.run([policy, "postgresql", "start"], check=False)
+        assert answer.returncode == 101  # "action forbidden by policy"
+        raise RuntimeError
+    assert not policy.exists()
+
+
+def test_the_administrators_policy_stays(tmp_path: Path) -> None:
+    policy = tmp_path / "policy-rc.d"
+    policy.write_text("mine")
+    with install.services_not_started(policy):
+        assert policy.read_text() == "mine"
+    assert policy.read_text() == "mine"
