@@ -76,6 +76,11 @@ class AirflowProcesses:
                 )
             self._running.append(Component(name, process, log))
 
+    @property
+    def running(self) -> dict[str, int]:
+        """The process ids of those that were started and not stopped, by name."""
+        return {component.name: component.process.pid for component in self._running}
+
     def check(self, command: str) -> None:
         """:param command: how to go on.
         :raises DemoError: if one of them has ended, which none does by itself."""
@@ -121,4 +126,4 @@ def tail(log: Path) -> str:
 
 
 def _ending(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else f"killed by {signal.strsignal(-code)}"
+    return f"exit code {code}" if code >= 0 else signal.strsignal(-code) or f"signal {-code}"

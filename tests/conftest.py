@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from tests.servers import airflow_environment, chromium, missing
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="vmdirac-tests-")
 airflow_environment.isolate(os.environ, Path(AIRFLOW_HOME.name))
 airflow_environment.make_importable(os.environ)
+
+# Speed is measured elsewhere; on a busy machine any example can be slow once.
+hypothesis.settings.register_profile("vmdirac", deadline=None)
+hypothesis.settings.load_profile("vmdirac")
 
 
 def pytest_unconfigure() -> None:

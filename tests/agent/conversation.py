@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.agent.scripted_manager import SECRET, Call, ScriptedManager, job
 from vmdirac.agent.vmdirac_agent import Agent, Answer, Job, Line, Log, Manager, Supervisor
-
-from tests.agent.scripted_manager import SECRET, Call, ScriptedManager
 
 NONCE = "nonce-0123456789abcdef"
 
@@ -155,3 +154,9 @@ class Conversation:
         # Something was due already and did not happen: without this, the test would never end.
         assert seconds > 0, "the agent is busy waiting"
         self.now += seconds
+
+
+def start_job(talk: Conversation, number: int = 1) -> None:
+    """Give the agent a job and go on until it runs."""
+    talk.manager.waiting.append(job(number, "run"))
+    talk.until(lambda: any(running.id == number for running in talk.supervisor.running.values()))

@@ -14,9 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from vmdirac.agent import vmdirac_agent
-
 from tests.agent.scripted_manager import PATIENCE_S, SECRET, ScriptedManager
+from vmdirac.agent import vmdirac_agent
 
 
 def interpreters() -> list[str]:

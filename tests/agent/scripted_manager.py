@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from pydantic import ValidationError
+
 from vmdirac.manager.vm_messages import (
     FinishRequest,
     FinishResponse,

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from vmdirac.agent import vmdirac_agent
-from vmdirac.agent.vmdirac_agent import CannotStartError, Log, Manager, Timer, read_config
 
 from tests.agent.scripted_manager import SECRET, Reply, ScriptedManager
+from vmdirac.agent import vmdirac_agent
+from vmdirac.agent.vmdirac_agent import CannotStartError, Log, Manager, Timer, read_config
 
 NONCE = "nonce-0123456789abcdef"
 SOURCE = Path(vmdirac_agent.__file__)
@@ -56,9 +56,7 @@ def test_configuration_is_read(tmp_path: Path) -> None:
         ({"sercet": "x"}, "must be an object with url, instance, secret"),
     ],
 )
-def test_configuration_that_cannot_work_is_refused(
-    tmp_path: Path, changes: dict[str, object], message: str
-) -> None:
+def test_configuration_that_cannot_work_is_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
     with pytest.raises(CannotStartError, match=message):
         read_config(configuration(tmp_path, **changes))
 
@@ -102,9 +100,7 @@ def test_an_address_unfit_for_secrets_is_refused(url: str) -> None:
         Manager(url, "17")
 
 
-@pytest.mark.parametrize(
-    "url", ["http://127.0.0.1:8080/x", "http://[::1]/", "http://localhost", "https://manager"]
-)
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080/x", "http://[::1]/", "http://localhost", "https://manager"])
 def test_an_address_fit_for_secrets_is_taken(url: str) -> None:
     Manager(url, "17")
 
@@ -227,17 +223,14 @@ def test_nonce_is_kept_and_only_for_its_owner(tmp_path: Path) -> None:
     assert vmdirac_agent.read_nonce(str(tmp_path / "other")) != nonce
 
 
-def test_a_second_agent_in_the_same_directory_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_second_agent_in_the_same_directory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vmdirac_agent, "LOCK_TIMEOUT", 0.0)
-    before = set(os.listdir("/proc/self/fd"))
+    before = set(Path("/proc/self/fd").iterdir())
     vmdirac_agent.lock(str(tmp_path))
     try:
         with pytest.raises(CannotStartError, match="another agent"):
             vmdirac_agent.lock(str(tmp_path))
     finally:
-        for number in set(os.listdir("/proc/self/fd")) - before:
-            target = Path("/proc/self/fd", number)
-            if target.exists() and target.samefile(tmp_path / "lock"):
-                os.close(int(number))
+        for descriptor in set(Path("/proc/self/fd").iterdir()) - before:
+            if descriptor.exists() and descriptor.samefile(tmp_path / "lock"):
+                os.close(int(descriptor.name))

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
-from vmdirac.manager.vm_messages import VmAction
 
-from tests.agent.conversation import NONCE, Conversation, SilentLine
-from tests.agent.scripted_manager import SECRET, Reply, ScriptedManager, job
-
-
-@pytest.fixture
-def talk(manager: ScriptedManager, tmp_path: Path) -> Conversation:
-    return Conversation(manager, tmp_path)
-
-
-def start_job(talk: Conversation, number: int = 1) -> None:
-    talk.manager.waiting.append(job(number, "run"))
-    talk.until(lambda: any(running.id == number for running in talk.supervisor.running.values()))
+from tests.agent.conversation import NONCE, Conversation, start_job
+from tests.agent.scripted_manager import SECRET, Reply, job
+from vmdirac.agent.vmdirac_agent import Job
 
 
 def test_registers_then_reports_then_asks_for_work(talk: Conversation) -> None:
@@ -47,23 +34,6 @@ def test_registering_is_tried_again(talk: Conversation, status: int) -> None:
     talk.manager.script["register"] = [Reply(status)] * 3
     talk.until(lambda: "heartbeat" in talk.routes())
     assert talk.moments("register") == [0.0, 0.5, 1.5, 3.5]
-
-
-def test_another_agent_s_instance_is_given_up(talk: Conversation) -> None:
-    talk.manager.script["register"] = [Reply(409, b'{"detail": "another nonce"}')]
-    assert talk.to_its_end() == 3
-    assert talk.routes() == ["register"]
-    assert any("another nonce" in line for line in talk.log)
-
-
-@pytest.mark.parametrize("route", ["register", "heartbeat", "match", "finish"])
-def test_an_instance_that_is_over_ends(talk: Conversation, route: str) -> None:
-    talk.manager.script[route] = [Reply(410)]
-    talk.manager.waiting = [job(1, "run"), job(2, "cannot start")]
-    assert talk.to_its_end() == 0
-    assert talk.routes()[-1] == route
-    assert talk.supervisor.stopped == ([1] if route == "finish" else [])
-    assert talk.supervisor.running == {}
 
 
 def test_conflict_means_another_agent_only_when_registering(talk: Conversation) -> None:
@@ -116,78 +86,6 @@ def test_asks_for_what_is_free_and_not_at_all_when_full(talk: Conversation) -> N
     assert talk.said("heartbeat")[-1].busy_processors == 3
 
 
-def test_heartbeat_holds_leases_until_their_result_is_delivered(talk: Conversation) -> None:
-    start_job(talk, 1)
-    start_job(talk, 2)
-    talk.manager.script["finish"] = [Reply(500)] * 7
-    talk.supervisor.end(1)
-    talk.pass_time(61.0)
-    heartbeat = talk.said("heartbeat")[-1]
-    assert {(held.job, held.lease) for held in heartbeat.jobs} == {(1, "lease-1"), (2, "lease-2")}
-    assert heartbeat.busy_processors == 1
-    talk.pass_time(300.0)
-    assert [held.job for held in talk.said("heartbeat")[-1].jobs] == [2]
-
-
-def test_a_result_is_delivered_whatever_time_it_takes(talk: Conversation) -> None:
-    start_job(talk)
-    talk.manager.script["finish"] = [Reply(status) for status in [0, 401, 404, 429, 500, 503] * 20]
-    talk.supervisor.end(1, 5)
-    talk.pass_time(8000.0)
-    assert len(talk.said("finish")) == 121
-    assert {finish.exit_code for finish in talk.said("finish")} == {5}
-    assert talk.manager.leases == set()
-    pauses = [b - a for a, b in zip(talk.moments("finish"), talk.moments("finish")[1:], strict=False)]
-    assert pauses[:8] == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0]
-    assert max(pauses) == 60.0
-
-
-def test_one_result_that_fails_does_not_keep_back_others(talk: Conversation) -> None:
-    start_job(talk, 1)
-    start_job(talk, 2)
-    talk.manager.script["finish"] = [Reply(500)]
-    talk.supervisor.end(1)
-    talk.supervisor.end(2)
-    talk.until(lambda: talk.manager.leases == set())
-    assert [call.job for call in talk.manager.calls if call.route == "finish"] == [1, 2, 1]
-
-
-def test_a_late_result_is_only_noted(talk: Conversation) -> None:
-    start_job(talk)
-    talk.manager.accepts = False
-    talk.supervisor.end(1)
-    talk.pass_time(120.0)
-    assert len(talk.said("finish")) == 1
-    assert talk.said("heartbeat")[-1].jobs == []
-    assert any("too late" in line for line in talk.log)
-
-
-@pytest.mark.parametrize("status", [413, 422])
-def test_a_result_that_is_too_large_is_sent_without_files(talk: Conversation, status: int) -> None:
-    start_job(talk)
-    talk.manager.script["finish"] = [Reply(status)]
-    talk.supervisor.end(1, 5)
-    talk.until(lambda: talk.manager.leases == set())
-    finish = talk.said("finish")[-1]
-    assert (finish.exit_code, finish.files) == (5, [])
-    assert "too large or invalid" in finish.message
-
-
-def test_a_result_that_never_will_be_taken_is_given_up(talk: Conversation) -> None:
-    start_job(talk)
-    talk.manager.script["finish"] = [Reply(422)] * 2
-    talk.supervisor.end(1)
-    talk.pass_time(120.0)
-    assert len(talk.said("finish")) == 2
-    assert talk.said("heartbeat")[-1].jobs == []
-
-
-def test_a_job_that_cannot_start_is_reported(talk: Conversation) -> None:
-    talk.manager.waiting = [job(1, "cannot start")]
-    talk.until(lambda: bool(talk.said("finish")))
-    assert talk.said("finish")[0].exit_code == 127
-
-
 def test_jobs_that_are_not_understood_do_not_stop_the_others(
     talk: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,123 +100,6 @@ def test_jobs_that_are_not_understood_do_not_stop_the_others(
     assert [held.job for held in talk.said("heartbeat")[-1].jobs] == [2]
 
 
-def test_a_lease_that_is_held_is_not_started_again(talk: Conversation) -> None:
-    talk.manager.waiting = [job(1, "run"), job(1, "run")]
-    talk.until(lambda: len(talk.said("match")) == 2)
-    assert len(talk.supervisor.running) == 1
-
-
-def test_drain_is_acknowledged_at_once_and_nothing_is_matched(talk: Conversation) -> None:
-    talk.manager.processors = 1
-    start_job(talk)
-    talk.manager.action = VmAction.DRAIN
-    talk.until(lambda: len(talk.said("heartbeat")) == 3)
-    assert talk.moments("heartbeat") == [0.0, 60.0, 60.0]
-    assert [heartbeat.draining for heartbeat in talk.said("heartbeat")] == [False, False, True]
-    matches = len(talk.said("match"))
-    talk.pass_time(200.0)
-    assert talk.supervisor.stopped == []
-    talk.supervisor.end(1)
-    talk.until(lambda: talk.said("heartbeat")[-1].jobs == [])
-    assert talk.moments("heartbeat")[-1] == talk.moments("finish")[-1]
-    assert talk.said("heartbeat")[-1].draining
-    assert len(talk.said("match")) == matches
-
-
-def test_drain_in_the_answer_to_a_match_is_acknowledged_too(talk: Conversation) -> None:
-    talk.until(lambda: len(talk.said("match")) == 1)
-    talk.manager.action = VmAction.DRAIN
-    talk.until(lambda: len(talk.said("heartbeat")) == 2)
-    assert talk.moments("heartbeat") == [0.0, 5.0]
-    assert talk.said("heartbeat")[-1].draining
-
-
-def test_a_drain_that_is_cancelled_takes_jobs_again(talk: Conversation) -> None:
-    talk.manager.action = VmAction.DRAIN
-    talk.pass_time(600.0)
-    assert talk.said("match") == []
-    talk.manager.action = VmAction.WORK
-    start_job(talk)
-    assert talk.moments("match")[0] == talk.moments("heartbeat")[-1]
-    talk.pass_time(60.0)
-    assert not talk.said("heartbeat")[-1].draining
-
-
-def test_halt_stops_jobs_reports_and_ends(talk: Conversation) -> None:
-    start_job(talk)
-    talk.manager.action = VmAction.HALT
-    assert talk.to_its_end() == 0
-    assert talk.supervisor.stopped == [1]
-    assert talk.routes()[-1] == "halting"
-    assert talk.said("halting")[0].reason == "told to halt"
-
-
-def test_halt_in_the_answer_to_a_match_starts_nothing(talk: Conversation) -> None:
-    answer = {"action": "halt", "jobs": [job(1, "run")]}
-    talk.manager.script["match"] = [Reply(200, json.dumps(answer).encode())]
-    assert talk.to_its_end() == 0
-    assert talk.supervisor.stopped == []
-    assert talk.routes() == ["register", "heartbeat", "match", "halting"]
-
-
-def test_the_end_waits_only_a_while_for_the_manager(talk: Conversation) -> None:
-    talk.until(lambda: bool(talk.said("match")))
-    talk.manager.script["halting"] = [Reply(503)] * 100
-    talk.agent.finish("terminated by signal")
-    begin = talk.now
-    assert talk.to_its_end() == 0
-    assert 3 <= len(talk.said("halting")) <= 20
-    assert talk.now - begin <= 10.0
-    assert talk.said("halting")[0].reason == "terminated by signal"
-
-
-def test_an_end_before_registering_has_nothing_to_report(talk: Conversation) -> None:
-    talk.manager.script["register"] = [Reply(425)]
-    talk.until(lambda: talk.routes() == ["register"])
-    talk.agent.finish("terminated by signal")
-    assert talk.to_its_end() == 0
-    assert talk.routes() == ["register"]
-
-
-def test_a_lost_lease_ends_its_job_and_is_forgotten(talk: Conversation) -> None:
-    start_job(talk, 1)
-    start_job(talk, 2)
-    talk.manager.lost = ["lease-1", "unknown"]
-    talk.until(lambda: talk.supervisor.stopped == [1])
-    talk.manager.lost = []
-    talk.pass_time(60.0)
-    assert talk.said("finish") == []
-    assert [held.job for held in talk.said("heartbeat")[-1].jobs] == [2]
-
-
-def test_a_lost_lease_ends_the_tries_to_deliver(talk: Conversation) -> None:
-    start_job(talk)
-    talk.manager.script["finish"] = [Reply(500)] * 100
-    talk.supervisor.end(1)
-    talk.pass_time(30.0)
-    talk.manager.lost = ["lease-1"]
-    talk.pass_time(60.0)
-    tried = len(talk.said("finish"))
-    talk.pass_time(600.0)
-    assert len(talk.said("finish")) == tried
-    assert talk.said("heartbeat")[-1].jobs == []
-
-
-def test_a_result_that_hangs_keeps_back_nothing_else(manager: ScriptedManager, tmp_path: Path) -> None:
-    talk = Conversation(manager, tmp_path, delivery=SilentLine())
-    start_job(talk)
-    talk.supervisor.end(1)
-    talk.pass_time(180.0)
-    start_job(talk, 2)
-    assert talk.moments("heartbeat")[:4] == [0.0, 60.0, 120.0, 180.0]
-    assert talk.said("finish") == []
-    manager.lost = ["lease-1"]
-    talk.pass_time(60.0)
-    assert [held.job for held in talk.said("heartbeat")[-1].jobs] in ([2], [1, 2], [2, 1])
-    talk.pass_time(60.0)
-    assert [held.job for held in talk.said("heartbeat")[-1].jobs] == [2]
-
-
 def test_an_outage_ends_nothing(talk: Conversation) -> None:
     start_job(talk)
     talk.manager.stop()
@@ -327,6 +108,25 @@ def test_an_outage_ends_nothing(talk: Conversation) -> None:
     talk.manager.start()
     talk.pass_time(60.0)
     assert [held.lease for held in talk.said("heartbeat")[-1].jobs] == ["lease-1"]
+
+
+@pytest.mark.parametrize("error", [OSError(23, "Too many open files in system"), MemoryError()])
+def test_a_vm_that_is_out_of_resources_for_a_while_ends_nothing(
+    talk: Conversation, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    start_job(talk)
+    end = talk.now + 100.0
+    look = talk.supervisor.look
+
+    def fail(now: float) -> list[Job]:
+        if now < end:
+            raise error
+        return look(now)
+
+    monkeypatch.setattr(talk.supervisor, "look", fail)
+    talk.pass_time(130.0)
+    assert talk.supervisor.stopped == []
+    assert talk.moments("heartbeat")[-1] >= 100.0
 
 
 @pytest.mark.parametrize("route", ["heartbeat", "match"])

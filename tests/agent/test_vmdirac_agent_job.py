@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from vmdirac.agent import vmdirac_agent
-from vmdirac.agent.vmdirac_agent import Job
-from vmdirac.manager.vm_messages import MAX_FILE_BYTES, FinishRequest
 
 from tests.agent.scripted_manager import job
+from vmdirac.agent import vmdirac_agent
+from vmdirac.agent.vmdirac_agent import MAX_FILE, Job
+from vmdirac.manager.body_limit import LARGE
+from vmdirac.manager.vm_messages import FinishRequest
 
 
 class World:
@@ -98,6 +99,12 @@ def test_environment_is_minimal(world: World, monkeypatch: pytest.MonkeyPatch) -
     }
 
 
+def test_processes_of_a_local_vm_keep_its_mark(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VMDIRAC_VM_DIRECTORY", "/vms/1")
+    _, finish = world.run("sh", "-c", "echo $VMDIRAC_VM_DIRECTORY", environment={"VMDIRAC_VM_DIRECTORY": "forged"})
+    assert finish.log == b"/vms/1\n"
+
+
 def test_end_by_signal_is_a_negative_exit_code(world: World) -> None:
     assert world.run("sh", "-c", "kill -11 $$")[1].exit_code == -11
 
@@ -159,9 +166,9 @@ def test_outputs_that_lead_elsewhere_are_not_read(world: World) -> None:
     assert started.start()
     os.waitid(os.P_PID, started.pid, os.WEXITED | os.WNOWAIT)
     started.reap()
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     finish = result(started)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert finish.exit_code == 0
     assert [file.name for file in finish.files] == ["copy"]
     remarks = finish.message.split("; ")
@@ -183,13 +190,11 @@ def test_a_directory_that_was_swapped_is_not_followed(world: World) -> None:
 
 
 def test_missing_and_too_large_outputs_are_named(world: World) -> None:
-    script = f"head -c {MAX_FILE_BYTES + 1} /dev/zero > large; head -c {MAX_FILE_BYTES} /dev/zero > fits"
+    script = f"head -c {MAX_FILE + 1} /dev/zero > large; head -c {MAX_FILE} /dev/zero > fits"
     _, finish = world.run("sh", "-c", script, output_files=["large", "fits", "none"])
     assert finish.exit_code == 0
-    assert [(file.name, len(file.content)) for file in finish.files] == [("fits", MAX_FILE_BYTES)]
-    assert finish.message == (
-        f"output not sent: large: larger than {MAX_FILE_BYTES} bytes; missing output: none"
-    )
+    assert [(file.name, len(file.content)) for file in finish.files] == [("fits", MAX_FILE)]
+    assert finish.message == (f"output not sent: large: larger than {MAX_FILE} bytes; missing output: none")
 
 
 def test_all_outputs_together_have_a_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,6 +202,12 @@ def test_all_outputs_together_have_a_limit(world: World, monkeypatch: pytest.Mon
     _, finish = world.run("sh", "-c", "for n in 1 2 3; do printf 1234 > $n; done", output_files=["1", "2", "3"])
     assert [file.name for file in finish.files] == ["1", "2"]
     assert finish.message == "output not sent: 3: larger than 2 bytes"
+
+
+def test_the_largest_result_is_not_larger_than_the_manager_takes() -> None:
+    content = vmdirac_agent.MAX_RESULT + vmdirac_agent.MAX_LOG
+    names_and_message = vmdirac_agent.MAX_FILES * 4000 + 40_000
+    assert content * 4 / 3 + names_and_message < LARGE
 
 
 def test_not_more_files_are_sent_than_a_message_takes(world: World) -> None:
@@ -225,6 +236,7 @@ def test_cpu_limit_is_set_on_each_process(world: World) -> None:
     assert finish.log == b"77\n82\n"
 
 
+@pytest.mark.slow
 def test_a_process_that_spins_is_ended_by_the_system(world: World) -> None:
     _, finish = world.run("sh", "-c", "while :; do :; done", cpu_time=1)
     assert finish.exit_code == -24

@@ -7,10 +7,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from vmdirac.manager.vm_messages import VmAction
 
 from tests.agent.real_agent import RealAgent, interpreters, wait_until
-from tests.agent.scripted_manager import SECRET, Reply, ScriptedManager, job
+from tests.agent.scripted_manager import SECRET, Call, Reply, ScriptedManager, job
+from vmdirac.manager.vm_messages import VmAction
 
 pytestmark = pytest.mark.slow
 
@@ -19,6 +19,11 @@ env; cat /proc/$PPID/cmdline | tr '\\0' ' '
 touch $1; while [ ! -e $2 ]; do sleep 0.05; done; echo $3 > result; exit $3
 """
 """Two of these end only if both run at the same time."""
+
+
+def jobs_held_while_draining(manager: ScriptedManager) -> list[int] | None:
+    last = manager.said("heartbeat")[-1]
+    return [held.job for held in last.jobs] if last.draining else None
 
 
 @pytest.mark.parametrize("interpreter", interpreters(), ids=lambda path: Path(path).resolve().name)
@@ -35,10 +40,9 @@ def test_the_whole_life_of_an_agent(
     manager.wait_for(lambda: manager.result(1) and manager.result(2))
     with manager.changed:
         manager.action = VmAction.DRAIN
-    drained = lambda: [held.job for held in manager.said("heartbeat")[-1].jobs if manager.said("heartbeat")[-1].draining]  # noqa
-    manager.wait_for(lambda: drained() == [3])
+    manager.wait_for(lambda: jobs_held_while_draining(manager) == [3])
     Path(go).touch()
-    manager.wait_for(lambda: not manager.said("heartbeat")[-1].jobs)
+    manager.wait_for(lambda: jobs_held_while_draining(manager) == [])
     with manager.changed:
         manager.action = VmAction.HALT
     assert agent.ended() == 0
@@ -126,36 +130,40 @@ def test_a_lost_lease_kills_all_of_its_job(manager: ScriptedManager, agent: Real
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_hands_back_the_jobs(manager: ScriptedManager, agent: RealAgent, number: int) -> None:
-    alive: list[int] = []
-
-    def look(route: str) -> None:
-        if route == "halting":
-            alive.extend(agent.jobs_processes())
-
-    manager.before_answer = lambda call: look(call.route)
+    alive = note_processes_at_halting(manager, agent)
     manager.waiting = [job(1, "sh", "-c", "sleep 1000 & sleep 1000"), job(2, "sleep", "1000")]
     agent.start()
     wait_until(lambda: len(agent.jobs_processes()) == 4, "the start of the jobs")
     os.kill(agent.pid, number)
     assert agent.ended() == 0
     assert [message.reason for message in manager.said("halting")] == ["terminated by signal"]
-    assert alive == []
+    assert alive == [[]]
     assert manager.said("finish") == []
 
 
 def test_a_job_that_ignores_sigterm_is_killed_before_it_is_handed_back(
     manager: ScriptedManager, agent: RealAgent, tmp_path: Path
 ) -> None:
-    ready, alive = tmp_path / "ready", [-1]
-    manager.before_answer = lambda call: call.route == "halting" and alive.__setitem__(
-        slice(None), agent.jobs_processes()
-    )
+    alive = note_processes_at_halting(manager, agent)
+    ready = tmp_path / "ready"
     manager.waiting = [job(1, "sh", "-c", f"trap '' TERM; touch {ready}; while :; do sleep 0.1; done")]
     agent.start()
     wait_until(ready.exists, "the start of the job")
     os.kill(agent.pid, signal.SIGTERM)
     assert agent.ended() == 0
-    assert alive == []
+    assert alive == [[]]
+
+
+def note_processes_at_halting(manager: ScriptedManager, agent: RealAgent) -> list[list[int]]:
+    """What of the jobs still runs each time the VM reports its end."""
+    noted: list[list[int]] = []
+
+    def note(call: Call) -> None:
+        if call.route == "halting":
+            noted.append(agent.jobs_processes())
+
+    manager.before_answer = note
+    return noted
 
 
 def test_killed_with_its_group_it_leaves_nothing_and_comes_back_as_itself(

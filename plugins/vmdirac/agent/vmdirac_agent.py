@@ -50,7 +50,7 @@ EXIT_OTHER_AGENT = 3
 CALL_TIMEOUT = 30.0  # seconds without progress of a call to the manager
 HALTING_TIMEOUT = 10.0  # seconds for all tries to report the end
 LOCK_TIMEOUT = 20.0  # seconds to wait until nothing of an earlier agent runs
-KILL_GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+KILL_GRACE = 3.0  # seconds between SIGTERM and SIGKILL
 LOOK_PERIOD = 1.0  # seconds between two looks at what the jobs use
 SOON = 0.05  # seconds until the next look while a job is ending
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
@@ -59,12 +59,13 @@ LONGEST_WAIT = 3600.0  # bound of every time that the manager asks us to wait
 MAX_ANSWER = 256 * 2**20
 MAX_LOG = 256 * 2**10
 MAX_FILE = 8 * 2**20
-MAX_RESULT = 64 * 2**20  # all output files of a job together: they are sent in one message
+MAX_RESULT = 35 * 2**20  # all output files of a job: they are sent in one message, and the manager takes 48 MiB
 MAX_FILES = 64
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+LOCAL_CLOUD_MARK = "VMDIRAC_VM_DIRECTORY"  # how the local cloud knows the processes of its VMs
 CREDENTIAL = re.compile(r"[\x21-\x7e]{1,4096}")  # what may go into a header
 
 Message = Dict[str, Any]
@@ -505,6 +506,7 @@ class Job:
         values = {"PATH": os.environ.get("PATH", os.defpath), "HOME": self.directory, "LANG": "C.UTF-8"}
         values.update(self._matched.get("environment") or {})
         values.update(VMDIRAC_JOB_ID=str(self.id), VMDIRAC_PROCESSORS=str(self.processors))
+        values.update({key: os.environ[key] for key in {LOCAL_CLOUD_MARK} & set(os.environ)})
         return dict(values, VMDIRAC_OUTPUT=self.directory)
 
     def _confine(self, agent: int) -> Callable[[], None]:
@@ -700,9 +702,14 @@ class Agent:
     def run(self) -> int:
         """Work until told to end; return the exit code."""
         while self._over is None:
-            self.step()
+            try:
+                self.step()
+                pause = self._pause()
+            except (OSError, MemoryError) as error:  # the VM is out of files, say: the jobs may get over it
+                self._log("out of resources: %r", error)
+                pause = LOOK_PERIOD
             if self._over is None:
-                self._wait(self._pause())
+                self._wait(pause)
         self._end()
         return self._exit_code
 
@@ -914,6 +921,9 @@ class Agent:
             accepted = answer.body.get("accepted")
             self._log("job %s reported: %s", job.id, "accepted" if accepted else "too late, not counted")
             self._drop(job)
+        elif answer.status in {413, 422} and self._heartbeat.failures:
+            # Nothing is sure while the token isn't: with one that expired, much less may be sent.
+            self._failed(f"result of job {job.id}", answer, job.timer)
         elif answer.status in {413, 422} and job.with_files:
             self._log("%s, again without files", refusal)
             job.with_files = False

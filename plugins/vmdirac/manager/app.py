@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
 
@@ -30,12 +32,22 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     store.close()
 
 
+def say_what_is_wrong(_: Request, error: Exception) -> JSONResponse:
+    """The answer to a message that is not as it must be. What was sent is not sent back: it may hold a secret, or a
+    number that JSON does not have."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    findings = [{"loc": item["loc"], "msg": item["msg"], "type": item["type"]} for item in error.errors()]
+    return JSONResponse({"detail": findings}, status_code=422)
+
+
 def create_app() -> FastAPI:
     """The app with the VM interface, what people may see, and the page's files."""
     app = FastAPI(
         title="vmdirac", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
     app.add_middleware(BodyLimit)
+    app.add_exception_handler(RequestValidationError, say_what_is_wrong)
     app.include_router(vm_routes.router)
     app.include_router(ui_routes.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from vmdirac.config.loader import Configuration, load_configuration
 from vmdirac.config.source import AirflowConfigSource, ConfigSource
 from vmdirac.loops.clouds import CloudFactory, airflow_clouds
+from vmdirac.model.contracts import Cloud
 from vmdirac.store import instances
 from vmdirac.store.database import Store
 from vmdirac.store.installation import installation_id
@@ -24,18 +25,39 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class EndpointUnusableError(Exception):
+    """An endpoint's connection is missing or has errors, so nothing can be done there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The store, the configuration as it is now, and the clouds."""
+    """The store, the configuration as it is now, and the clouds.
+
+    :param with_vms: endpoints that have unfinished instances, configured or not.
+    """
 
     store: Store
     configuration: Configuration
     clouds: CloudFactory
     rng: random.Random
+    with_vms: frozenset[str]
 
     def endpoints(self) -> list[str]:
-        """Endpoints that can be talked to, by name."""
-        return sorted(self.configuration.endpoints)
+        """Endpoints to be looked after, by name: what is configured, and what has VMs even if it no longer is."""
+        return sorted(self.configuration.endpoints.keys() | self.with_vms)
+
+    def cloud(self, endpoint: str) -> Cloud:
+        """The cloud of an endpoint.
+
+        :raises EndpointUnusableError: if its connection is missing or has errors.
+        """
+        configured = self.configuration.endpoints.get(endpoint)
+        if configured is None:
+            raise EndpointUnusableError(
+                f"endpoint {endpoint!r} has VMs or launches, but its connection is missing or has errors, so nobody"
+                " looks after them; the log above says what is wrong"
+            )
+        return self.clouds(configured)
 
 
 @contextmanager
@@ -44,11 +66,11 @@ def open_runtime(source: ConfigSource | None = None) -> Iterator[Runtime]:
     store = Store.from_config()
     try:
         with store.read() as session:
-            with_vms = instances.endpoints_with_vms(session)
+            with_vms = frozenset(instances.endpoints_with_vms(session))
         configuration = load_configuration(source or AirflowConfigSource(), with_vms)
         _report(configuration.problems)
         clouds = airflow_clouds(installation_id(store, utc_now()))
-        yield Runtime(store, configuration, clouds, random.Random())  # noqa: S311 - it breaks ties, no secrets
+        yield Runtime(store, configuration, clouds, random.Random(), with_vms)  # noqa: S311 - it breaks ties
     finally:
         store.close()
 

@@ -1,4 +1,7 @@
-"""The tasks of the scheduler's tick."""
+"""The tasks of the scheduler's tick.
+
+What they do is imported where they do it: this module is loaded each time that the DAG file is parsed, by every task.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,15 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
-from vmdirac.config.settings import secret_keys, templates_folder, vm_url
-from vmdirac.loops.launch import launch
-from vmdirac.loops.plan_and_reserve import plan_and_reserve
-from vmdirac.loops.read_demand import read_demand
-from vmdirac.loops.tick import user_data_renderer
-from vmdirac.operators.runtime import open_runtime, utc_now
-from vmdirac.store import instances
-from vmdirac.store.queue import EmbeddedJobSource
-
 
 class VmdiracReadDemandOperator(BaseOperator):
     """Opens a tick with the demand of the job source; returns the tick's id."""
 
     def execute(self, context: Context) -> int:
+        from vmdirac.loops.read_demand import read_demand
+        from vmdirac.operators.runtime import open_runtime, utc_now
+        from vmdirac.store.queue import EmbeddedJobSource
+
         with open_runtime() as runtime:
             now = utc_now()
             source = EmbeddedJobSource(runtime.store, now)
@@ -41,6 +39,12 @@ class VmdiracPlanOperator(BaseOperator):
         self.tick_id = tick_id
 
     def execute(self, context: Context) -> list[str]:
+        from vmdirac.config.settings import secret_keys, templates_folder, vm_url
+        from vmdirac.loops.plan_and_reserve import plan_and_reserve
+        from vmdirac.loops.tick import user_data_renderer
+        from vmdirac.operators.runtime import open_runtime, utc_now
+        from vmdirac.store import instances
+
         with open_runtime() as runtime:
             plan_and_reserve(
                 runtime.store,
@@ -52,8 +56,7 @@ class VmdiracPlanOperator(BaseOperator):
                 rng=runtime.rng,
             )
             with runtime.store.read() as session:
-                due = instances.endpoints_due_for_launch(session)
-            return [name for name in due if name in runtime.configuration.endpoints]
+                return instances.endpoints_due_for_launch(session)
 
 
 class LaunchesFailedError(Exception):
@@ -61,7 +64,7 @@ class LaunchesFailedError(Exception):
 
 
 class VmdiracLaunchReservedOperator(BaseOperator):
-    """Launches what the plan has reserved on one endpoint. Launches that fail make the task fail, after all were tried.
+    """Launches what the plan has reserved on one endpoint. If a launch failed, the task fails after all were tried.
 
     :param endpoint: connection id of the endpoint.
     """
@@ -73,8 +76,12 @@ class VmdiracLaunchReservedOperator(BaseOperator):
         self.endpoint = endpoint
 
     def execute(self, context: Context) -> None:
+        from vmdirac.config.settings import secret_keys
+        from vmdirac.loops.launch import launch
+        from vmdirac.operators.runtime import open_runtime, utc_now
+
         with open_runtime() as runtime:
-            cloud = runtime.clouds(runtime.configuration.endpoints[self.endpoint])
+            cloud = runtime.cloud(self.endpoint)
             report = launch(runtime.store, cloud, self.endpoint, secret_keys(), utc_now())
         if report.refused or report.unknown:
             raise LaunchesFailedError(

@@ -1,4 +1,7 @@
-"""The tasks of the sweeps."""
+"""The tasks of the sweeps.
+
+What they do is imported where they do it: this module is loaded each time that a DAG file is parsed, by every task.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,13 @@ from typing import Any
 
 from airflow.sdk import BaseOperator, Context
 
-from vmdirac.loops.deadlines import deadlines_of
-from vmdirac.loops.reconcile import reconcile
-from vmdirac.loops.sweeps import sweep_idle, sweep_stalled
-from vmdirac.operators.runtime import open_runtime, utc_now
-
 
 class VmdiracEndpointsOperator(BaseOperator):
     """Returns the endpoints to be reconciled: those that pods name and those that still have VMs."""
 
     def execute(self, context: Context) -> list[str]:
+        from vmdirac.operators.runtime import open_runtime
+
         with open_runtime() as runtime:
             return runtime.endpoints()
 
@@ -38,8 +38,12 @@ class VmdiracReconcileOperator(BaseOperator):
         self.endpoint = endpoint
 
     def execute(self, context: Context) -> None:
+        from vmdirac.loops.deadlines import deadlines_of
+        from vmdirac.loops.reconcile import reconcile
+        from vmdirac.operators.runtime import open_runtime, utc_now
+
         with open_runtime() as runtime:
-            cloud = runtime.clouds(runtime.configuration.endpoints[self.endpoint])
+            cloud = runtime.cloud(self.endpoint)
             deadlines = deadlines_of(runtime.configuration)
             report = reconcile(runtime.store, cloud, self.endpoint, deadlines, utc_now)
         if report.delete_failed:
@@ -52,6 +56,9 @@ class VmdiracSweepIdleOperator(BaseOperator):
     """Asks idle VMs to drain."""
 
     def execute(self, context: Context) -> None:
+        from vmdirac.loops.sweeps import sweep_idle
+        from vmdirac.operators.runtime import open_runtime, utc_now
+
         with open_runtime() as runtime:
             sweep_idle(runtime.store, runtime.configuration, utc_now())
 
@@ -60,5 +67,8 @@ class VmdiracSweepStalledOperator(BaseOperator):
     """Marks silent VMs, gives up those beyond their grace, takes back jobs that nobody renews."""
 
     def execute(self, context: Context) -> None:
+        from vmdirac.loops.sweeps import sweep_stalled
+        from vmdirac.operators.runtime import open_runtime, utc_now
+
         with open_runtime() as runtime:
             sweep_stalled(runtime.store, runtime.configuration, utc_now())

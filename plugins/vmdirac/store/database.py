@@ -38,7 +38,6 @@ class Store:
         """A session that sees one consistent state where the database can, and changes nothing."""
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
-            session.rollback()
 
     @contextmanager
     def write(self) -> Iterator[Session]:

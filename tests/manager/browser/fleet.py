@@ -41,18 +41,15 @@ QUOTA_ERROR = "Quota exceeded for cores: requested 8, but already used 160 of 16
 PODS = ("lhcb-simulation", "lhcb-user", "belle2-reconstruction")
 ENDPOINTS = ("cern-openstack", "lnf-opennebula", "aws-eu-west-1")
 PROCESSORS = 8
-UNHEARD = frozenset(COUNTS) - {InstanceStatus.RUNNING, InstanceStatus.STOPPING, InstanceStatus.HALTED}
+NO_VM = {InstanceStatus.NEW, InstanceStatus.ERROR}
+UNHEARD = set(COUNTS) - {InstanceStatus.RUNNING, InstanceStatus.STOPPING, InstanceStatus.HALTED}
 
 
 def instance(number: int, status: InstanceStatus, now: datetime, **changes: Any) -> InstanceRow:
     """A row of a VM in a state: the older, the lower its `number`."""
     started = now - timedelta(minutes=3 * (SIZE - number), seconds=number)
     pod = number % len(PODS)
-    where = {
-        "cloud_id": None if status in {InstanceStatus.NEW, InstanceStatus.ERROR} else f"{number:08x}-7c1e-4f0a-9d6b",
-        "private_ip": "" if status is InstanceStatus.NEW else f"10.4.{pod}.{number % 250 + 2}",
-        "public_ip": f"192.0.2.{number % 250}" if pod == 2 else "",
-    }
+    in_cloud = {"cloud_id": f"{number:08x}-7c1e-4f0a-9d6b", "private_ip": f"10.4.{pod}.{number % 250 + 2}"}
     measured = {
         "heard_at": now - timedelta(seconds=number % 60),
         "jobs": number % (PROCESSORS + 1) if status is InstanceStatus.RUNNING else 0,
@@ -77,7 +74,8 @@ def instance(number: int, status: InstanceStatus, now: datetime, **changes: Any)
         "secret_key_id": "0" * 16,
         "bootstrap_hash": "0" * 64,
     }
-    return InstanceRow(**values | where | ({} if status in UNHEARD else measured) | changes)
+    told = (in_cloud if status not in NO_VM else {}) | (measured if status not in UNHEARD else {})
+    return InstanceRow(**values | told | changes)
 
 
 def fleet(now: datetime) -> list[InstanceRow]:

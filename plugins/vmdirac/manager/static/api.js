@@ -1,0 +1,76 @@
+/** The manager's interface for people, `/vmdirac/ui/v1`, wherever Airflow's base URL puts it. */
+
+const ANSWER_MS = 15_000;
+
+/** What is wrong, as far as it changes what the user can do about it. */
+export const Trouble = Object.freeze({
+  SESSION_OVER: "session over",
+  FORBIDDEN: "forbidden",
+  UNREACHABLE: "unreachable",
+  SERVER_ERROR: "server error",
+});
+
+/** The interface gave no data; `trouble` is a {@link Trouble}, `status` the HTTP status, 0 if there was no answer. */
+export class ApiError extends Error {
+  constructor(trouble, status) {
+    super(`${trouble} (${status})`);
+    this.trouble = trouble;
+    this.status = status;
+  }
+}
+
+/**
+ * The address of something below Airflow's base URL.
+ * @param {string} path without a slash at its beginning
+ */
+export const address = (path) => new URL(path, document.baseURI).href;
+
+/** Where to log in to come back to this page. */
+export const loginAddress = () => address(`api/v2/auth/login?next=${encodeURIComponent(location.href)}`);
+
+/**
+ * Counts and one page of the table, of the same moment as nearly as two calls can be.
+ * @param {string} query what the table shows, as the interface wants it
+ * @param {AbortSignal} signal ends the calls
+ * @returns {Promise<{summary: object, table: {instances: object[], total: number}}>}
+ * @throws {ApiError}
+ */
+export async function fetchAll(query, signal) {
+  const [summary, table] = await Promise.all([
+    fetchJson("vmdirac/ui/v1/summary", signal),
+    fetchJson(`vmdirac/ui/v1/instances?${query}`, signal),
+  ]);
+  return { summary, table };
+}
+
+async function fetchJson(path, signal) {
+  let response;
+  let answer;
+  try {
+    response = await fetch(address(path), {
+      cache: "no-store",
+      headers: { Accept: "application/json" },
+      signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
+    });
+    answer = await response.text();
+  } catch {
+    throw new ApiError(Trouble.UNREACHABLE, 0);
+  }
+  try {
+    answer = JSON.parse(answer);
+  } catch {
+    // A proxy's page, for instance; what it means is told by the status.
+    answer = null;
+  }
+  if (response.ok && answer !== null) return answer;
+  throw new ApiError(troubleOf(response.status, answer?.detail), response.status);
+}
+
+function troubleOf(status, detail) {
+  // A token that was signed with another secret, before a restart perhaps, is answered with 403.
+  if (status === 401 || (status === 403 && detail === "Invalid JWT token")) return Trouble.SESSION_OVER;
+  if (status === 403) return Trouble.FORBIDDEN;
+  // What a reverse proxy answers for an API server that is down.
+  if (status === 502 || status === 503 || status === 504) return Trouble.UNREACHABLE;
+  return Trouble.SERVER_ERROR;
+}

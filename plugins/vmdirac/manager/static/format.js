@@ -1,0 +1,34 @@
+/** Numbers and times as people read them. All times are UTC; ages are by the server's clock, never the browser's. */
+
+const two = (number) => String(number).padStart(2, "0");
+
+/** A load with two decimals. */
+export const load = (value) => value.toFixed(2);
+
+/** Seconds as h:mm:ss, the hours going on beyond a day. */
+export function uptime(seconds) {
+  const whole = Math.floor(seconds);
+  return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
+}
+
+/** A time as "2026-11-22 19:15:03". */
+export const dateAndTime = (iso) => new Date(iso).toISOString().slice(0, 19).replace("T", " ");
+
+/** A time as "19:15:03 UTC". */
+export const clock = (iso) => `${new Date(iso).toISOString().slice(11, 19)} UTC`;
+
+/**
+ * How long ago a time was. Nothing finer than a minute, so that a line of the table changes only when its VM does.
+ * @param {string} iso the time
+ * @param {string} asOf the moment from which it is looked at
+ */
+export function age(iso, asOf) {
+  const minutes = Math.floor((Date.parse(asOf) - Date.parse(iso)) / 60_000);
+  if (minutes < 1) return "less than a minute ago";
+  if (minutes < 60) return `${minutes} min ago`;
+  if (minutes < 48 * 60) return `${Math.floor(minutes / 60)} h ago`;
+  return `${Math.floor(minutes / (24 * 60))} days ago`;
+}
+
+/** A count with its noun: "1 instance", "1,234 instances". */
+export const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;

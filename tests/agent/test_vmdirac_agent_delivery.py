@@ -1,0 +1,142 @@
+"""Results reach the manager, whatever happens to it; and only what is still ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.agent.conversation import Conversation, SilentLine, start_job
+from tests.agent.scripted_manager import Reply, ScriptedManager, job
+
+
+def test_heartbeat_holds_leases_until_their_result_is_delivered(talk: Conversation) -> None:
+    start_job(talk, 1)
+    start_job(talk, 2)
+    talk.manager.script["finish"] = [Reply(500)] * 7
+    talk.supervisor.end(1)
+    talk.pass_time(61.0)
+    heartbeat = talk.said("heartbeat")[-1]
+    assert {(held.job, held.lease) for held in heartbeat.jobs} == {(1, "lease-1"), (2, "lease-2")}
+    assert heartbeat.busy_processors == 1
+    talk.pass_time(300.0)
+    assert [held.job for held in talk.said("heartbeat")[-1].jobs] == [2]
+
+
+def test_a_result_is_delivered_whatever_time_it_takes(talk: Conversation) -> None:
+    start_job(talk)
+    talk.manager.script["finish"] = [Reply(status) for status in [0, 401, 404, 429, 500, 503] * 20]
+    talk.supervisor.end(1, 5)
+    talk.pass_time(8000.0)
+    assert len(talk.said("finish")) == 121
+    assert {finish.exit_code for finish in talk.said("finish")} == {5}
+    assert talk.manager.leases == set()
+    pauses = [b - a for a, b in zip(talk.moments("finish"), talk.moments("finish")[1:], strict=False)]
+    assert pauses[:8] == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0]
+    assert max(pauses) == 60.0
+
+
+def test_one_result_that_fails_does_not_keep_back_others(talk: Conversation) -> None:
+    start_job(talk, 1)
+    start_job(talk, 2)
+    talk.manager.script["finish"] = [Reply(500)]
+    talk.supervisor.end(1)
+    talk.supervisor.end(2)
+    talk.until(lambda: talk.manager.leases == set())
+    assert [call.job for call in talk.manager.calls if call.route == "finish"] == [1, 2, 1]
+
+
+def test_a_late_result_is_only_noted(talk: Conversation) -> None:
+    start_job(talk)
+    talk.manager.accepts = False
+    talk.supervisor.end(1)
+    talk.pass_time(120.0)
+    assert len(talk.said("finish")) == 1
+    assert talk.said("heartbeat")[-1].jobs == []
+    assert any("too late" in line for line in talk.log)
+
+
+@pytest.mark.parametrize("status", [413, 422])
+def test_a_result_that_is_too_large_is_sent_without_files(talk: Conversation, status: int) -> None:
+    start_job(talk)
+    talk.manager.script["finish"] = [Reply(status)]
+    talk.supervisor.end(1, 5)
+    talk.until(lambda: talk.manager.leases == set())
+    finish = talk.said("finish")[-1]
+    assert (finish.exit_code, finish.files) == (5, [])
+    assert "too large or invalid" in finish.message
+
+
+def test_a_refusal_counts_only_while_the_token_is_good(talk: Conversation) -> None:
+    start_job(talk)
+    talk.pass_time(10.0)
+    talk.manager.tokens.clear()
+    talk.manager.script["finish"] = [Reply(413)] * 10
+    talk.pass_time(60.0)
+    talk.supervisor.end(1)
+    talk.pass_time(60.0)
+    assert len(talk.said("finish")) > 4
+    talk.manager.tokens.add("token-1")
+    talk.manager.script["finish"] = []
+    talk.until(lambda: talk.manager.leases == set())
+    assert talk.said("finish")[-1].message == ""
+
+
+def test_a_result_that_never_will_be_taken_is_given_up(talk: Conversation) -> None:
+    start_job(talk)
+    talk.manager.script["finish"] = [Reply(422)] * 2
+    talk.supervisor.end(1)
+    talk.pass_time(120.0)
+    assert len(talk.said("finish")) == 2
+    assert talk.said("heartbeat")[-1].jobs == []
+
+
+def test_a_job_that_cannot_start_is_reported(talk: Conversation) -> None:
+    talk.manager.waiting = [job(1, "cannot start")]
+    talk.until(lambda: bool(talk.said("finish")))
+    assert talk.said("finish")[0].exit_code == 127
+
+
+def test_a_lease_that_is_held_is_not_started_again(talk: Conversation) -> None:
+    talk.manager.waiting = [job(1, "run"), job(1, "run")]
+    talk.until(lambda: len(talk.said("match")) == 2)
+    assert len(talk.supervisor.running) == 1
+
+
+def test_a_lost_lease_ends_its_job_and_is_forgotten(talk: Conversation) -> None:
+    start_job(talk, 1)
+    start_job(talk, 2)
+    talk.manager.lost = ["lease-1", "unknown"]
+    talk.until(lambda: talk.supervisor.stopped == [1])
+    talk.manager.lost = []
+    talk.pass_time(60.0)
+    assert talk.said("finish") == []
+    assert [held.job for held in talk.said("heartbeat")[-1].jobs] == [2]
+
+
+def test_a_lost_lease_ends_the_tries_to_deliver(talk: Conversation) -> None:
+    start_job(talk)
+    talk.manager.script["finish"] = [Reply(500)] * 100
+    talk.supervisor.end(1)
+    talk.pass_time(30.0)
+    talk.manager.lost = ["lease-1"]
+    talk.pass_time(60.0)
+    tried = len(talk.said("finish"))
+    talk.pass_time(600.0)
+    assert len(talk.said("finish")) == tried
+    assert talk.said("heartbeat")[-1].jobs == []
+
+
+def test_a_result_that_hangs_keeps_back_nothing_else(manager: ScriptedManager, tmp_path: Path) -> None:
+    talk = Conversation(manager, tmp_path, delivery=SilentLine())
+    start_job(talk)
+    talk.supervisor.end(1)
+    talk.pass_time(180.0)
+    start_job(talk, 2)
+    assert talk.moments("heartbeat")[:4] == [0.0, 60.0, 120.0, 180.0]
+    assert talk.said("finish") == []
+    manager.lost = ["lease-1"]
+    talk.pass_time(60.0)
+    assert [held.job for held in talk.said("heartbeat")[-1].jobs] in ([2], [1, 2], [2, 1])
+    talk.pass_time(60.0)
+    assert [held.job for held in talk.said("heartbeat")[-1].jobs] == [2]

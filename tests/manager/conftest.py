@@ -1,0 +1,121 @@
+"""The manager's app around a real store, with a clock that the tests set."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from vmdirac.config.settings import secret_keys
+from vmdirac.contextualization.bootstrap_secret import bootstrap_secret, fingerprint
+from vmdirac.manager import vm_routes
+from vmdirac.manager.app import create_app
+from vmdirac.manager.vm_tokens import issue
+from vmdirac.model.requirements import Offer, Requirements
+from vmdirac.model.states import ImageStatus, InstanceStatus
+from vmdirac.store import queue
+from vmdirac.store.database import Store
+from vmdirac.store.tables import Base, ImageRow, InstanceRow
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class Manager:
+    """The app, its store, its clock, and instances to call it."""
+
+    client: TestClient
+    store: Store
+    now: datetime = START
+    made: int = field(default=0)
+
+    def pass_time(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+    def instance(self, status: InstanceStatus = InstanceStatus.SUBMITTED, **columns: Any) -> int:
+        """A row that was launched; its id."""
+        self.made += 1
+        key, token = secret_keys()[0], secrets.token_hex(16)
+        values = {
+            "pod": "pod",
+            "image": "image",
+            "endpoint": "cloud",
+            "name": f"vm-{self.made}",
+            "launch_token": token,
+            "cloud_id": None if status is InstanceStatus.NEW else f"i-{self.made}",
+            "status": status,
+            "created_at": self.now,
+            "status_since": self.now,
+            "changed_at": self.now,
+            "request": {},
+            "offer": asdict(Offer(cpu_time=600, processors=2, memory_mb=2000)),
+            "processors": 2,
+            "memory_mb": 2000,
+            "heartbeat_period": 60.0,
+            "secret_key_id": key.key_id,
+            "bootstrap_hash": fingerprint(bootstrap_secret(key, token)),
+        }
+        row = InstanceRow(**{**values, **columns})
+        with self.store.write() as session:
+            session.add(row)
+        return row.id
+
+    def secret(self, instance: int) -> str:
+        return bootstrap_secret(secret_keys()[0], self.row(instance).launch_token)
+
+    def row(self, instance: int) -> InstanceRow:
+        with self.store.read() as session:
+            return session.get_one(InstanceRow, instance)
+
+    def running(self) -> int:
+        """An instance that has registered."""
+        instance = self.instance()
+        assert self.register(instance).status_code == 200
+        return instance
+
+    def post(self, instance: int, what: str, body: Any, token: str | None = None) -> Any:
+        """A call of a VM; by default with a good token of its own."""
+        good = issue(secret_keys()[0], instance, self.now).text
+        headers = {"X-VMDIRAC-Token": good if token is None else token}
+        return self.client.post(f"/vm/v1/instances/{instance}/{what}", json=body, headers=headers)
+
+    def register(self, instance: int, nonce: str = "n" * 32, secret: str | None = None) -> Any:
+        return self.post(instance, "register", {"nonce": nonce}, secret or self.secret(instance))
+
+    def heartbeat(self, instance: int, **body: Any) -> Any:
+        return self.post(instance, "heartbeat", {"load": 0.5, "uptime": 10.0, **body})
+
+    def submit(self, jobs: int = 1, *, max_attempts: int = 3, **needs: Any) -> list[int]:
+        """Jobs that print something and leave the file ``out``."""
+        new = [
+            queue.NewJob(
+                name=f"job-{number}",
+                command=("sh", "run.sh"),
+                requirements=Requirements(**{"cpu_time": 60, **needs}),
+                files=(queue.InputFile("run.sh", b"echo hello > out"),),
+                output_files=("out",),
+                max_attempts=max_attempts,
+            )
+            for number in range(jobs)
+        ]
+        with self.store.write() as session:
+            return queue.submit(session, new, self.now)
+
+
+@pytest.fixture
+def manager(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
+    """The app on each kind of database."""
+    monkeypatch.setenv("AIRFLOW__VMDIRAC__SQL_ALCHEMY_CONN", database_url)
+    store = Store(database_url)
+    Base.metadata.create_all(store.engine)
+    with store.write() as session:
+        session.add(ImageRow(name="image", status=ImageStatus.NEW, changed_at=START))
+    app = create_app()
+    with TestClient(app) as client:
+        manager = Manager(client, store)
+        app.dependency_overrides[vm_routes.now] = lambda: manager.now
+        yield manager
+    store.close()
