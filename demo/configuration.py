@@ -56,7 +56,11 @@ def airflow_cfg(home: Home, port: int, secrets: Secrets) -> str:
         # The first request builds the API's routes, which can take longer than the default of 5 s.
         "workers": {"execution_api_timeout": "60"},
         "scheduler": {"scheduler_idle_sleep_time": "0.3"},
-        "logging": {"base_log_folder": str(home.logs)},
+        "logging": {
+            "base_log_folder": str(home.logs),
+            # Airflow finds fault with the underscore in our connection types each time it sees one.
+            "namespace_levels": "airflow.models.connection=ERROR",
+        },
         "vmdirac": {
             "secret_key": secrets.vmdirac_secret_key,
             "scheduler_interval": str(TICK_SECONDS),

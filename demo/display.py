@@ -8,24 +8,20 @@ from typing import TextIO
 from demo.progress import Snapshot
 from vmdirac.model.states import InstanceStatus, JobStatus
 
-BAR_WIDTH = 20
+BAR_WIDTH = 10
 
 
 def status(snapshot: Snapshot) -> str:
     """How far the demo is, in one line."""
     filled = BAR_WIDTH * snapshot.done // snapshot.all_jobs if snapshot.all_jobs else 0
-    jobs = ", ".join(
+    jobs = [f"{snapshot.done}/{snapshot.all_jobs} jobs done"]
+    jobs += [
         f"{snapshot.jobs[state]} {state}"
         for state in JobStatus
         if state is not JobStatus.DONE and snapshot.jobs.get(state)
-    )
-    vms = ", ".join(f"{snapshot.vms[state]} {state}" for state in InstanceStatus if snapshot.vms.get(state))
-    parts = [
-        f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {snapshot.done} of {snapshot.all_jobs} jobs done",
-        jobs,
-        f"VMs: {vms or 'none yet'}",
     ]
-    return " | ".join(part for part in parts if part)
+    vms = [f"{snapshot.vms[state]} {state}" for state in InstanceStatus if snapshot.vms.get(state)]
+    return f"[{'#' * filled:.<{BAR_WIDTH}}] {', '.join(jobs)} | VMs: {', '.join(vms) or 'none yet'}"
 
 
 class Display:

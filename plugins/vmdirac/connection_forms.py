@@ -51,6 +51,12 @@ LOCAL_FIELDS: dict[str, dict[str, Any]] = {
     "root_directory": _field(
         "Root directory", "Where its VMs live; default: below AIRFLOW_HOME.", type=["string", "null"]
     ),
+    "flavors": _field(
+        "Flavors",
+        'JSON, for instance {"small": {"processors": 1, "memory_mb": 512}}; default: small, medium and large.',
+        type=["string", "null"],
+        format="multiline",
+    ),
     "boot_delay": _field("Boot delay", "Seconds that a VM takes to boot.", type="number", default=1.0, minimum=0),
     "capacity": _field("Capacity", "VMs of anybody that it has room for.", type="integer", default=64, minimum=0),
 }

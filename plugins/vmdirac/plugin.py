@@ -26,6 +26,8 @@ class VmdiracPlugin(AirflowPlugin):
             # Relative, so that it is found below a base URL with a path too.
             "bundle_url": "vmdirac/static/vmdirac.js",
             "destination": "nav",
+            # Otherwise the entry moves into a submenu as soon as another plugin has one.
+            "nav_top_level": True,
             "url_route": "vmdirac",
             "icon": "vmdirac/static/icon.svg",
             "icon_dark_mode": "vmdirac/static/icon-dark.svg",

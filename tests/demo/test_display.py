@@ -20,19 +20,17 @@ def snapshot(done: int) -> Snapshot:
 
 
 def test_the_line_tells_of_jobs_and_vms_in_the_order_of_their_lives() -> None:
-    assert status(snapshot(20)) == (
-        "[##########..........] 20 of 40 jobs done | 10 waiting, 10 running | VMs: 4 Running, 1 Halted"
-    )
+    assert status(snapshot(20)) == ("[#####.....] 20/40 jobs done, 10 waiting, 10 running | VMs: 4 Running, 1 Halted")
 
 
 def test_failed_jobs_are_told() -> None:
     line = status(Snapshot({JobStatus.DONE: 39, JobStatus.FAILED: 1}, {}))
 
-    assert line == "[###################.] 39 of 40 jobs done | 1 failed | VMs: none yet"
+    assert line == "[#########.] 39/40 jobs done, 1 failed | VMs: none yet"
 
 
 def test_the_line_before_there_is_anything() -> None:
-    assert status(Snapshot({}, {})) == "[....................] 0 of 0 jobs done | VMs: none yet"
+    assert status(Snapshot({}, {})) == "[..........] 0/0 jobs done | VMs: none yet"
 
 
 def test_a_pipe_gets_a_line_for_each_change() -> None:

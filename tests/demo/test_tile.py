@@ -23,8 +23,8 @@ def test_the_program_needs_nothing_but_a_python_and_leaves_a_tile(tmp_path: Path
 
 
 def test_a_tile_begins_where_its_neighbour_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tile, "TILE_SIZE", 3)
-    monkeypatch.setattr(tile, "PIXEL", 0.0001)
+    for name, value in {"TILE_SIZE": 3, "WIDTH": 24, "HEIGHT": 15, "PIXEL": 0.0012 / 24}.items():
+        monkeypatch.setattr(tile, name, value)
     wide = tile.render(0, 0, size=4)
 
     right, below = tile.render(1, 0, size=1), tile.render(0, 1, size=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import pickle
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -42,14 +42,8 @@ class Inventory:
 
 
 class Account(Protocol):
-    def opened(self) -> AbstractInventory:
+    def opened(self) -> AbstractContextManager[Inventory]:
         """The inventory, for this block's eyes and hands alone."""
-
-
-class AbstractInventory(Protocol):
-    def __enter__(self) -> Inventory: ...
-
-    def __exit__(self, *error: object) -> bool | None: ...
 
 
 class MemoryAccount:

@@ -214,6 +214,27 @@ def test_a_vm_that_powers_itself_off_takes_its_descendants_along(world: LocalWor
     assert not any(is_alive(pid) for pid in running)
 
 
+def test_a_terminated_vm_goes_though_nobody_looks(world: LocalWorld) -> None:
+    hook = world.hook()
+    ids = launched(hook, world.request(), world.request())
+    for cloud_id in ids:
+        wait_for_state(hook, cloud_id, CloudState.RUNNING)
+    hook.terminate(ids)
+    wait_until(lambda: not world.store.machines(), "the supervisors have archived their VMs")
+
+
+def test_all_descendants_have_the_time_to_say_good_bye(world: LocalWorld) -> None:
+    hook = world.hook()
+    polite = "trap 'sleep 0.2; echo bye; exit' TERM; echo yes >> \"$HOME/ready\"; while :; do sleep 600; done"
+    user_data = f'#!/bin/sh\ncat > "$HOME/child" <<\'END\'\n{polite}\nEND\nsetsid sh "$HOME/child" &\n{polite}\n'
+    (cloud_id,) = launched(hook, world.request(user_data))
+    wait_until(lambda: world.disk_file(cloud_id, "ready") == "yes\nyes\n", "both can be told to end")
+    hook.terminate([cloud_id])
+    wait_until_gone(hook, cloud_id)
+    # Some shells also say that they were terminated.
+    assert hook.console(cloud_id).count("bye\n") == 2
+
+
 @pytest.mark.slow
 def test_what_ignores_sigterm_is_killed(world: LocalWorld) -> None:
     hook = world.hook()

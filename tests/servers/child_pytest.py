@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,20 +11,50 @@ from typing import Any
 
 from tests.servers.airflow_environment import CHECKOUT
 
-# The child's side of it, to be put at the head of a test file. The rename makes it appear all at once.
+# To be put at the head of a test file: `tell` hands facts to `facts_of_killed`, and then waits to be killed.
 TELL = """
 import json, os, signal
 from pathlib import Path
 
 def tell(facts):
     file = Path(__file__).parent / "facts"
-    file.with_suffix(".new").write_text(json.dumps(facts))
-    file.with_suffix(".new").rename(file)
+    file.with_suffix(".new").write_text(json.dumps({"home": os.environ["AIRFLOW_HOME"], "facts": facts}))
+    file.with_suffix(".new").rename(file)  # there all at once
+    signal.pause()
 """
 
 
-def start(directory: Path, *options: str, files: dict[str, str], **environment: str) -> subprocess.Popen[str]:
-    """Start pytest on `files` (name → text), written to `directory`, with the fixtures of tests/conftest.py."""
+def run(directory: Path, *options: str, files: dict[str, str], **environment: str) -> tuple[int, str]:
+    """Run `files` (name → text), written to `directory`, with the fixtures of tests/conftest.py.
+
+    Returns:
+        pytest's exit code and output.
+    """
+    with _start(directory, *options, files=files, **environment) as process:
+        output, _ = process.communicate(timeout=120)
+    return process.returncode, output
+
+
+def facts_of_killed(directory: Path, *, files: dict[str, str]) -> Any:
+    """Run `files` until one of them calls `tell`, then kill -9 the run; returns what was told.
+
+    Raises:
+        AssertionError: it ended without a word, or told nothing in two minutes; the message has its output.
+    """
+    told = directory / "facts"
+    deadline = time.monotonic() + 120
+    with _start(directory, files=files) as process:
+        while not told.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.kill()
+        output, _ = process.communicate()
+    assert told.exists(), output
+    facts = json.loads(told.read_text())
+    shutil.rmtree(facts["home"])  # what nobody was left to remove
+    return facts["facts"]
+
+
+def _start(directory: Path, *options: str, files: dict[str, str], **environment: str) -> subprocess.Popen[str]:
     for name, text in {"conftest.py": "from tests.conftest import *\n", **files}.items():
         (directory / name).write_text(text)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--rootdir={directory}"]
@@ -36,26 +67,3 @@ def start(directory: Path, *options: str, files: dict[str, str], **environment: 
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def run(directory: Path, *options: str, files: dict[str, str], **environment: str) -> tuple[int, str]:
-    """The same to its end: exit code and output."""
-    with start(directory, *options, files=files, **environment) as process:
-        output, _ = process.communicate(timeout=120)
-    return process.returncode, output
-
-
-def facts(process: subprocess.Popen[str], directory: Path) -> Any:
-    """Wait for what a test of the child tells with `TELL`.
-
-    Raises:
-        AssertionError: it ended without a word, or didn't get that far in two minutes; the message has its output.
-    """
-    file = directory / "facts"
-    deadline = time.monotonic() + 120
-    while not file.exists():
-        if process.poll() is not None or time.monotonic() > deadline:
-            process.kill()
-            raise AssertionError(process.communicate()[0])
-        time.sleep(0.05)
-    return json.loads(file.read_text())

@@ -71,7 +71,8 @@ class Guard:
             signal.signal(number, lambda _number, _frame: None)
         # Should the guard itself be killed, the kernel takes the command along. Set after the change of user,
         # which would clear it (subprocess calls preexec_fn last).
-        self.main = subprocess.Popen(
+        # Kept: a Popen object that is dropped waits for its process, and we would miss the exit code.
+        self._popen = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr,
@@ -80,7 +81,8 @@ class Guard:
             user=user,
             group=pwd.getpwnam(user).pw_gid if user else None,
             extra_groups=[] if user else None,
-        ).pid
+        )
+        self.main = self._popen.pid
         self.main_runs = True
         tell(self.main)
 

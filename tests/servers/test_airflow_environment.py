@@ -22,7 +22,7 @@ def test_nothing_of_the_users_airflow_comes_through(tmp_path: Path) -> None:
     assert environment["HOME"] == "/home/somebody"
     assert environment["AIRFLOW_HOME"] == str(tmp_path)
     assert environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith(f"sqlite:///{tmp_path}/")
-    assert environment["AIRFLOW__CORE__PLUGINS_FOLDER"] == str(Path.cwd() / "plugins")
+    assert environment["AIRFLOW__CORE__PLUGINS_FOLDER"] == str(airflow_environment.CHECKOUT / "plugins")
     assert not {
         "AIRFLOW_CONFIG",
         "AIRFLOW__CORE__UNIT_TEST_MODE",

@@ -12,7 +12,8 @@ import pytest
 from tests.servers.airflow_server import AirflowServer
 from tests.servers.process import ServerError, still_alive
 
-pytestmark = pytest.mark.airflow
+# Two slow cores with other work on them need minutes, a free machine a tenth of that.
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
 
 def bare(home: Path) -> dict[str, str]:
@@ -65,6 +66,11 @@ def test_the_api_server_alone(tmp_path: Path) -> None:
         assert secret not in (home / "api-server.log").read_text()
 
 
+def heartbeat(server: AirflowServer) -> Any:
+    """When a scheduler last reported."""
+    return get(server, "/api/v2/monitor/health", "")["scheduler"]["latest_scheduler_heartbeat"]
+
+
 LEAVES_A_DAEMON = """
 import datetime, subprocess, time
 from airflow.sdk import dag, task
@@ -93,10 +99,12 @@ def test_what_a_killed_scheduler_leaves_lives_on_until_stop(tmp_path: Path) -> N
         daemon = int((home / "daemon").read_text())
 
         server.kill("scheduler")
+        last_beat = heartbeat(server)
         orphans = scheduler.family()
         assert daemon in orphans
         assert len(orphans) >= 3  # its guard, the task that was running, and the daemon
         server.restart("scheduler")
+        assert heartbeat(server) != last_beat  # it is up, and not only its predecessor not yet missed
         assert still_alive([daemon], seconds=0) == [daemon]
         family = [*families(server), *orphans]
     assert still_alive(family, seconds=0) == []

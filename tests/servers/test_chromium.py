@@ -47,7 +47,6 @@ from tests.servers.guard import descendants
 def test_hangs(browser):
     browser.new_page()
     tell(descendants(os.getpid()))
-    signal.pause()
 """
 )
 
@@ -55,8 +54,6 @@ def test_hangs(browser):
 def test_kill_9_of_pytest_leaves_no_browser(tmp_path: Path) -> None:
     if reason := chromium.unavailable():
         missing(reason)
-    with child_pytest.start(tmp_path, files={"test_victim.py": VICTIM}) as process:
-        pids = child_pytest.facts(process, tmp_path)
-        process.kill()
+    pids = child_pytest.facts_of_killed(tmp_path, files={"test_victim.py": VICTIM})
     assert len(pids) > 2
     assert still_alive(pids, seconds=60) == []

@@ -58,11 +58,20 @@ def test_apt_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 def test_services_are_refused_while_installing_only(tmp_path: Path) -> None:
     policy = tmp_path / "policy-rc.d"
-    with pytest.raises(RuntimeError), install.services_not_started(policy):
+    with install.services_not_started(policy):
         answer = subprocess.run([policy, "postgresql", "start"], check=False)
-        assert answer.returncode == 101  # "action forbidden by policy"
-        raise RuntimeError
+    assert answer.returncode == 101  # "action forbidden by policy"
     assert not policy.exists()
+
+
+def test_the_policy_goes_when_installing_fails(tmp_path: Path) -> None:
+    def fail() -> None:
+        with install.services_not_started(tmp_path / "policy-rc.d"):
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert not (tmp_path / "policy-rc.d").exists()
 
 
 def test_the_administrators_policy_stays(tmp_path: Path) -> None:

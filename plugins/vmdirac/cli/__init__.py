@@ -26,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0 for done, 1 for not, 2 for wrong usage."""
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
     from vmdirac.cli.jobs import CommandError
     from vmdirac.config.jobs import JobsFileError
@@ -35,19 +35,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = build_parser().parse_args(arguments)
     # As Airflow's own commands do: without a task around us, Variables and Connections come from the database.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
-    store = Store.from_config()
+    try:
+        store = Store.from_config()
+    except (SQLAlchemyError, ImportError) as error:
+        # The URL itself is not repeated: there is a password in it.
+        return _failed(
+            f"[vmdirac] sql_alchemy_conn names no database that can be used ({type(error).__name__}): is it a"
+            " SQLAlchemy URL, and is the driver that it names installed?"
+        )
     try:
         status: int = parsed.run(store, parsed)
     except (CommandError, JobsFileError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _failed(str(error))
     except DBAPIError as error:
-        print(
-            f"error: the database cannot be used ({type(error).__name__}: {error.orig}); has `airflow db migrate` been"
-            " run, and is [vmdirac] sql_alchemy_conn right?",
-            file=sys.stderr,
+        return _failed(
+            f"the database cannot be used ({type(error).__name__}: {error.orig}); has `airflow db migrate` been"
+            " run, and is [vmdirac] sql_alchemy_conn right?"
         )
-        return 1
     finally:
         store.close()
     return status
+
+
+def _failed(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 1

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from airflow.configuration import conf
+from airflow.exceptions import AirflowConfigException
 from sqlalchemy import inspect
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -30,9 +31,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def validate(store: Store, arguments: argparse.Namespace) -> int:
-    problems = [*_settings(), *_database(store)]
+    problems = [*_settings()]
     endpoints: set[str] = set()
-    if not problems:
+    if unusable := [*_database(store)]:
+        problems.extend(unusable)
+    else:
         with store.read() as session:
             endpoints = instances.endpoints_with_vms(session)
     configuration = load_configuration(AirflowConfigSource(), endpoints)
@@ -53,24 +56,41 @@ def _settings() -> Iterator[Problem]:
         settings.secret_keys()
     except settings.SettingsError as error:
         yield Problem("[vmdirac] secret_key", str(error))
-    url = urlsplit(settings.vm_url())
-    if url.scheme not in {"http", "https"} or not url.hostname:
-        yield Problem("[vmdirac] vm_url", f"{settings.vm_url()!r} is not a URL that VMs can call")
-    elif url.scheme == "http" and url.hostname not in LOOPBACK:
+    yield from _vm_url(settings.vm_url())
+    yield from _execution_api_timeout()
+    if conf.get("core", "test_connection", fallback="Disabled").lower() != "enabled":
+        yield Problem("[core] test_connection", "the Test button of endpoints does nothing: set it to Enabled")
+
+
+def _vm_url(text: str) -> Iterator[Problem]:
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        host = None
+    if host is None or url.scheme not in {"http", "https"}:
+        yield Problem("[vmdirac] vm_url", f"{text!r} is not a URL that VMs can call")
+    elif url.scheme == "http" and host not in LOOPBACK:
         yield Problem(
             "[vmdirac] vm_url",
-            f"VMs would send their secrets in clear to {url.hostname}: it must be https. Set it to the address at which"
-            " VMs reach the API server, or set [api] base_url",
+            f"VMs would send their secrets in clear to {host}: it must be https. Set it to the address at which VMs"
+            " reach the API server, or set [api] base_url",
         )
-    timeout = conf.getfloat("workers", "execution_api_timeout", fallback=5.0)
+
+
+def _execution_api_timeout() -> Iterator[Problem]:
+    where = "[workers] execution_api_timeout"
+    try:
+        timeout = conf.getfloat("workers", "execution_api_timeout", fallback=5.0)
+    except AirflowConfigException:
+        yield Problem(where, f"it must be a number of seconds: set it to {MIN_EXECUTION_API_TIMEOUT}")
+        return
     if timeout < MIN_EXECUTION_API_TIMEOUT:
         yield Problem(
-            "[workers] execution_api_timeout",
+            where,
             f"{timeout:g} s is less than the first request to a new API server takes, so the first tick would be"
             f" killed: set it to {MIN_EXECUTION_API_TIMEOUT}",
         )
-    if conf.get("core", "test_connection", fallback="Disabled").lower() != "enabled":
-        yield Problem("[core] test_connection", "the Test button of endpoints does nothing: set it to Enabled")
 
 
 def _database(store: Store) -> Iterator[Problem]:

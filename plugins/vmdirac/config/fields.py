@@ -12,7 +12,17 @@ from vmdirac.model.pod import DeadlineOverrides
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=190, pattern=r"^[\w.@:/+-]+$")]
 """A name of a pod, image or endpoint. Blanks around it are dropped: " B" and "B" are the same endpoint."""
 
-Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
+
+def _without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("there is a NUL character in it, which neither a database nor a program takes")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
+Word = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
+FlavorName = Annotated[Word, StringConstraints(max_length=190)]
+"""A part of a key in the database, which is shorter than other words may be."""
 
 
 def _stays_in_its_directory(name: str) -> str:

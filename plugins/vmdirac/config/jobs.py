@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
-from vmdirac.config.fields import ConfigModel, FileName, Word
+from vmdirac.config.fields import ConfigModel, FileName, Text, Word
 from vmdirac.config.problems import Problem, sentences
 from vmdirac.model.requirements import Requirements
 from vmdirac.store.queue import InputFile, NewJob
 
 MAX_FILE_BYTES = 8 * 2**20
+LOG_NAME = "log"
+MAX_OUTPUT_FILES = 64
+"""As many as a VM may hand in with a job's result."""
 
 
 class JobsFileError(ValueError):
@@ -34,7 +38,7 @@ class JobRequirements(ConfigModel):
     banned_sites: tuple[Word, ...] = ()
     platforms: tuple[Word, ...] = ()
     tags: tuple[Word, ...] = ()
-    owner_group: Annotated[str, Field(max_length=255)] = ""
+    owner_group: Annotated[Text, Field(max_length=255)] = ""
     submit_pools: tuple[Word, ...] = ()
 
 
@@ -45,20 +49,40 @@ class PayloadFile(ConfigModel):
     name: FileName | None = None
     executable: bool = False
 
+    @property
+    def beside_command(self) -> str:
+        """What it is called there."""
+        return self.name or Path(self.path).name
+
 
 class Payload(ConfigModel):
     """What is run: ``command`` in a directory that holds ``files``, and which ``output_files`` come back from it."""
 
-    command: Annotated[tuple[str, ...], Field(min_length=1, max_length=1024)]
-    environment: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], str] = Field(default_factory=dict)
+    command: Annotated[tuple[Text, ...], Field(min_length=1, max_length=1024)]
+    environment: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], Text] = Field(default_factory=dict)
     files: tuple[PayloadFile, ...] = ()
-    output_files: tuple[FileName, ...] = ()
+    output_files: Annotated[tuple[FileName, ...], Field(max_length=MAX_OUTPUT_FILES)] = ()
+
+    @field_validator("files")
+    @classmethod
+    def _beside_each_other(cls, files: tuple[PayloadFile, ...]) -> tuple[PayloadFile, ...]:
+        names = Counter(file.beside_command for file in files)
+        if twice := sorted(name for name, count in names.items() if count > 1):
+            raise ValueError(f"files of the same name: {', '.join(twice)}")
+        return files
+
+    @field_validator("output_files")
+    @classmethod
+    def _not_the_log(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if LOG_NAME in names:
+            raise ValueError(f"{LOG_NAME!r} is the name by which what the job prints comes back")
+        return names
 
 
 class JobConfig(ConfigModel):
     """One job."""
 
-    name: Annotated[str, Field(min_length=1, max_length=255)]
+    name: Annotated[Text, Field(min_length=1, max_length=255)]
     requirements: JobRequirements
     payload: Payload
     priority: Annotated[float, Field(ge=-1e9, le=1e9)] = 0.0
@@ -82,7 +106,7 @@ def read_jobs_file(path: Path) -> list[NewJob]:
     except OSError as error:
         raise JobsFileError([Problem(where, f"it cannot be read: {error.strerror}")]) from None
     except ValidationError as error:
-        raise JobsFileError([Problem(where, text) for text in sentences(error)]) from None
+        raise JobsFileError([Problem(where, text) for text in sentences(error, JobsFile)]) from None
     except ValueError as error:
         raise JobsFileError([Problem(where, f"it is not JSON: {error}")]) from None
     contents: dict[Path, bytes] = {}
@@ -113,8 +137,7 @@ def _new_job(job: JobConfig, folder: Path, contents: dict[Path, bytes]) -> NewJo
         priority=job.priority,
         environment=tuple(payload.environment.items()),
         files=tuple(
-            InputFile(file.name or Path(file.path).name, contents[folder / file.path], file.executable)
-            for file in payload.files
+            InputFile(file.beside_command, contents[folder / file.path], file.executable) for file in payload.files
         ),
         output_files=payload.output_files,
         max_attempts=job.max_attempts,

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from vmdirac.config.endpoints import EndpointError, parse_endpoint
+from vmdirac.config.fields import Name
 from vmdirac.config.images import IMAGES_VARIABLE, ImageConfig
 from vmdirac.config.pods import RUNNING_PODS_VARIABLE, PodConfig
 from vmdirac.config.problems import Problem, did_you_mean, sentences
-from vmdirac.config.source import ConfigSource
+from vmdirac.config.source import ConfigSource, UnreadableError
 from vmdirac.model.pod import Endpoint, Image, RunningPod
 from vmdirac.policy.plan import Invalid
 
 M = TypeVar("M", ImageConfig, PodConfig)
+_NAME: Final = TypeAdapter[str](Name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +48,19 @@ def load_configuration(source: ConfigSource, more_endpoints: Iterable[str] = ())
     raw_pods, pods_readable = _json_object(source, RUNNING_PODS_VARIABLE, problems)
     raw_images, _ = _json_object(source, IMAGES_VARIABLE, problems)
     images: dict[str, Image] = {}
-    for name, raw in raw_images.items():
+    for name, raw in _well_named(raw_images, "image", problems):
         image = _validated(ImageConfig, raw, f"image {name!r}", problems)
         if image is not None:
-            images[name.strip()] = image.image(name.strip())
+            images[name] = image.image(name)
     pods: dict[str, RunningPod] = {}
     invalid: list[Invalid] = []
-    for name, raw in raw_pods.items():
+    for name, raw in _well_named(raw_pods, "pod", problems):
         before = len(problems)
         config = _validated(PodConfig, raw, f"pod {name!r}", problems)
         if config is None:
-            message = "; ".join(problem.what for problem in problems[before:])
-            invalid.append(Invalid(name.strip(), "", message))
+            invalid.append(Invalid(name, "", "; ".join(problem.what for problem in problems[before:])))
         else:
-            pods[name.strip()] = config.pod(name.strip())
+            pods[name] = config.pod(name)
     named = {endpoint for pod in pods.values() for endpoint, _ in pod.endpoints}
     endpoints: dict[str, Endpoint] = {}
     for name in sorted(named | set(more_endpoints)):
@@ -77,16 +78,21 @@ def load_configuration(source: ConfigSource, more_endpoints: Iterable[str] = ())
 
 
 def _json_object(source: ConfigSource, variable: str, problems: list[Problem]) -> tuple[dict[str, Any], bool]:
-    """The Variable's object, and whether it could be read; an absent Variable is an empty object."""
+    """The Variable's object, and whether it could be read."""
     where = f"Variable {variable!r}"
     try:
         text = source.variable(variable)
     except Exception as error:  # noqa: BLE001 - whatever a secrets backend raises, the other Variables go on
-        problems.append(Problem(where, f"it could not be read: {error}"))
+        problems.append(Problem(where, f"it could not be read{_kind_of(error)}"))
         return {}, False
     if text is None:
-        problems.append(Problem(where, "it does not exist; create it in Admin > Variables, as a JSON object by name"))
-        return {}, True
+        # Airflow says the same of a Variable that is not there and of one that it failed to read, so this is not the
+        # same as an empty object: nothing may be concluded from it.
+        what = (
+            "it does not exist, or Airflow could not read it; create it in Admin > Variables, as a JSON object by name"
+        )
+        problems.append(Problem(where, what))
+        return {}, False
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -98,11 +104,34 @@ def _json_object(source: ConfigSource, variable: str, problems: list[Problem]) -
     return value, True
 
 
+def _kind_of(error: Exception) -> str:
+    """What went wrong while something was read; its message stays away, it may repeat what it was about: a password
+    in a URL, for one."""
+    return f": {error}" if isinstance(error, UnreadableError) else f" ({type(error).__name__})"
+
+
+def _well_named(raw: Mapping[str, Any], kind: str, problems: list[Problem]) -> Iterator[tuple[str, Any]]:
+    """The entries of an object by name. Names that cannot be used, and a second entry of the same name, are reported
+    and left out."""
+    seen: set[str] = set()
+    for key, value in raw.items():
+        try:
+            name = _NAME.validate_python(key)
+        except ValidationError as error:
+            problems.extend(Problem(f"{kind} {key!r}", f"its name: {text}") for text in sentences(error))
+            continue
+        if name in seen:
+            problems.append(Problem(f"{kind} {key!r}", "there are two of this name, once blanks around it are dropped"))
+            continue
+        seen.add(name)
+        yield name, value
+
+
 def _validated(model: type[M], raw: object, where: str, problems: list[Problem]) -> M | None:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        problems.extend(Problem(where, text) for text in sentences(error, model.model_fields))
+        problems.extend(Problem(where, text) for text in sentences(error, model))
         return None
 
 
@@ -111,10 +140,11 @@ def _endpoint(source: ConfigSource, name: str, problems: list[Problem]) -> Endpo
     try:
         connection = source.connection(name)
     except Exception as error:  # noqa: BLE001 - whatever a secrets backend raises, the other endpoints go on
-        problems.append(Problem(where, f"its connection could not be read: {error}"))
+        problems.append(Problem(where, f"its connection could not be read{_kind_of(error)}"))
         return None
     if connection is None:
-        problems.append(Problem(where, f"there is no connection {name!r}; create it in Admin > Connections"))
+        what = f"there is no connection {name!r}, or Airflow could not read it; create it in Admin > Connections"
+        problems.append(Problem(where, what))
         return None
     try:
         return parse_endpoint(name, connection.conn_type, connection.extra)

@@ -103,31 +103,3 @@ class LocalCloudConfig(ConfigModel):
         if isinstance(values, dict):
             return {name: value for name, value in values.items() if value is not None and value != ""}
         return values
-
-
-CONN_FIELDS: Mapping[str, Mapping[str, object]] = MappingProxyType(
-    {
-        "root_directory": {
-            "label": "Root directory",
-            "schema": {"type": ["string", "null"]},
-            "description": "Where the VMs live, an absolute path. Empty: a directory below AIRFLOW_HOME.",
-        },
-        "boot_delay": {
-            "label": "Boot delay (s)",
-            "schema": {"type": "number", "default": 1.0, "minimum": 0},
-            "description": "How long a VM stays pending before its user data runs.",
-        },
-        "capacity": {
-            "label": "Capacity (VMs)",
-            "schema": {"type": "integer", "default": 64, "minimum": 0},
-            "description": "How many VMs there may be; the next launch is refused for want of quota.",
-        },
-        "flavors": {
-            "label": "Flavors",
-            "schema": {"type": ["string", "null"], "format": "multiline"},
-            "description": 'JSON, for instance {"small": {"processors": 1, "memory_mb": 512}}. '
-            "Empty: small, medium and large.",
-        },
-    }
-)
-"""Fields of the connection form that are the driver's own, as Airflow's provider information wants them."""

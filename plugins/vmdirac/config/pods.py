@@ -62,11 +62,11 @@ class PodConfig(WithDeadlines):
     @field_validator("endpoints", mode="before")
     @classmethod
     def _list_means_equal_weights(cls, value: object) -> object:
-        if isinstance(value, list):
-            if len(set(map(str, value))) != len(value):
-                raise ValueError("an endpoint is named twice")
-            return dict.fromkeys(value, 1.0)
-        return value
+        if not isinstance(value, list | dict) or not all(isinstance(name, str) for name in value):
+            raise ValueError("a list of connection ids is needed, or an object of connection id and weight")
+        if len({name.strip() for name in value}) != len(value):
+            raise ValueError("an endpoint is named twice")
+        return dict.fromkeys(value, 1.0) if isinstance(value, list) else value
 
     @field_validator("endpoints")
     @classmethod

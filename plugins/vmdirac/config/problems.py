@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +40,38 @@ def unknown_keys(keys: Iterable[str], known: Iterable[str]) -> list[str]:
     return [f"unknown key {key!r}{did_you_mean(key, known)}" for key in keys if key not in known]
 
 
-def sentences(error: ValidationError, known: Iterable[str] = ()) -> list[str]:
-    """Pydantic's findings as sentences. Input values are left out: one of them may be a secret."""
+def sentences(error: ValidationError, model: type[BaseModel] | None = None) -> list[str]:
+    """Pydantic's findings as sentences. Input values are left out: one of them may be a secret.
+
+    :param model: what was validated against, so that unknown keys can be told the known ones.
+    """
     found = []
     for item in error.errors(include_url=False, include_context=False, include_input=False):
-        place = ".".join(str(part) for part in item["loc"])
+        place, what = item["loc"], item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            name = str(item["loc"][-1])
-            inside = ".".join(str(part) for part in item["loc"][:-1])
-            prefix = f"{inside}: " if inside else ""
-            hint = did_you_mean(name, known) if not inside else ""
-            found.append(f"{prefix}unknown key {name!r}{hint}")
-        elif place:
-            found.append(f"{place}: {item['msg']}")
-        else:
-            found.append(item["msg"])
+            name, place = str(place[-1]), place[:-1]
+            known = _keys_at(model, place) if model is not None else ()
+            what = f"unknown key {name!r}{did_you_mean(name, known)}"
+        where = ".".join(str(part) for part in place)
+        found.append(f"{where}: {what}" if where else what)
     return found
+
+
+def _keys_at(model: type[BaseModel], place: Iterable[str | int]) -> Iterable[str]:
+    """The keys that the model knows at a place inside it."""
+    for part in place:
+        # A part that is no field of the model is an index or a name in a list or an object of models.
+        if part in model.model_fields:
+            inner = _model_in(model.model_fields[str(part)].annotation)
+            if inner is None:
+                return ()
+            model = inner
+    return model.model_fields
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """The model that a field's type is, or is a list or an object of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (_model_in(argument) for argument in get_args(annotation))
+    return next((found for found in inner if found is not None), None)

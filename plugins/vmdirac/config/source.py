@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+
+class UnreadableError(ValueError):
+    """What was found cannot be used; the message says why, without repeating any of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,10 @@ class ConfigSource(Protocol):
 
 class AirflowConfigSource:
     """The Variables and Connections of this Airflow. To be used inside a task, a route or a command, never while a
-    DAG file is parsed: each look-up is a request to the API server."""
+    DAG file is parsed: each look-up is a request to the API server.
+
+    Airflow passes over secrets backends that fail, so ``None`` may also mean that one of them could not look.
+    """
 
     def variable(self, name: str) -> str | None:
         from airflow.sdk import Variable
@@ -40,4 +48,14 @@ class AirflowConfigSource:
             connection = Connection.get(conn_id)
         except AirflowNotFoundException:
             return None
-        return ConnectionData(connection.conn_type, dict(connection.extra_dejson))
+        if not _is_object(connection.extra or "{}"):
+            # Airflow would take it for an empty one.
+            raise UnreadableError("its extra is not a JSON object")
+        return ConnectionData(connection.conn_type or "", dict(connection.extra_dejson))
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False

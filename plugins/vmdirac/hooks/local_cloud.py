@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from vmdirac.config.local import CONN_FIELDS, LocalCloudConfig, LocalFault, LocalFlavor
+from vmdirac.config.local import LocalCloudConfig, LocalFault, LocalFlavor
 from vmdirac.config.problems import sentences
 from vmdirac.hooks import local_supervision as supervision
 from vmdirac.hooks.base import VmdiracCloudHook
@@ -51,7 +51,6 @@ class VmdiracLocalHook(VmdiracCloudHook):
     conn_type: ClassVar[str] = "vmdirac_local"
     default_conn_name: ClassVar[str] = "vmdirac_local_default"
     hook_name: ClassVar[str] = "VMDIRAC local cloud"
-    conn_fields = CONN_FIELDS
 
     @cached_property
     def config(self) -> LocalCloudConfig:

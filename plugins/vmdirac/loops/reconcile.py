@@ -48,7 +48,7 @@ class _Pass:
     """What is collected while the actions are applied, to be done at once at the end."""
 
     seen: list[dict[str, Any]] = field(default_factory=list)
-    absent: list[int] = field(default_factory=list)
+    absent: list[Instance] = field(default_factory=list)
     deletes: list[int] = field(default_factory=list)
     duplicates: list[str] = field(default_factory=list)
     report: ReconcileReport = field(default_factory=ReconcileReport)
@@ -99,7 +99,7 @@ def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) 
         case decide.Observe(instance, seen):
             work.seen.append(_observation(instance, seen, now))
         case decide.CountAbsence(instance):
-            work.absent.append(instance.id)
+            work.absent.append(instance)
         case decide.ConfirmGone(instance):
             work.report.gone += _confirm_gone(session, instance, now)
         case decide.StopDead(instance, seen):

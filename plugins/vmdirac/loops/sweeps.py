@@ -39,7 +39,8 @@ def sweep_idle(store: Store, configuration: Configuration, now: datetime) -> Idl
         ended = outside_campaign(everything, configuration.pods, now.date())
         over = sum(_ask_to_drain(session, item, StopReason.CAMPAIGN_ENDED, now) for item in ended)
         idle = idle_instances(everything, _idle_rules(configuration, everything), now)
-        busy_no_more = [item for item in idle if item not in ended]
+        ended_ids = {item.id for item in ended}
+        busy_no_more = [item for item in idle if item.id not in ended_ids]
         drained = sum(_ask_to_drain(session, item, StopReason.IDLE, now) for item in busy_no_more)
     log.info("%s idle VMs asked to drain, %s because their campaign is over", drained, over)
     return IdleReport(drained, over)

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Scope
 
 from vmdirac import __version__
 from vmdirac.manager import ui_routes, vm_routes
@@ -20,6 +21,17 @@ from vmdirac.store.database import Store
 from vmdirac.store.installation import mark_hearing
 
 STATIC = Path(__file__).parent / "static"
+
+
+class PageFiles(StaticFiles):
+    """The page's files. Browsers ask at each visit whether they changed: the modules of a page must be of one version,
+    and nothing in their addresses tells versions apart."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "no-cache"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
 
 
 @asynccontextmanager
@@ -50,5 +62,5 @@ def create_app() -> FastAPI:
     app.add_exception_handler(RequestValidationError, say_what_is_wrong)
     app.include_router(vm_routes.router)
     app.include_router(ui_routes.router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", PageFiles(directory=STATIC), name="static")
     return app

@@ -77,11 +77,11 @@ def caller(instance: InstanceId, token: Token, at: Now) -> vm_tokens.VerifiedTok
 Caller = Annotated[vm_tokens.VerifiedToken, Depends(caller)]
 
 
-def refused(error: RefusedError, instance: int) -> HTTPException:
+def refused(refusal: Refusal, instance: int) -> HTTPException:
     """The answer to a call that is not served."""
-    log.warning("a call of instance %s was refused: %s", instance, error)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.refusal is Refusal.TOO_EARLY else None
-    return HTTPException(STATUS_OF[error.refusal], str(error), headers)
+    log.warning("a call of instance %s was refused: %s", instance, refusal.value)
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if refusal is Refusal.TOO_EARLY else None
+    return HTTPException(STATUS_OF[refusal], refusal.value, headers)
 
 
 @router.get("/agent")
@@ -95,10 +95,9 @@ def register(
     instance: InstanceId, token: Token, message: RegisterRequest, at: Now, store: TheStore
 ) -> RegisterResponse:
     """Exchange the single-use bootstrap secret for a token."""
-    try:
-        known = store.transact(lambda session: vm_service.register(session, instance, token, message, at))
-    except RefusedError as error:
-        raise refused(error, instance) from None
+    known = store.transact(lambda session: vm_service.register(session, instance, token, message, at))
+    if isinstance(known, Refusal):
+        raise refused(known, instance)
     issued = vm_tokens.issue(secret_keys()[0], instance, at)
     return RegisterResponse(
         token=issued.text,
@@ -119,7 +118,7 @@ def heartbeat(
     try:
         answer = store.transact(lambda session: vm_service.heartbeat(session, instance, message, at))
     except RefusedError as error:
-        raise refused(error, instance) from None
+        raise refused(error.refusal, instance) from None
     issued = vm_tokens.issue(secret_keys()[0], instance, at) if by.wants_renewal(at) else None
     return HeartbeatResponse(
         action=answer.action,
@@ -136,7 +135,7 @@ def match(instance: InstanceId, message: MatchRequest, at: Now, store: TheStore)
     try:
         action, jobs = store.transact(lambda session: vm_service.match(session, instance, message, at))
     except RefusedError as error:
-        raise refused(error, instance) from None
+        raise refused(error.refusal, instance) from None
     return MatchResponse(action=action, jobs=jobs)
 
 
@@ -146,7 +145,7 @@ def finish(instance: InstanceId, job: JobId, message: FinishRequest, at: Now, st
     try:
         taken = store.transact(lambda session: vm_service.finish(session, instance, job, message, at))
     except RefusedError as error:
-        raise refused(error, instance) from None
+        raise refused(error.refusal, instance) from None
     return FinishResponse(accepted=taken)
 
 
@@ -156,4 +155,4 @@ def halting(instance: InstanceId, message: HaltingRequest, at: Now, store: TheSt
     try:
         store.transact(lambda session: vm_service.halting(session, instance, message, at))
     except RefusedError as error:
-        raise refused(error, instance) from None
+        raise refused(error.refusal, instance) from None

@@ -62,16 +62,22 @@ class Registered:
     cpu_time: int
 
 
-def register(session: Session, instance_id: int, secret: str, message: RegisterRequest, now: datetime) -> Registered:
-    """Exchange the bootstrap secret, once. Exactly one nonce wins; the same one may ask again for a while."""
+def register(
+    session: Session, instance_id: int, secret: str, message: RegisterRequest, now: datetime
+) -> Registered | Refusal:
+    """Exchange the bootstrap secret, once. Exactly one nonce wins; the same one may ask again for a while.
+
+    A refusal is returned and not raised, because one of them is also a fact to be committed: the instance is
+    suspicious.
+    """
     row = instances.locked(session, instance_id)
     # The same work and the same answer whether the id or the secret is wrong: nothing can be learned from it.
     if not is_secret(secret, row.bootstrap_hash if row is not None else fingerprint("")) or row is None:
-        raise RefusedError(Refusal.WRONG_SECRET)
+        return Refusal.WRONG_SECRET
     if row.status in OVER or row.status is InstanceStatus.STOPPING:
-        raise RefusedError(Refusal.GONE)
+        return Refusal.GONE
     if row.status is InstanceStatus.NEW:
-        raise RefusedError(Refusal.TOO_EARLY)
+        return Refusal.TOO_EARLY
     nonce = fingerprint(message.nonce)
     if row.nonce_hash is None:
         row.nonce_hash, row.registered_at = nonce, now
@@ -80,8 +86,7 @@ def register(session: Session, instance_id: int, secret: str, message: RegisterR
         pods.validate_image(session, row.image, now)
     elif row.nonce_hash != nonce or row.registered_at is None or now - row.registered_at > REPLAY_WINDOW:
         row.suspicious = True
-        session.commit()
-        raise RefusedError(Refusal.OTHER_NONCE)
+        return Refusal.OTHER_NONCE
     return Registered(row.heartbeat_period, row.processors, row.memory_mb, int(row.offer["cpu_time"]))
 
 

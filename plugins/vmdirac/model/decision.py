@@ -30,8 +30,8 @@ class ReasonCode(StrEnum):
 SENTENCES: Final = MappingProxyType(
     {
         ReasonCode.DEMAND: "{jobs} waiting jobs can fill {vms} more VMs",
-        ReasonCode.KEPT_FILLED: "the endpoint is kept filled: {vms} of its {limit} places were free",
-        ReasonCode.STATIC_FILL: "jobs wait, so all {vms} free places of the endpoint are filled",
+        ReasonCode.KEPT_FILLED: "the endpoint's {limit} places are kept filled: {vms} more VMs",
+        ReasonCode.STATIC_FILL: "jobs wait, so the endpoint's {limit} places are filled: {vms} more VMs",
         ReasonCode.NO_MATCHING_JOBS: "no waiting job matches what its VMs offer",
         ReasonCode.DEMAND_COVERED: "VMs that run or boot have room for all {jobs} matching jobs",
         ReasonCode.CPU_PER_INSTANCE: (
@@ -43,7 +43,7 @@ SENTENCES: Final = MappingProxyType(
         ReasonCode.SERVED_ELSEWHERE: "the pod's other endpoints took the demand",
         ReasonCode.UNACTIVE: "the campaign runs from {start} to {end}",
         ReasonCode.INVALID: "{message}",
-        ReasonCode.HELD: "launches are held until {until} after a {kind} error: {message}",
+        ReasonCode.HELD: "launches are held until {until} ({kind} error: {message})",
         ReasonCode.DEMAND_UNKNOWN: "the demand could not be read: {message}",
     }
 )

@@ -12,6 +12,7 @@ from vmdirac.model.hold import Hold
 CAPACITY_RECOVERY: Final = timedelta(seconds=600)
 QUOTA_PAUSE: Final = timedelta(minutes=10)
 DEFAULT_THROTTLE_PAUSE: Final = timedelta(seconds=30)
+LONGEST_THROTTLE_PAUSE: Final = timedelta(days=1)
 FIRST_PROBE: Final = timedelta(minutes=10)
 LAST_PROBE: Final = timedelta(hours=1)
 
@@ -23,17 +24,17 @@ def after_error(
 
     Throttling pauses the endpoint and marks nothing bad; a configuration error concerns only (pod, endpoint); lack of
     room only the flavor; quota and refused credentials the whole endpoint. ``previous`` is the hold of the same scope
-    and kind, if one was there: suspensions then back off from one probe in 10 minutes to one an hour.
+    and kind, if one was there: suspensions then back off from one probe in 10 minutes to one an hour. A failure while
+    it still holds is of the same burst of launches that led to it, and counts as one with them.
     """
-    failures = previous.failures + 1 if previous is not None else 1
+    failures = 1 if previous is None else previous.failures + (previous.until <= now)
     since = previous.since if previous is not None else now
     probe = min(LAST_PROBE, FIRST_PROBE * 2 ** min(failures - 1, 16))
     match error.kind:
         case ErrorKind.TRANSIENT:
             return None
         case ErrorKind.THROTTLE:
-            asked = error.retry_after if isinstance(error, ThrottleError) else None
-            pause = timedelta(seconds=asked) if asked is not None else DEFAULT_THROTTLE_PAUSE
+            pause = _throttle_pause(error)
             return Hold(endpoint, error.kind, str(error), since, now + pause, failures=failures)
         case ErrorKind.CAPACITY:
             return Hold(
@@ -51,6 +52,14 @@ def after_error(
             return Hold(endpoint, error.kind, str(error), since, now + probe, failures=failures)
         case ErrorKind.CONFIG:
             return Hold(endpoint, error.kind, str(error), since, now + probe, pod=pod, failures=failures)
+
+
+def _throttle_pause(error: CloudError) -> timedelta:
+    asked = error.retry_after if isinstance(error, ThrottleError) else None
+    if asked is None:
+        return DEFAULT_THROTTLE_PAUSE
+    # Whatever a cloud writes there has to be a time that can be waited for.
+    return timedelta(seconds=min(max(0.0, asked), LONGEST_THROTTLE_PAUSE.total_seconds()))
 
 
 def concerns(hold: Hold, *, endpoint: str, pod: str, flavor: str) -> bool:

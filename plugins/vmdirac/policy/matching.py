@@ -35,7 +35,7 @@ def mismatch(requirements: Requirements, offer: Offer) -> Mismatch | None:
     """The first rule by which ``offer`` cannot serve a job with these requirements; ``None``: it can."""
     rules = (
         (Mismatch.CPU_TIME, requirements.cpu_time <= offer.cpu_time),
-        (Mismatch.PROCESSORS, requirements.processors <= offer.processors),
+        (Mismatch.PROCESSORS, max(1, requirements.processors) <= offer.processors),
         (Mismatch.MEMORY, not offer.memory_mb or requirements.memory_mb <= offer.memory_mb),
         # A ban is checked before the wish: banned always wins.
         (Mismatch.BANNED_SITE, offer.site not in requirements.banned_sites),

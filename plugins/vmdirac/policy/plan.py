@@ -9,35 +9,22 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from vmdirac.model.decision import Decision, Reason, ReasonCode
 from vmdirac.model.demand import Demand
 from vmdirac.model.hold import Hold
 from vmdirac.model.instance import Instance
-from vmdirac.model.pod import Endpoint, RunningPod
-from vmdirac.model.requirements import Offer, TaskQueue
+from vmdirac.model.pod import RunningPod
 from vmdirac.model.states import ACTIVE, InstanceStatus, VmPolicy, VmStopPolicy
 from vmdirac.policy import holds as hold_policy
+from vmdirac.policy.limits import Counts
+from vmdirac.policy.place import Candidate, Place, best, waiting_cpu
 from vmdirac.policy.supply import Backlog
 
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One endpoint that a pod may run on, with all that a launch there needs.
-
-    :param weight: the pod's weight for this endpoint times the endpoint's own.
-    :param offer: what such a VM offers, site, processors and memory included.
-    """
-
-    pod: RunningPod
-    endpoint: Endpoint
-    weight: float
-    boot_image: str
-    flavor: str
-    offer: Offer
+__all__ = ["Candidate", "Invalid", "Plan", "PlannedLaunch", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,69 +53,30 @@ class Plan:
 
 
 @dataclass(slots=True)
-class _Place:
-    """One candidate while the plan is being made."""
+class _PodPlan:
+    """One pod while the plan is being made.
 
-    candidate: Candidate
-    queues: Sequence[TaskQueue]
-    score: float
-    hold: Hold | None
+    :param active: its instances in New or a live state, also on endpoints that it names no more or that are in error.
+    """
+
+    pod: RunningPod
     active: int
-    in_flight: int
-    planned: int = 0
-    reasons: list[Reason] = field(default_factory=list)
-
-    @property
-    def jobs(self) -> int:
-        return sum(queue.jobs for queue in self.queues)
+    places: list[Place]
 
 
 @dataclass(slots=True)
-class _Counts:
-    """Rows that hold a place, counted as the limits count them, with what the plan adds."""
+class _Planner:
+    """What all pods share while the plan is being made."""
 
-    by_pod: Counter[str]
-    by_endpoint: Counter[str]
-    planned_by_endpoint: Counter[str]
+    backlog: Backlog
+    counts: Counts
+    rng: random.Random
 
-    @classmethod
-    def of(cls, instances: Iterable[Instance]) -> _Counts:
-        holding = [instance for instance in instances if instance.holds_a_place]
-        return cls(
-            Counter(instance.pod for instance in holding),
-            Counter(instance.endpoint for instance in holding),
-            Counter(),
-        )
-
-    def add(self, candidate: Candidate, count: int) -> None:
-        self.by_pod[candidate.pod.name] += count
-        self.by_endpoint[candidate.endpoint.name] += count
-        self.planned_by_endpoint[candidate.endpoint.name] += count
-
-    def pod_limit(self, pod: RunningPod) -> Reason | None:
-        count = self.by_pod[pod.name]
-        if count < pod.max_instances:
-            return None
-        return Reason.of(ReasonCode.POD_LIMIT, count=count, limit=pod.max_instances)
-
-    def endpoint_limit(self, endpoint: Endpoint) -> Reason | None:
-        count = self.by_endpoint[endpoint.name]
-        if count >= endpoint.max_instances:
-            return Reason.of(ReasonCode.ENDPOINT_LIMIT, count=count, limit=endpoint.max_instances)
-        limit = endpoint.max_launch_per_tick
-        if limit is not None and self.planned_by_endpoint[endpoint.name] >= limit:
-            return Reason.of(ReasonCode.LAUNCHES_PER_TICK, limit=limit)
-        return None
-
-    def room(self, candidate: Candidate) -> int:
-        pod, endpoint = candidate.pod, candidate.endpoint
-        rooms = [
-            pod.max_instances - self.by_pod[pod.name],
-            endpoint.max_instances - self.by_endpoint[endpoint.name],
-        ]
-        if endpoint.max_launch_per_tick is not None:
-            rooms.append(endpoint.max_launch_per_tick - self.planned_by_endpoint[endpoint.name])
-        return max(0, min(rooms))
+    def start_one(self, place: Place) -> None:
+        """Plan one VM; it takes the jobs that fit into it out of the backlog."""
+        self.backlog.fill(place.offer, place.offer.processors, place.offer.memory_mb or None)
+        self.counts.add(place.candidate.pod, place.endpoint)
+        place.planned += 1
 
 
 def make_plan(
@@ -148,20 +96,20 @@ def make_plan(
     :param instances: all rows that are not Halted, of all pods and endpoints.
     :param rng: decides between equals, and nothing else.
     """
-    backlog = Backlog(demand.task_queues)
+    backlog = Backlog(demand.task_queues, [item.offer for item in candidates])
     _give_jobs_to_existing_vms(backlog, candidates, instances)
-    counts = _Counts.of(instances)
+    planner = _Planner(backlog, Counts.of(instances), rng)
     decisions = [
         Decision(bad.pod, bad.endpoint, 0, 0, 0, 0, 0, 0, (Reason.of(ReasonCode.INVALID, message=bad.message),))
         for bad in invalid
     ]
     launches: list[PlannedLaunch] = []
-    for pod, places in _pods_in_order(candidates, backlog, instances, holds, now, rng):
-        warranted = _plan_pod(pod, places, backlog, counts, now, rng)
-        for place in places:
+    for entry in _pods_in_order(candidates, backlog, instances, holds, now, rng):
+        warranted = _plan_pod(entry, planner, now)
+        for place in entry.places:
             if place.planned:
                 launches.append(PlannedLaunch(place.candidate, place.planned))
-            decisions.append(_decision(place, warranted))
+            decisions.append(place.decision(warranted))
     return Plan(tuple(launches), tuple(decisions))
 
 
@@ -169,11 +117,14 @@ def _give_jobs_to_existing_vms(
     backlog: Backlog, candidates: Sequence[Candidate], instances: Sequence[Instance]
 ) -> None:
     offers = {(item.pod.name, item.endpoint.name): item.offer for item in candidates}
-    for instance in sorted(instances, key=lambda item: item.id):
-        offer = offers.get((instance.pod, instance.endpoint))
+    able = [
+        (instance, offer)
+        for instance in instances
+        if instance.free_processors and (offer := offers.get((instance.pod, instance.endpoint))) is not None
+    ]
+    # Those that can do least choose first, or a VM that could have done something else takes their jobs.
+    for instance, offer in sorted(able, key=lambda item: (len(backlog.matching(item[1])), item[0].id)):
         free = instance.free_processors
-        if offer is None or not free:
-            continue
         # What is free of a VM's memory is only known by its processors' share.
         memory = instance.memory_mb * free // max(1, instance.processors) if instance.memory_mb else None
         backlog.fill(offer, free, memory)
@@ -186,60 +137,52 @@ def _pods_in_order(
     holds: Sequence[Hold],
     now: datetime,
     rng: random.Random,
-) -> list[tuple[RunningPod, list[_Place]]]:
+) -> list[_PodPlan]:
     """Pods by priority, then by waiting work, then by lot."""
-    active = Counter((item.pod, item.endpoint) for item in instances if item.status in ACTIVE)
-    flying = Counter(
-        (item.pod, item.endpoint) for item in instances if item.status in ACTIVE - {InstanceStatus.RUNNING}
-    )
-    pods: dict[str, tuple[RunningPod, list[_Place]]] = {}
-    for item in candidates:
+    active = [item for item in instances if item.status in ACTIVE]
+    by_pod = Counter(item.pod for item in active)
+    by_place = Counter((item.pod, item.endpoint) for item in active)
+    flying = Counter((item.pod, item.endpoint) for item in active if item.status is not InstanceStatus.RUNNING)
+    pods: dict[str, _PodPlan] = {}
+    # By name, so that the lot falls the same way in whatever order they were configured.
+    for item in sorted(candidates, key=lambda item: (item.pod.name, item.endpoint.name)):
         key = (item.pod.name, item.endpoint.name)
         scope = {"endpoint": item.endpoint.name, "pod": item.pod.name, "flavor": item.flavor}
-        place = _Place(
+        place = Place(
             candidate=item,
             queues=backlog.matching(item.offer),
             score=hold_policy.score(holds, now=now, **scope),
             hold=hold_policy.blocking(holds, now=now, **scope),
-            active=active[key],
+            active=by_place[key],
             in_flight=flying[key],
         )
-        pods.setdefault(item.pod.name, (item.pod, []))[1].append(place)
-    ordered = sorted(pods.values(), key=lambda entry: entry[0].name)
+        pods.setdefault(item.pod.name, _PodPlan(item.pod, by_pod[item.pod.name], [])).places.append(place)
+    ordered = list(pods.values())
     rng.shuffle(ordered)
-    return sorted(ordered, key=lambda entry: (-entry[0].priority, -_waiting_cpu(entry[1])))
+    return sorted(ordered, key=lambda entry: (-entry.pod.priority, -waiting_cpu(entry.places)))
 
 
-def _waiting_cpu(places: Sequence[_Place]) -> int:
-    """CPU seconds that wait for a pod: each task queue once, however many of the pod's endpoints match it."""
-    queues = {queue.key: queue for place in places for queue in place.queues}
-    return sum(queue.waiting_cpu for queue in queues.values())
-
-
-def _plan_pod(
-    pod: RunningPod,
-    places: list[_Place],
-    backlog: Backlog,
-    counts: _Counts,
-    now: datetime,
-    rng: random.Random,
-) -> int:
+def _plan_pod(entry: _PodPlan, planner: _Planner, now: datetime) -> int:
     """Plan one pod: fills each place's ``planned`` and ``reasons``; returns the VMs it was worth before limits."""
+    pod = entry.pod
     if not pod.in_campaign(now.date()):
         reason = Reason.of(
             ReasonCode.UNACTIVE,
             start=str(pod.campaign_start or "ever"),
             end=str(pod.campaign_end or "ever"),
         )
-        for place in places:
+        for place in entry.places:
             place.reasons.append(reason)
         return 0
-    for place in places:
-        if place.hold is not None:
+    usable = []
+    for place in entry.places:
+        if place.hold is None:
+            usable.append(place)
+        else:
             place.reasons.append(_held(place.hold))
-    usable = [place for place in places if place.hold is None]
-    _fill_static(usable, backlog, counts)
-    return _follow_demand(pod, places, usable, backlog, counts, rng)
+    _fill_static([place for place in usable if place.endpoint.vm_policy is VmPolicy.STATIC], pod, planner)
+    elastic = [place for place in usable if place.endpoint.vm_policy is VmPolicy.ELASTIC]
+    return _follow_demand(entry, elastic, planner)
 
 
 def _held(hold: Hold) -> Reason:
@@ -247,118 +190,86 @@ def _held(hold: Hold) -> Reason:
     return Reason.of(ReasonCode.HELD, until=until, kind=str(hold.kind), message=hold.message)
 
 
-def _fill_static(usable: Sequence[_Place], backlog: Backlog, counts: _Counts) -> None:
+def _fill_static(places: Sequence[Place], pod: RunningPod, planner: _Planner) -> None:
     """Static endpoints are filled while at least one matching job waits, or always when they never stop."""
-    for place in usable:
-        endpoint = place.candidate.endpoint
-        if endpoint.vm_policy is not VmPolicy.STATIC:
-            continue
-        always = endpoint.vm_stop_policy is VmStopPolicy.NEVER
-        if not always and not place.jobs:
-            place.reasons.append(Reason.of(ReasonCode.NO_MATCHING_JOBS))
-            continue
-        room = counts.room(place.candidate)
-        if not room:
-            limit = counts.pod_limit(place.candidate.pod) or counts.endpoint_limit(endpoint)
-            place.reasons.extend([limit] if limit else [])
-            continue
-        place.planned = room
-        counts.add(place.candidate, room)
-        offer = place.candidate.offer
-        for _ in range(room):
-            backlog.fill(offer, offer.processors, offer.memory_mb or None)
-        code = ReasonCode.KEPT_FILLED if always else ReasonCode.STATIC_FILL
-        place.reasons.append(Reason.of(code, vms=room, limit=endpoint.max_instances))
-
-
-def _follow_demand(
-    pod: RunningPod,
-    places: Sequence[_Place],
-    usable: Sequence[_Place],
-    backlog: Backlog,
-    counts: _Counts,
-    rng: random.Random,
-) -> int:
-    """Elastic endpoints: one VM after the other while jobs are left, the elastic rule holds, and there is room."""
-    elastic = [place for place in usable if place.candidate.endpoint.vm_policy is VmPolicy.ELASTIC]
-    waiting_cpu = _waiting_cpu(places)
-    active = sum(place.active + place.planned for place in places)
-    warranted = sum(place.planned for place in places)
-    by_jobs = max((backlog.vms_to_fill(place.candidate.offer) for place in elastic), default=0)
-    warranted += min(by_jobs, _vms_by_rule(pod, waiting_cpu, active))
-    for place in elastic:
-        left = backlog.left(place.candidate.offer)
-        if not place.jobs:
-            place.reasons.append(Reason.of(ReasonCode.NO_MATCHING_JOBS))
-        elif not left:
-            place.reasons.append(Reason.of(ReasonCode.DEMAND_COVERED, jobs=place.jobs))
+    open_places = []
+    for place in places:
+        if place.jobs or place.endpoint.vm_stop_policy is VmStopPolicy.NEVER:
+            open_places.append(place)
         else:
-            wanted = backlog.vms_to_fill(place.candidate.offer)
-            place.reasons.append(Reason.of(ReasonCode.DEMAND, jobs=left, vms=wanted))
-    open_places = [place for place in elastic if backlog.left(place.candidate.offer)]
+            place.reasons.append(Reason.of(ReasonCode.NO_MATCHING_JOBS))
+    # One VM after the other: where the pod's limit is reached before all are full, each has its share.
     while open_places:
-        if not _rule_holds(pod, waiting_cpu, active):
-            reason = Reason.of(
-                ReasonCode.CPU_PER_INSTANCE, cpu=waiting_cpu, active=active, minimum=pod.cpu_per_instance
-            )
+        place = best(open_places, planner.rng)
+        limit = planner.counts.pod_limit(pod) or planner.counts.endpoint_limit(place.endpoint)
+        if limit is None:
+            planner.start_one(place)
+            continue
+        open_places.remove(place)
+        if place.planned:
+            always = place.endpoint.vm_stop_policy is VmStopPolicy.NEVER
+            code = ReasonCode.KEPT_FILLED if always else ReasonCode.STATIC_FILL
+            place.reasons.append(Reason.of(code, vms=place.planned, limit=place.endpoint.max_instances))
+        place.reasons.append(limit)
+
+
+def _follow_demand(entry: _PodPlan, elastic: Sequence[Place], planner: _Planner) -> int:
+    """Elastic endpoints: one VM after the other while jobs are left, the elastic rule holds, and there is room."""
+    pod, backlog, counts = entry.pod, planner.backlog, planner.counts
+    cpu = waiting_cpu(entry.places)
+    filled = sum(place.planned for place in entry.places)
+    active = entry.active + filled
+    by_jobs = backlog.vms_to_fill([place.offer for place in elastic])
+    warranted = filled + min(by_jobs, _vms_by_rule(pod, cpu, active, by_jobs))
+    for place in elastic:
+        place.reasons.append(_demand(place, backlog))
+    open_places = [place for place in elastic if backlog.left(place.offer)]
+    while open_places:
+        held_back = _rule(pod, cpu, active) or counts.pod_limit(pod)
+        if held_back:
             for place in open_places:
-                place.reasons.append(reason)
+                if backlog.left(place.offer):
+                    place.reasons.append(held_back)
+                else:
+                    _served_elsewhere(place)
             break
-        if limit := counts.pod_limit(pod):
-            for place in open_places:
-                place.reasons.append(limit)
-            break
-        place = _best(open_places, rng)
-        offer = place.candidate.offer
-        if limit := counts.endpoint_limit(place.candidate.endpoint):
+        place = best(open_places, planner.rng)
+        if not backlog.left(place.offer):
+            _served_elsewhere(place)
+            open_places.remove(place)
+        elif limit := counts.endpoint_limit(place.endpoint):
             place.reasons.append(limit)
             open_places.remove(place)
-        elif not backlog.fill(offer, offer.processors, offer.memory_mb or None):
-            if not place.planned:
-                place.reasons.append(Reason.of(ReasonCode.SERVED_ELSEWHERE))
-            open_places.remove(place)
         else:
-            place.planned += 1
-            counts.add(place.candidate, 1)
+            planner.start_one(place)
             active += 1
-    return warranted
+    return max(warranted, sum(place.planned for place in entry.places))
 
 
-def _rule_holds(pod: RunningPod, waiting_cpu: int, active: int) -> bool:
-    """VMDIRAC's elastic rule; the waiting CPU is that of the start of the tick, not reduced by what is planned."""
-    return not active or waiting_cpu >= pod.cpu_per_instance * active
+def _demand(place: Place, backlog: Backlog) -> Reason:
+    left = backlog.left(place.offer)
+    if left:
+        return Reason.of(ReasonCode.DEMAND, jobs=left, vms=backlog.vms_to_fill([place.offer]))
+    if place.jobs:
+        return Reason.of(ReasonCode.DEMAND_COVERED, jobs=place.jobs)
+    return Reason.of(ReasonCode.NO_MATCHING_JOBS)
 
 
-def _vms_by_rule(pod: RunningPod, waiting_cpu: int, active: int) -> int:
-    """How many VMs the elastic rule alone would still let start."""
-    if not pod.cpu_per_instance:
-        return 2**31
-    return max(1 if not active else 0, int(waiting_cpu // pod.cpu_per_instance) - active + 1)
+def _served_elsewhere(place: Place) -> None:
+    if not place.planned:
+        place.reasons.append(Reason.of(ReasonCode.SERVED_ELSEWHERE))
 
 
-def _best(places: Sequence[_Place], rng: random.Random) -> _Place:
-    """The place that is furthest behind its share; by lot between equals.
-
-    Highest averages (D'Hondt): over many VMs each place gets its part by weight times score, and a place whose score
-    is 0 is taken only when no other is open.
-    """
-
-    def average(place: _Place) -> float:
-        return place.candidate.weight * place.score / (place.active + place.planned + 1)
-
-    best = max(average(place) for place in places)
-    return rng.choice([place for place in places if average(place) == best])
+def _rule(pod: RunningPod, cpu: int, active: int) -> Reason | None:
+    """Why VMDIRAC's elastic rule lets no VM start; the waiting CPU is that of the start of the tick, not reduced by
+    what is planned."""
+    if not active or cpu >= pod.cpu_per_instance * active:
+        return None
+    return Reason.of(ReasonCode.CPU_PER_INSTANCE, cpu=cpu, active=active, minimum=pod.cpu_per_instance)
 
 
-def _decision(place: _Place, warranted: int) -> Decision:
-    return Decision(
-        pod=place.candidate.pod.name,
-        endpoint=place.candidate.endpoint.name,
-        jobs=place.jobs,
-        waiting_cpu=sum(queue.waiting_cpu for queue in place.queues),
-        active=place.active,
-        in_flight=place.in_flight,
-        warranted=warranted,
-        planned=place.planned,
-        reasons=tuple(place.reasons),
-    )
+def _vms_by_rule(pod: RunningPod, cpu: int, active: int, at_most: int) -> int:
+    """How many VMs the elastic rule alone would still let start, counted no further than ``at_most``."""
+    if not at_most or _rule(pod, cpu, active + at_most - 1) is None:
+        return at_most
+    return max(0 if active else 1, int(cpu // pod.cpu_per_instance) - active + 1)

@@ -116,30 +116,37 @@ def reconcile(
     :param listed: the complete list of the installation's VMs there.
     :param began: when the list was begun.
     """
+    # Pages shift while they are read: what is listed twice is still one VM.
+    by_id = {seen.cloud_id: seen for seen in listed}
+    rows = list(instances)
+    tokens = {row.launch_token for row in rows}
+    owned = {row.cloud_id for row in rows}
     by_token: dict[str, list[CloudInstance]] = defaultdict(list)
-    by_id: dict[str, CloudInstance] = {}
-    for seen in listed:
-        by_id[seen.cloud_id] = seen
-        if seen.state not in ENDED:
-            by_token[seen.token].append(seen)
-    actions: list[Action] = []
-    known = set()
-    for instance in instances:
-        known.add(instance.launch_token)
-        if instance.changed_at >= began:
+    unknown: list[CloudInstance] = []
+    for cloud_id, seen in sorted(by_id.items()):
+        # Whose VM it is, is said by its id; its token only speaks for a VM that no row has yet.
+        if seen.state in ENDED or cloud_id in owned:
             continue
-        twins = sorted(by_token[instance.launch_token], key=lambda item: item.cloud_id)
-        if instance.cloud_id is None:
-            actions.extend(_without_cloud_id(instance, twins, deadlines(instance), now))
+        if seen.token in tokens:
+            by_token[seen.token].append(seen)
         else:
-            actions.extend(DeleteDuplicate(instance, twin) for twin in twins if twin.cloud_id != instance.cloud_id)
-            actions.extend(_with_cloud_id(instance, by_id.get(instance.cloud_id), deadlines(instance), now))
-    actions.extend(Unknown(seen) for seen in listed if seen.token not in known and seen.state not in ENDED)
+            unknown.append(seen)
+    actions: list[Action] = []
+    for row in rows:
+        if row.changed_at >= began:
+            continue
+        twins = by_token[row.launch_token]
+        if row.cloud_id is None:
+            actions.extend(_without_cloud_id(row, twins, deadlines(row), began))
+        else:
+            actions.extend(DeleteDuplicate(row, twin) for twin in twins)
+            actions.extend(_with_cloud_id(row, by_id.get(row.cloud_id), deadlines(row), began, now))
+    actions.extend(Unknown(seen) for seen in unknown)
     return actions
 
 
 def _without_cloud_id(
-    instance: Instance, twins: Sequence[CloudInstance], deadlines: Deadlines, now: datetime
+    instance: Instance, twins: Sequence[CloudInstance], deadlines: Deadlines, began: datetime
 ) -> Iterable[Action]:
     if twins:
         # The lower id stays: every controller that sees the same list chooses the same one.
@@ -147,34 +154,41 @@ def _without_cloud_id(
         yield from (DeleteDuplicate(instance, twin) for twin in twins[1:])
         return
     if instance.status is InstanceStatus.ERROR:
-        if not instance.vm_gone:
+        if not instance.vm_gone and _should_be_listed(instance, began):
             yield _absent(instance, ConfirmGone(instance))
         return
     # A row that the cloud was never asked for is the next tick's business.
     asked = instance.last_launch_at
-    if asked is None or now - asked <= max(deadlines.launch, VISIBILITY_GRACE):
+    if asked is None or began - asked <= max(deadlines.launch, VISIBILITY_GRACE):
         return
     again = instance.launch_attempts < MAX_LAUNCH_ATTEMPTS
     yield _absent(instance, LaunchAgain(instance) if again else GiveUp(instance))
 
 
 def _with_cloud_id(
-    instance: Instance, seen: CloudInstance | None, deadlines: Deadlines, now: datetime
+    instance: Instance, seen: CloudInstance | None, deadlines: Deadlines, began: datetime, now: datetime
 ) -> Iterable[Action]:
     if seen is None:
         if instance.delete_asked_at is not None:
             yield ConfirmGone(instance)
-        elif now - (instance.last_launch_at or instance.created_at) > VISIBILITY_GRACE:
+        elif _should_be_listed(instance, began):
             yield _absent(instance, ConfirmGone(instance))
         return
     if seen.state in ENDED:
         yield ConfirmGone(instance)
         return
     yield Observe(instance, seen)
-    if instance.status in LIVE | {InstanceStatus.STALLED, InstanceStatus.ERROR} and seen.state in DEAD:
+    dead = seen.state in DEAD
+    if dead and instance.status in LIVE | {InstanceStatus.STALLED, InstanceStatus.ERROR}:
         yield StopDead(instance, seen)
-    elif _wants_deletion(instance, deadlines, now):
+    elif _wants_deletion(instance, deadlines, now, dead=dead):
         yield Delete(instance)
+
+
+def _should_be_listed(instance: Instance, began: datetime) -> bool:
+    """Whether its VM, if it has one, was old enough to be in this list. Reading a list may take long: how old the VM
+    was when it began is what counts."""
+    return began - (instance.last_launch_at or instance.created_at) > VISIBILITY_GRACE
 
 
 def _absent(instance: Instance, conclusion: Action) -> Action:
@@ -182,11 +196,12 @@ def _absent(instance: Instance, conclusion: Action) -> Action:
     return conclusion if instance.absences + 1 >= ABSENCES_NEEDED else CountAbsence(instance)
 
 
-def _wants_deletion(instance: Instance, deadlines: Deadlines, now: datetime) -> bool:
+def _wants_deletion(instance: Instance, deadlines: Deadlines, now: datetime, *, dead: bool) -> bool:
     if instance.status is not InstanceStatus.STOPPING:
         return False
     if instance.delete_asked_at is not None:
         # Asked and accepted, but still there: again, with a doubled pause each time.
         pause: timedelta = deadlines.delete * 2 ** min(max(0, instance.delete_attempts - 1), 6)
         return now - instance.delete_asked_at > pause
-    return instance.forced or instance.drain_phase in {DrainPhase.EMPTY, DrainPhase.DELETING}
+    # A VM that died while it drained will never say that it is empty.
+    return dead or instance.forced or instance.drain_phase in {DrainPhase.EMPTY, DrainPhase.DELETING}

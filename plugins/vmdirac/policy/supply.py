@@ -6,24 +6,36 @@ jobs and five ticks before the first VM boots still give VMs for N jobs and no m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 
 from vmdirac.model.requirements import Offer, TaskQueue
 from vmdirac.policy.matching import jobs_that_fit, matches
 
 
 class Backlog:
-    """Waiting jobs that no VM has been thought of for yet. Kept while one plan is made, and thrown away with it."""
+    """Waiting jobs that no VM has been thought of for yet. Kept while one plan is made, and thrown away with it.
 
-    def __init__(self, task_queues: Iterable[TaskQueue]) -> None:
-        # Urgent jobs first; the key makes the order the same for the same queues, however they were listed.
-        ordered = sorted(task_queues, key=lambda queue: (-queue.priority, queue.key))
+    :param offers: what the VMs that can be started offer.
+    """
+
+    def __init__(self, task_queues: Iterable[TaskQueue], offers: Iterable[Offer]) -> None:
+        different = set(offers)
+
+        def takers(queue: TaskQueue) -> int:
+            return sum(matches(queue.requirements, offer) for offer in different)
+
+        # Jobs that few can do go first, or VMs that could have done them are given what others could do as well, and
+        # the next tick would find jobs without a VM again. Then urgent ones; the key makes the order always the same.
+        ordered = sorted(task_queues, key=lambda queue: (takers(queue), -queue.priority, queue.key))
         self._left = {queue.key: queue.jobs for queue in ordered}
         self._queues = {queue.key: queue for queue in ordered}
         self._matching: dict[Offer, list[TaskQueue]] = {}
 
     def matching(self, offer: Offer) -> Sequence[TaskQueue]:
-        """The task queues that this offer serves, urgent ones first, as they were when the plan began."""
+        """The task queues that this offer serves, in the order in which they are given to VMs, as they were when the
+        plan began."""
         found = self._matching.get(offer)
         if found is None:
             found = [queue for queue in self._queues.values() if matches(queue.requirements, offer)]
@@ -52,12 +64,12 @@ class Backlog:
             given += taken
         return given
 
-    def vms_to_fill(self, offer: Offer) -> int:
-        """How many empty VMs of this offer the jobs that are left would fill, without taking them."""
-        slots = 0.0
-        for queue in self.matching(offer):
-            memory = offer.memory_mb or None
-            per_vm = jobs_that_fit(queue.requirements, offer.processors, memory)
-            if per_vm:
-                slots += self._left[queue.key] / per_vm
-        return -int(-slots // 1)
+    def vms_to_fill(self, offers: Sequence[Offer]) -> int:
+        """How many empty VMs of these offers the jobs that are left would fill, without taking them: an estimate that
+        counts each job as its part of the VM that takes most of its kind."""
+        parts: dict[str, Fraction] = {}
+        for offer in offers:
+            for queue in self.matching(offer):
+                part = Fraction(1, jobs_that_fit(queue.requirements, offer.processors, offer.memory_mb or None))
+                parts[queue.key] = min(part, parts.get(queue.key, part))
+        return math.ceil(sum(self._left[key] * part for key, part in parts.items()))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 T = TypeVar("T")
@@ -54,12 +55,15 @@ class Store:
             yield session
 
     def transact(self, work: Callable[[Session], T]) -> T:
-        """Run ``work`` in a transaction, again if the database broke it off because of another one (a deadlock)."""
+        """Run ``work`` in a transaction, again if another one was in the way: a deadlock, or both inserted one row.
+
+        ``work`` may so run several times: what it does must be in the session or in what it returns.
+        """
         for _ in range(CONFLICT_TRIES - 1):
             try:
                 with self.write() as session:
                     return work(session)
-            except OperationalError as error:
+            except DBAPIError as error:
                 if not _is_conflict(error):
                     raise
         with self.write() as session:
@@ -70,11 +74,15 @@ class Store:
         self.engine.dispose()
 
 
-def _is_conflict(error: OperationalError) -> bool:
-    """PostgreSQL 40001 and 40P01, MariaDB 1213 and 1020: another transaction was in the way, try again."""
+def _is_conflict(error: DBAPIError) -> bool:
+    """Whether another transaction was in the way, so that the next try may succeed.
+
+    PostgreSQL 40001 and 40P01, MariaDB 1213 and 1020: the database broke one of two off. PostgreSQL 23505, MariaDB
+    1062: both looked for a row in vain and inserted it; the next try finds it.
+    """
     state = getattr(error.orig, "sqlstate", None)
     number = error.orig.args[0] if error.orig is not None and error.orig.args else None
-    return state in {"40001", "40P01"} or number in {1213, 1020}
+    return state in {"40001", "40P01", "23505"} or number in {1213, 1020, 1062}
 
 
 def _create_engine(url: str) -> Engine:
@@ -92,7 +100,10 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # The driver must not begin transactions by itself, or ours could not begin with the lock that it needs.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    # Of several processes that open a new file, all but one find it locked for this. The mode is the file's: one is
+    # enough.
+    with suppress(sqlite3.OperationalError):
+        cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -40,7 +40,7 @@ def locked(session: Session, instance_id: int) -> InstanceRow | None:
 def counts(session: Session) -> dict[InstanceStatus, int]:
     """How many instances are in each state; states without any are left out."""
     query = select(InstanceRow.status, func.count()).group_by(InstanceRow.status)
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def counts_with_vm(session: Session) -> dict[InstanceStatus, int]:
@@ -48,7 +48,7 @@ def counts_with_vm(session: Session) -> dict[InstanceStatus, int]:
     query = (
         select(InstanceRow.status, func.count()).where(InstanceRow.cloud_id.is_not(None)).group_by(InstanceRow.status)
     )
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def endpoints_with_vms(session: Session) -> set[str]:
@@ -150,7 +150,7 @@ def _write_history(session: Session, instance_id: int, now: datetime, reason: st
             select(
                 InstanceRow.id,
                 literal(now, HistoryRow.at.type),
-                literal(reason),
+                literal(reason, HistoryRow.reason.type),
                 InstanceRow.status,
                 InstanceRow.drain_phase,
                 *measured,
@@ -168,12 +168,13 @@ def note_seen(session: Session, seen: Sequence[dict[str, Any]]) -> None:
         session.execute(update(InstanceRow), list(seen))
 
 
-def note_absent(session: Session, ids: Collection[int]) -> None:
-    """Count one more complete list without them."""
-    if ids:
+def note_absent(session: Session, absent: Iterable[Instance]) -> None:
+    """Count one more complete list without them, but for those that changed since they were read: it may be by just
+    this list that they came too late for."""
+    for item in absent:
         session.execute(
             update(InstanceRow)
-            .where(InstanceRow.id.in_(ids))
+            .where(InstanceRow.id == item.id, InstanceRow.version == item.version)
             .values(absences=InstanceRow.absences + 1)
             .execution_options(synchronize_session=False)
         )

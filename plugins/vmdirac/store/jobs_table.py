@@ -41,7 +41,7 @@ def job_details(session: Session, job_id: int) -> JobDetails | None:
     files = session.execute(
         select(JobFileRow.direction, JobFileRow.name).where(JobFileRow.job_id == job_id).order_by(JobFileRow.id)
     )
-    return JobDetails(job, Requirements.from_json(needs), attempts.all(), files.tuples().all())
+    return JobDetails(job, Requirements.from_json(needs), attempts.all(), files.all())
 
 
 def results(session: Session, job_id: int) -> list[tuple[str, bytes]]:
@@ -49,7 +49,7 @@ def results(session: Session, job_id: int) -> list[tuple[str, bytes]]:
     query = select(JobFileRow.name, JobFileRow.content).where(
         JobFileRow.job_id == job_id, JobFileRow.direction != "input"
     )
-    return list(session.execute(query).tuples())
+    return list(session.execute(query).all())
 
 
 def output_files(session: Session, name: str) -> dict[str, bytes]:
@@ -59,4 +59,4 @@ def output_files(session: Session, name: str) -> dict[str, bytes]:
         .join(JobFileRow, JobFileRow.job_id == JobRow.id)
         .where(JobFileRow.direction == "output", JobFileRow.name == name)
     )
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())

@@ -101,7 +101,7 @@ def counts(session: Session, job_ids: Collection[int] | None = None) -> dict[Job
     query = select(JobRow.status, func.count()).group_by(JobRow.status)
     if job_ids is not None:
         query = query.where(JobRow.id.in_(job_ids))
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def cancel(session: Session, job_ids: Collection[int], now: datetime) -> list[int]:

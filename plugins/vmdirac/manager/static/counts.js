@@ -78,7 +78,11 @@ function StateButton({ label, meaning, palette, count, pressed, onClick }) {
       gap: 1.5,
       borderRadius: "lg",
       fontWeight: "medium",
-      _pressed: { bg: "brand.subtle", borderColor: "brand.focusRing", boxShadow: "inset 0 0 0 1px {colors.brand.focusRing}" },
+      _pressed: {
+        bg: "brand.subtle",
+        borderColor: "brand.focusRing",
+        boxShadow: "inset 0 0 0 1px {colors.brand.focusRing}",
+      },
     },
     h(Count, { palette, count }),
     label,

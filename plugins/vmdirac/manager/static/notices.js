@@ -3,6 +3,7 @@
 import { Trouble, loginAddress } from "./api.js";
 import { clock } from "./format.js";
 import { ChakraUI, ReactRouterDOM, h } from "./host.js";
+import { wordOf } from "./states.js";
 
 const { Alert, Box, Button, Code, EmptyState, Link, List, Text, VStack } = ChakraUI;
 const { Link: RouterLink } = ReactRouterDOM;
@@ -50,10 +51,10 @@ export function TroubleNotice({ error, asOf }) {
 }
 
 /** No instance is in one of the states that are filtered by. */
-export function NothingMatches({ onShowAll }) {
+export function NothingMatches({ statuses, onShowAll }) {
   return h(
     Notice,
-    { title: "No virtual machine is in this state now" },
+    { title: `No virtual machine is ${statuses.map(wordOf).join(" or ")} now` },
     h(Button, { variant: "outline", onClick: onShowAll }, "Show all"),
   );
 }
@@ -66,7 +67,7 @@ export function NothingYet() {
     h(Text, null, "VMs are started for jobs that wait. What it takes:"),
     h(
       List.Root,
-      { as: "ol", textAlign: "start", gap: 2, ps: 5 },
+      { as: "ol", textAlign: "start", gap: 2, ps: 5, _marker: { color: "inherit" } },
       h(
         List.Item,
         null,
@@ -85,13 +86,7 @@ export function NothingYet() {
         " in ",
         h(Inside, { to: "/variables" }, "Admin > Variables"),
       ),
-      h(
-        List.Item,
-        null,
-        "the Dag ",
-        h(Inside, { to: "/dags/vmdirac_scheduler" }, "vmdirac_scheduler"),
-        ", not paused",
-      ),
+      h(List.Item, null, "the Dag ", h(Inside, { to: "/dags/vmdirac_scheduler" }, "vmdirac_scheduler"), ", not paused"),
       h(List.Item, null, "jobs in the queue: ", h(Code, null, "vmdirac jobs submit")),
     ),
     h(Text, null, h(Code, null, "vmdirac validate"), " tells what is still missing."),

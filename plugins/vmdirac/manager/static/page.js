@@ -9,7 +9,7 @@ import { InstanceTable } from "./table.js";
 import { FilterBar, PagingBar } from "./toolbar.js";
 import { lastPage, queryOf, readView, sortedBy, writeView } from "./view.js";
 
-const { Badge, Heading, HStack, Skeleton, Spacer, Stack, Status, Text } = ChakraUI;
+const { Badge, Heading, HStack, Skeleton, Spacer, Span, Stack, Text } = ChakraUI;
 
 const TITLE = "VMDIRAC";
 
@@ -53,7 +53,7 @@ function Instances({ data: { summary, table }, view, pending, onChange, onChoose
     { gap: 3 },
     h(FilterBar, { view, total: pending ? null : table.total, onChoose }),
     table.instances.length === 0 && !pending
-      ? h(NothingMatches, { onShowAll: () => onChoose([]) })
+      ? h(NothingMatches, { statuses: view.statuses, onShowAll: () => onChoose([]) })
       : h(InstanceTable, {
           instances: table.instances,
           asOf: summary.as_of,
@@ -71,14 +71,25 @@ function Header({ asOf, stale }) {
     { wrap: "wrap", columnGap: { base: 2, md: 3 } },
     h(Heading, { as: "h1", size: "xl" }, TITLE),
     h(Spacer),
-    asOf && h(Text, { color: "fg.muted", fontSize: { base: "xs", md: "sm" }, fontVariantNumeric: "tabular-nums" }, `updated ${clock(asOf)}`),
+    asOf &&
+      h(
+        Text,
+        { color: "fg.muted", fontSize: { base: "xs", md: "sm" }, fontVariantNumeric: "tabular-nums" },
+        `updated ${clock(asOf)}`,
+      ),
     asOf &&
       (stale
         ? h(Badge, { colorPalette: "warning", variant: "surface", borderRadius: "full", px: 2 }, "Stale")
         : h(
             Badge,
-            { colorPalette: "success", variant: "surface", borderRadius: "full", px: 2, title: "Refreshed every 5 seconds while you look at it" },
-            h(Status.Root, { colorPalette: "success", size: "sm" }, h(Status.Indicator)),
+            {
+              colorPalette: "success",
+              variant: "surface",
+              borderRadius: "full",
+              px: 2,
+              title: "Refreshed every 5 seconds while you look at it",
+            },
+            h(Span, { boxSize: 2, borderRadius: "full", bg: "currentColor" }),
             "Live",
           )),
   );

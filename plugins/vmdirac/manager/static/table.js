@@ -1,85 +1,65 @@
 /** The table of instances. On a narrow screen each line is a card of its own, in the same table. */
 
-import { ErrorText, NONE, OneLine, Status, Time } from "./cells.js";
-import { age, load, uptime } from "./format.js";
+import { cellStyles } from "./cells.js";
+import { COLUMNS } from "./columns.js";
+import { ErrorDialog } from "./error_dialog.js";
+import { age } from "./format.js";
 import { ChakraUI, React, h } from "./host.js";
 
-const { Button, Icon, Table } = ChakraUI;
+const { Button, Icon, Table, useRecipe, useTableStyles } = ChakraUI;
 
+/** From this width on it is drawn as a table. Laid out as anything else it would not count as one: hence the roles. */
 const WIDE = "md";
 
-/** A VM that never called in has told no measurements. */
-const measured = (instance, shown) => (instance.heard_at === null ? NONE : shown);
+/** The scrolling part of Airflow's page has this padding at its top; the header is to stick above it. */
+const STICKY_TOP = "calc(-1 * {spacing.3})";
 
-const COLUMNS = [
-  { label: "Image", sort: "image", show: ({ image }) => h(OneLine, { text: image }) },
-  { label: "Pod", sort: "pod", show: ({ pod }) => h(OneLine, { text: pod }) },
-  { label: "Endpoint", sort: "endpoint", show: ({ endpoint }) => h(OneLine, { text: endpoint }) },
-  { label: "Status", sort: "status", width: "155px", show: (instance) => h(Status, { instance }) },
-  {
-    label: "VM id",
-    sort: "cloud_id",
-    show: ({ cloud_id: id, name }) => h(OneLine, { text: id, title: `${id}\nname: ${name}`, mono: true }),
+const ROW_STYLES = {
+  display: { base: "grid", [WIDE]: "table-row" },
+  gridTemplateColumns: "repeat(6, minmax(0, 1fr))",
+  py: { base: 1, [WIDE]: 0 },
+  mb: { base: 2, [WIDE]: 0 },
+  borderWidth: { base: 1, [WIDE]: 0 },
+  borderRadius: { base: "md", [WIDE]: 0 },
+};
+
+const DATA_STYLES = {
+  py: { base: 1, [WIDE]: 2 },
+  verticalAlign: "middle",
+  fontVariantNumeric: "tabular-nums",
+  borderBottomWidth: { base: 0, [WIDE]: 1 },
+  _empty: { display: { base: "none", [WIDE]: "table-cell" } },
+  _before: {
+    content: "attr(data-label)",
+    display: { base: "block", [WIDE]: "none" },
+    color: "fg.muted",
+    fontSize: "xs",
   },
-  {
-    label: "IP",
-    width: "104px",
-    show: ({ public_ip: outer, private_ip: inner }) =>
-      h(OneLine, { text: outer || inner, title: outer && inner ? `${outer}, inside ${inner}` : undefined, mono: true }),
-  },
-  {
-    label: "Load",
-    sort: "load",
-    natural: "descending",
-    number: true,
-    width: "60px",
-    show: (instance) => measured(instance, load(instance.load)),
-  },
-  {
-    label: "Uptime",
-    sort: "uptime",
-    natural: "descending",
-    number: true,
-    width: "80px",
-    show: (instance) => measured(instance, uptime(instance.uptime)),
-  },
-  {
-    label: "Jobs",
-    sort: "jobs",
-    natural: "descending",
-    number: true,
-    width: "60px",
-    show: (instance) => measured(instance, instance.jobs),
-  },
-  {
-    label: "Last update (UTC)",
-    sort: "updated_at",
-    natural: "descending",
-    width: "151px",
-    show: ({ updated_at: iso }, { age }) => h(Time, { iso, age }),
-  },
-  { label: "Error", rare: true, show: ({ error_message: text }) => h(ErrorText, { text }) },
-].map((column) => ({ natural: "ascending", ...column }));
+  "&.number": { textAlign: { [WIDE]: "end" } },
+  "&.first": { order: -1 },
+  ...Object.fromEntries([2, 3, 6].map((span) => [`&.span-${span}`, { gridColumn: `span ${span}` }])),
+};
 
 /**
  * @param {{instances: object[], asOf: string, view: object, pending: boolean, onSort: (column: object) => void}} props
  *   `asOf`: the moment from which ages are counted; `pending`: other lines than these have been asked for
  */
 export function InstanceTable({ instances, asOf, view, pending, onSort }) {
+  const [failed, setFailed] = React.useState(null);
   return h(
     Table.ScrollArea,
-    {
-      // Where all columns fit, the header can stay in sight while the page scrolls.
-      overflow: { base: "visible", [WIDE]: "auto", xl: "visible" },
-    },
+    // Where all columns fit, the header can stay in sight while the page scrolls.
+    { overflow: { base: "visible", [WIDE]: "auto", xl: "visible" } },
     h(
       Table.Root,
       {
+        role: "table",
         "aria-label": "Virtual machines",
         "aria-busy": pending,
         size: "sm",
-        striped: true,
+        striped: { base: false, [WIDE]: true },
         stickyHeader: { base: false, xl: true },
+        css: { "--table-sticky-offset": STICKY_TOP },
         opacity: pending ? 0.6 : 1,
         // Columns that keep their width whatever comes: nothing jumps when the data changes.
         tableLayout: "fixed",
@@ -92,22 +72,19 @@ export function InstanceTable({ instances, asOf, view, pending, onSort }) {
         COLUMNS.map(({ label, width }) => h(Table.Column, { key: label, htmlWidth: width })),
       ),
       h(Header, { view, onSort }),
-      h(
-        Table.Body,
-        { display: { base: "block", [WIDE]: "table-row-group" } },
-        instances.map((instance) => h(Row, { key: instance.id, instance, age: age(instance.updated_at, asOf) })),
-      ),
+      h(Lines, { instances, asOf, onError: setFailed }),
     ),
+    h(ErrorDialog, { instance: failed, onClose: () => setFailed(null) }),
   );
 }
 
 function Header({ view, onSort }) {
   return h(
     Table.Header,
-    { display: { base: "block", [WIDE]: "table-header-group" } },
+    { role: "rowgroup", display: { base: "block", [WIDE]: "table-header-group" } },
     h(
       Table.Row,
-      { bg: "bg", display: { base: "flex", [WIDE]: "table-row" }, flexWrap: "wrap" },
+      { role: "row", bg: "bg", display: { base: "flex", [WIDE]: "table-row" }, flexWrap: "wrap" },
       COLUMNS.map((column) => {
         const sorted = column.sort === view.sort;
         const order = view.descending ? "descending" : "ascending";
@@ -115,6 +92,7 @@ function Header({ view, onSort }) {
           Table.ColumnHeader,
           {
             key: column.label,
+            role: "columnheader",
             "aria-sort": column.sort && (sorted ? order : "none"),
             textAlign: column.number ? "end" : "start",
             whiteSpace: "nowrap",
@@ -143,7 +121,7 @@ function SortButton({ column, order, onClick }) {
       border: 0,
       gap: 1,
       color: order ? "brand.fg" : "inherit",
-      flexDirection: column.number ? "row-reverse" : "row",
+      flexDirection: { base: "row", [WIDE]: column.number ? "row-reverse" : "row" },
       _hover: { color: "brand.fg" },
     },
     column.label,
@@ -160,46 +138,47 @@ function SortButton({ column, order, onClick }) {
   );
 }
 
-/** A line is made anew only when something in it changed: it keeps what the user has selected, and costs nothing. */
-const Row = React.memo(
-  function Row({ instance, age }) {
-    return h(
-      Table.Row,
-      {
-        "data-instance": instance.id,
-        display: { base: "grid", [WIDE]: "table-row" },
-        gridTemplateColumns: "repeat(6, minmax(0, 1fr))",
-        py: { base: 1, [WIDE]: 0 },
-        borderWidth: { base: 1, [WIDE]: 0 },
-        borderRadius: { base: "md", [WIDE]: 0 },
-        mb: { base: 2, [WIDE]: 0 },
-      },
-      COLUMNS.map(({ label, number, rare, show }) =>
+/** Plain elements, with the styles that the host's table would give its own: a hundred lines take no second to draw. */
+function Lines({ instances, asOf, onError }) {
+  const { row, cell } = useTableStyles();
+  const badge = useRecipe({ key: "badge" });
+  const css = React.useMemo(
+    () => ({
+      "& tr": row,
+      "& tr[data-instance]": ROW_STYLES,
+      "& td": cell,
+      "& td[data-label]": DATA_STYLES,
+      ...cellStyles(badge({ variant: "surface", size: "sm" })),
+    }),
+    [row, cell, badge],
+  );
+  return h(
+    Table.Body,
+    { role: "rowgroup", display: { base: "block", [WIDE]: "table-row-group" }, css },
+    instances.map((instance) => h(Line, { key: instance.id, instance, age: age(instance.updated_at, asOf), onError })),
+  );
+}
+
+/** Made anew only when something in it changed. */
+const Line = React.memo(
+  ({ instance, age, onError }) =>
+    h(
+      "tr",
+      { role: "row", "data-instance": instance.id },
+      COLUMNS.map(({ label, span, number, first, show }) =>
         h(
-          Table.Cell,
+          "td",
           {
             key: label,
+            role: "cell",
             "data-label": label,
-            textAlign: { base: "start", [WIDE]: number ? "end" : "start" },
-            fontVariantNumeric: "tabular-nums",
-            py: { base: 1, [WIDE]: 2 },
-            verticalAlign: "middle",
-            border: { base: 0, [WIDE]: undefined },
-            hideBelow: rare && !instance.error_message ? WIDE : undefined,
-            gridColumn: `span ${rare ? 6 : number ? 2 : 3}`,
-            order: label === "Status" || label === "VM id" ? -1 : undefined,
-            _before: {
-              content: "attr(data-label)",
-              display: { base: "block", [WIDE]: "none" },
-              color: "fg.muted",
-              fontSize: "xs",
-            },
+            className: [`span-${span}`, number && "number", first && "first"].filter(Boolean).join(" "),
           },
-          show(instance, { age }),
+          show(instance, { age, onError }),
         ),
       ),
-    );
-  },
+    ),
   (before, after) =>
-    before.age === after.age && Object.entries(after.instance).every(([name, value]) => before.instance[name] === value),
+    before.age === after.age &&
+    Object.entries(after.instance).every(([name, value]) => before.instance[name] === value),
 );

@@ -33,7 +33,16 @@ export function FilterBar({ view, total, onChoose }) {
 export function PagingBar({ view, total, onChange }) {
   const last = lastPage(total, view.limit);
   const go = (label, page, sign) =>
-    h(Button, { "aria-label": label, title: label, disabled: page < 1 || page > last || page === view.page, onClick: () => onChange({ page }) }, sign);
+    h(
+      Button,
+      {
+        "aria-label": label,
+        title: label,
+        disabled: page < 1 || page > last || page === view.page,
+        onClick: () => onChange({ page }),
+      },
+      sign,
+    );
   return h(
     Flex,
     { as: "nav", "aria-label": "Pages of the table", align: "center", gap: 3, wrap: "wrap" },

@@ -9,7 +9,7 @@ from alembic import context
 from vmdirac.store.database import Store
 from vmdirac.store.db_manager import VERSION_TABLE
 from vmdirac.store.tables import Base
-from vmdirac.store.tables.base import Enumerated, UtcDateTime
+from vmdirac.store.tables.base import CleanText, Enumerated, UtcDateTime
 
 
 def render_type(kind: str, item: Any, autogen_context: Any) -> str | Literal[False]:
@@ -19,6 +19,9 @@ def render_type(kind: str, item: Any, autogen_context: Any) -> str | Literal[Fal
     if kind == "type" and isinstance(item, UtcDateTime):
         autogen_context.imports.add("from vmdirac.store.tables.base import UtcDateTime")
         return "UtcDateTime()"
+    if kind == "type" and isinstance(item, CleanText):
+        autogen_context.imports.add("from sqlalchemy.dialects import mysql")
+        return 'sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")'
     return False
 
 

@@ -43,7 +43,7 @@ class HoldRow(Base):
     id: Mapped[Id]
     endpoint: Mapped[str] = mapped_column(String(190))
     pod: Mapped[str] = mapped_column(String(190), default="")
-    flavor: Mapped[str] = mapped_column(String(190), default="")
+    flavor: Mapped[str] = mapped_column(String(255), default="")
     kind: Mapped[ErrorKind] = mapped_column(Enumerated(ErrorKind))
     message: Mapped[str] = mapped_column(LongText)
     since: Mapped[Time]

@@ -1,0 +1,89 @@
+/** The columns of the table of instances. */
+
+import { ErrorText, NONE, OneLine, Status, Time } from "./cells.js";
+import { load, uptime } from "./format.js";
+import { h } from "./host.js";
+
+/** A VM that never called in has told no measurements. */
+const measured = (instance, shown) => (instance.heard_at === null ? NONE : shown);
+
+/**
+ * `sort`: what the interface calls the column, where the table can be sorted by it, and `natural`: the order that is
+ * wanted first; `width`: where the contents are always as wide; `span`: sixths of a card's width on a narrow screen;
+ * `show(instance, { age, onError })`: the contents of its cell.
+ */
+export const COLUMNS = Object.freeze([
+  { label: "Image", sort: "image", natural: "ascending", span: 3, show: ({ image }) => h(OneLine, { text: image }) },
+  { label: "Pod", sort: "pod", natural: "ascending", span: 3, show: ({ pod }) => h(OneLine, { text: pod }) },
+  {
+    label: "Endpoint",
+    sort: "endpoint",
+    natural: "ascending",
+    span: 3,
+    show: ({ endpoint }) => h(OneLine, { text: endpoint }),
+  },
+  {
+    label: "Status",
+    sort: "status",
+    natural: "ascending",
+    span: 3,
+    first: true,
+    width: "178px",
+    show: ({ status, drain_phase: phase, stop_reason: reason }) => h(Status, { status, phase, reason }),
+  },
+  {
+    label: "VM id",
+    sort: "cloud_id",
+    natural: "ascending",
+    span: 3,
+    first: true,
+    show: ({ cloud_id: id, name }) => h(OneLine, { text: id, title: `${id}\nname: ${name}`, code: true }),
+  },
+  {
+    label: "IP",
+    span: 3,
+    width: "104px",
+    show: ({ public_ip: outer, private_ip: inner }) =>
+      h(OneLine, { text: outer || inner, title: outer && inner ? `${outer}, inside ${inner}` : undefined, code: true }),
+  },
+  {
+    label: "Load",
+    sort: "load",
+    natural: "descending",
+    span: 2,
+    number: true,
+    width: "60px",
+    show: (instance) => measured(instance, load(instance.load)),
+  },
+  {
+    label: "Uptime",
+    sort: "uptime",
+    natural: "descending",
+    span: 2,
+    number: true,
+    width: "80px",
+    show: (instance) => measured(instance, uptime(instance.uptime)),
+  },
+  {
+    label: "Jobs",
+    sort: "jobs",
+    natural: "descending",
+    span: 2,
+    number: true,
+    width: "60px",
+    show: (instance) => measured(instance, instance.jobs),
+  },
+  {
+    label: "Last update (UTC)",
+    sort: "updated_at",
+    natural: "descending",
+    span: 6,
+    width: "151px",
+    show: ({ updated_at: iso }, { age }) => h(Time, { iso, age }),
+  },
+  {
+    label: "Error",
+    span: 6,
+    show: (instance, { onError }) => h(ErrorText, { text: instance.error_message, onOpen: () => onError(instance) }),
+  },
+]);

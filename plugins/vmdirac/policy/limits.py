@@ -1,0 +1,53 @@
+"""How many VMs there may be: rows counted as the limits count them, and what a plan adds to them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vmdirac.model.decision import Reason, ReasonCode
+from vmdirac.model.instance import Instance
+from vmdirac.model.pod import Endpoint, RunningPod
+
+
+@dataclass(slots=True)
+class Counts:
+    """Rows that hold a place, by pod and by endpoint. Kept while one plan is made, and thrown away with it."""
+
+    by_pod: Counter[str]
+    by_endpoint: Counter[str]
+    planned_by_endpoint: Counter[str]
+
+    @classmethod
+    def of(cls, instances: Iterable[Instance]) -> Counts:
+        """The count before anything is planned."""
+        holding = [instance for instance in instances if instance.holds_a_place]
+        return cls(
+            Counter(instance.pod for instance in holding),
+            Counter(instance.endpoint for instance in holding),
+            Counter(),
+        )
+
+    def add(self, pod: RunningPod, endpoint: Endpoint) -> None:
+        """One more VM of this pod is to be started on this endpoint."""
+        self.by_pod[pod.name] += 1
+        self.by_endpoint[endpoint.name] += 1
+        self.planned_by_endpoint[endpoint.name] += 1
+
+    def pod_limit(self, pod: RunningPod) -> Reason | None:
+        """Why the pod gets no more VMs, wherever; ``None``: it may."""
+        count = self.by_pod[pod.name]
+        if count < pod.max_instances:
+            return None
+        return Reason.of(ReasonCode.POD_LIMIT, count=count, limit=pod.max_instances)
+
+    def endpoint_limit(self, endpoint: Endpoint) -> Reason | None:
+        """Why the endpoint gets no more VMs, of whatever pod; ``None``: it may."""
+        count = self.by_endpoint[endpoint.name]
+        if count >= endpoint.max_instances:
+            return Reason.of(ReasonCode.ENDPOINT_LIMIT, count=count, limit=endpoint.max_instances)
+        limit = endpoint.max_launch_per_tick
+        if limit is not None and self.planned_by_endpoint[endpoint.name] >= limit:
+            return Reason.of(ReasonCode.LAUNCHES_PER_TICK, limit=limit)
+        return None

@@ -1,0 +1,167 @@
+"""A whole installation in one object: a store, clouds, a configuration, a clock, and the loops to run on them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import select
+
+from tests.fakes.clock import Clock
+from tests.fakes.cloud import FakeCloud
+from tests.fakes.configured import a_pod, an_endpoint, an_image
+from vmdirac.config.loader import Configuration
+from vmdirac.config.settings import SecretKey
+from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER
+from vmdirac.loops.deadlines import deadlines_of
+from vmdirac.loops.launch import LaunchReport, launch
+from vmdirac.loops.plan_and_reserve import plan_and_reserve
+from vmdirac.loops.read_demand import read_demand
+from vmdirac.loops.reconcile import ReconcileReport, reconcile
+from vmdirac.loops.sweeps import IdleReport, StalledReport, sweep_idle, sweep_stalled
+from vmdirac.loops.tick import scheduler_tick
+from vmdirac.model.instance import Instance
+from vmdirac.model.pod import Endpoint, Image, RunningPod
+from vmdirac.model.requirements import Requirements
+from vmdirac.model.states import InstanceStatus, JobStatus
+from vmdirac.policy.plan import Candidate, Invalid, Plan
+from vmdirac.store import installation, instances, queue
+from vmdirac.store.database import Store
+from vmdirac.store.queue import EmbeddedJobSource, NewJob
+from vmdirac.store.tables import HistoryRow, InstanceRow, JobRow
+
+KEY = SecretKey(b"a key of the tests, of 32 bytes.")
+
+
+def render(candidate: Candidate, instance_id: int) -> str:
+    """User data that a fake VM can read."""
+    return f"{instance_id} {PLACEHOLDER}"
+
+
+class World:
+    """One pod on one endpoint, unless a test says otherwise.
+
+    ``hearing``: the manager serves VMs since the world began.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        pods: Iterable[RunningPod] | None = None,
+        endpoints: Iterable[Endpoint] | None = None,
+        images: Iterable[Image] | None = None,
+        *,
+        clouds: dict[str, FakeCloud] | None = None,
+        clock: Clock | None = None,
+        hearing: bool = True,
+    ) -> None:
+        self.store = store
+        self.clock = clock or Clock()
+        self.pods = {pod.name: pod for pod in (pods if pods is not None else [a_pod()])}
+        self.endpoints = {item.name: item for item in (endpoints if endpoints is not None else [an_endpoint()])}
+        self.images = {image.name: image for image in (images if images is not None else [an_image()])}
+        self.invalid: tuple[Invalid, ...] = ()
+        self.complete = True
+        self.clouds = clouds or {name: FakeCloud(self.clock) for name in self.endpoints}
+        self.keys = (KEY,)
+        self.rng = random.Random(7)
+        if hearing:
+            installation.mark_hearing(store, self.clock())
+
+    @property
+    def configuration(self) -> Configuration:
+        return Configuration(self.pods, self.images, self.endpoints, (), self.invalid, self.complete)
+
+    def cloud_of(self, endpoint: Endpoint) -> FakeCloud:
+        """The loops' cloud factory."""
+        return self.clouds[endpoint.name]
+
+    @property
+    def cloud(self) -> FakeCloud:
+        """The only cloud."""
+        (cloud,) = self.clouds.values()
+        return cloud
+
+    # The loops.
+
+    def read_demand(self) -> int:
+        source = EmbeddedJobSource(self.store, self.clock())
+        return read_demand(self.store, self.configuration, self.cloud_of, source, self.clock())
+
+    def plan(self, tick_id: int | None = None) -> Plan:
+        return plan_and_reserve(
+            self.store,
+            self.configuration,
+            tick_id if tick_id is not None else self.read_demand(),
+            key=self.keys[0],
+            render=render,
+            now=self.clock(),
+            rng=self.rng,
+        )
+
+    def launch(self, endpoint: str = "alpha") -> LaunchReport:
+        return launch(self.store, self.clouds[endpoint], endpoint, self.keys, self.clock())
+
+    def tick(self) -> dict[str, LaunchReport]:
+        return scheduler_tick(
+            self.store,
+            self.configuration,
+            self.cloud_of,
+            EmbeddedJobSource(self.store, self.clock()),
+            keys=self.keys,
+            render=render,
+            clock=self.clock,
+            rng=self.rng,
+        )
+
+    def reconcile(self, endpoint: str = "alpha") -> ReconcileReport:
+        cloud = self.clouds[endpoint]
+        return reconcile(self.store, cloud, endpoint, deadlines_of(self.configuration), self.clock)
+
+    def sweep_idle(self) -> IdleReport:
+        return sweep_idle(self.store, self.configuration, self.clock())
+
+    def sweep_stalled(self) -> StalledReport:
+        return sweep_stalled(self.store, self.configuration, self.clock())
+
+    # What is in the store.
+
+    def submit(self, number: int = 1, *, priority: float = 0.0, max_attempts: int = 3, **needs: Any) -> list[int]:
+        job = NewJob(
+            "job",
+            ("true",),
+            Requirements(**{"cpu_time": 1000, **needs}),
+            priority=priority,
+            max_attempts=max_attempts,
+        )
+        with self.store.write() as session:
+            return queue.submit(session, [job] * number, self.clock())
+
+    def instances(self, *statuses: InstanceStatus) -> list[Instance]:
+        """All instances, or those in one of these states, by id."""
+        with self.store.read() as session:
+            ids = session.scalars(select(InstanceRow.id).order_by(InstanceRow.id)).all()
+            found = [instances.get(session, id_) for id_ in ids]
+        return [item for item in found if item is not None and (not statuses or item.status in statuses)]
+
+    def instance(self) -> Instance:
+        """The only instance."""
+        (found,) = self.instances()
+        return found
+
+    def row(self, instance_id: int) -> InstanceRow:
+        with self.store.read() as session:
+            return session.get_one(InstanceRow, instance_id)
+
+    def history(self, instance_id: int) -> list[HistoryRow]:
+        with self.store.read() as session:
+            return instances.history(session, instance_id)
+
+    def job(self, job_id: int) -> JobRow:
+        with self.store.read() as session:
+            return session.get_one(JobRow, job_id)
+
+    def job_counts(self) -> dict[JobStatus, int]:
+        with self.store.read() as session:
+            return queue.counts(session)

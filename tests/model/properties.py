@@ -1,0 +1,7 @@
+"""How property tests run: no time limit for one example, for the machine may be slow; and not many of them."""
+
+from hypothesis import settings
+
+PROPERTY = settings(deadline=None, max_examples=100)
+MANY = settings(deadline=None, max_examples=300)
+"""For properties whose counterexamples are rare."""

@@ -1,0 +1,58 @@
+"""What an instance counts for: a place under the limits, processors for jobs."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from vmdirac.model.instance import Instance
+from vmdirac.model.states import InstanceStatus as S
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def make(status: S, *, vm_gone: bool = False, processors: int = 4, busy: int = 0) -> Instance:
+    return Instance(
+        id=1,
+        version=1,
+        pod="pod",
+        image="image",
+        endpoint="endpoint",
+        launch_token="token",
+        status=status,
+        created_at=NOW,
+        status_since=NOW,
+        changed_at=NOW,
+        processors=processors,
+        busy_processors=busy,
+        vm_gone=vm_gone,
+    )
+
+
+@pytest.mark.parametrize("status", S)
+@pytest.mark.parametrize("vm_gone", [False, True])
+def test_a_place_is_held_until_the_vm_is_confirmed_gone(status: S, *, vm_gone: bool) -> None:
+    free = status is S.HALTED or (status is S.ERROR and vm_gone)
+    assert make(status, vm_gone=vm_gone).holds_a_place is not free
+
+
+@pytest.mark.parametrize(
+    ("status", "busy", "free"),
+    [
+        (S.NEW, 0, 4),
+        (S.SUBMITTED, 0, 4),
+        (S.WAIT_SSH_CONTEXT, 0, 4),
+        (S.CONTEXTUALIZING, 0, 4),
+        (S.RUNNING, 0, 4),
+        (S.RUNNING, 3, 1),
+        (S.RUNNING, 4, 0),
+        (S.RUNNING, 9, 0),
+        (S.STOPPING, 0, 0),
+        (S.STALLED, 0, 0),
+        (S.ERROR, 0, 0),
+        (S.HALTED, 0, 0),
+        # What a VM that has not called in is said to be busy with is left over from somewhere.
+        (S.SUBMITTED, 2, 4),
+    ],
+)
+def test_free_processors(status: S, busy: int, free: int) -> None:
+    assert make(status, busy=busy).free_processors == free

@@ -1,0 +1,70 @@
+"""The DAG files: they parse, they are what a loop must be, and they read nothing while they are parsed."""
+
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+DAGS = Path(__file__).parents[2] / "dags"
+
+LOOPS = {
+    "vmdirac_scheduler": ["read_demand", "plan", "launch"],
+    "vmdirac_sweep_idle": ["drain_idle"],
+    "vmdirac_sweep_reconcile": ["endpoints", "reconcile"],
+    "vmdirac_sweep_stalled": ["mark_silent"],
+}
+
+
+@pytest.fixture(scope="module")
+def dags() -> dict[str, object]:
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(DAGS))
+    assert bag.import_errors == {}
+    return dict(bag.dags)
+
+
+def test_there_is_a_dag_a_file(dags: dict[str, object]) -> None:
+    assert sorted(dags) == sorted(LOOPS) == sorted(path.stem for path in DAGS.glob("*.py"))
+
+
+@pytest.mark.parametrize("dag_id", LOOPS)
+def test_a_loop_is_short_and_alone(dags: dict[str, object], dag_id: str) -> None:
+    from airflow.sdk import DAG
+
+    dag = dags[dag_id]
+    assert isinstance(dag, DAG)
+    assert [task.task_id for task in dag.topological_sort()] == LOOPS[dag_id]
+    assert dag.max_active_runs == 1
+    assert not dag.catchup
+    assert dag.dagrun_timeout is not None
+    assert dag.is_paused_upon_creation is False
+    first, *others = dag.topological_sort()
+    assert first.retries == 1, "only Airflow's first start may need a second try"
+    assert all(task.retries == 0 for task in others)
+    assert all(task.execution_timeout is not None for task in dag.tasks)
+    assert all(task.execution_timeout < dag.dagrun_timeout for task in dag.tasks)
+    assert dag.schedule == timedelta(minutes=1)
+
+
+def test_dags_can_be_serialized(dags: dict[str, object]) -> None:
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    for dag in dags.values():
+        DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))  # type: ignore[arg-type]
+
+
+def test_parsing_loads_no_database_and_reads_no_configuration_of_ours() -> None:
+    """Every task parses its DAG file again: what is not needed for that is loaded where it is used."""
+    program = (
+        "import sys, runpy, airflow.sdk\n"
+        "before = set(sys.modules)\n"
+        "for path in sys.argv[1:]: runpy.run_path(path)\n"
+        "loaded = set(sys.modules) - before\n"
+        "heavy = sorted(n for n in loaded if n.startswith(('vmdirac.store', 'vmdirac.loops', 'vmdirac.hooks')))\n"
+        "assert not heavy, heavy\n"
+    )
+    files = map(str, sorted(DAGS.glob("*.py")))
+    subprocess.run([sys.executable, "-c", program, *files], check=True, timeout=120)

@@ -1,0 +1,123 @@
+"""Pods, endpoints, instances and queues for tests: with only what the test is about said."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from vmdirac.model.demand import Demand
+from vmdirac.model.hold import Hold
+from vmdirac.model.instance import Instance
+from vmdirac.model.pod import Endpoint, RunningPod
+from vmdirac.model.requirements import Offer, Requirements, TaskQueue
+from vmdirac.model.states import InstanceStatus, VmPolicy, VmStopPolicy
+from vmdirac.policy.plan import Candidate, Invalid, Plan, make_plan
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+
+
+def pod(name: str = "pod", **values: Any) -> RunningPod:
+    """A pod without limits that matter."""
+    values = {"image": "image", "endpoints": (), "max_instances": 1000, "offer": Offer(cpu_time=1000)} | values
+    return RunningPod(name=name, **values)
+
+
+def endpoint(name: str = "A", **values: Any) -> Endpoint:
+    """An elastic endpoint without limits that matter, at a site of its own name in lower case."""
+    return Endpoint(name=name, driver="local", **({"site": name.lower(), "max_instances": 1000} | values))
+
+
+def static(name: str = "A", **values: Any) -> Endpoint:
+    return endpoint(name, vm_policy=VmPolicy.STATIC, **values)
+
+
+def kept(name: str = "A", **values: Any) -> Endpoint:
+    """An endpoint that is kept filled whether or not there are jobs."""
+    return static(name, vm_stop_policy=VmStopPolicy.NEVER, **values)
+
+
+def candidate(
+    of: RunningPod, on: Endpoint, *, weight: float = 1.0, processors: int = 1, memory_mb: int = 0, **offer: Any
+) -> Candidate:
+    """The pair, as the pod's offer has it at this endpoint's site."""
+    values = {"cpu_time": of.offer.cpu_time, "tags": of.offer.tags, "required_tags": of.offer.required_tags} | offer
+    full = Offer(processors=processors, memory_mb=memory_mb, site=on.site, **values)
+    return Candidate(of, on, weight, "boot image", "flavor", full)
+
+
+def queue(jobs: int, *, key: str = "q", cpu_time: int = 100, priority: float = 0.0, **needs: Any) -> TaskQueue:
+    return TaskQueue(key, Requirements(cpu_time=cpu_time, **needs), jobs, priority)
+
+
+def instance(id_: int = 1, status: InstanceStatus = InstanceStatus.RUNNING, **values: Any) -> Instance:
+    """An instance of pod "pod" on endpoint "A" that nothing has happened to for an hour."""
+    defaults: dict[str, Any] = {
+        "version": 1,
+        "pod": "pod",
+        "image": "image",
+        "endpoint": "A",
+        "launch_token": f"token-{id_}",
+        "created_at": NOW - HOUR,
+        "status_since": NOW - HOUR,
+        "changed_at": NOW - HOUR,
+    }
+    return Instance(id=id_, status=status, **(defaults | values))
+
+
+def plan(
+    candidates: Sequence[Candidate],
+    queues: Iterable[TaskQueue] = (),
+    instances: Iterable[Instance] = (),
+    *,
+    holds: Sequence[Hold] = (),
+    invalid: Sequence[Invalid] = (),
+    now: datetime = NOW,
+    seed: int = 0,
+) -> Plan:
+    """The plan for these."""
+    return make_plan(
+        candidates=candidates,
+        invalid=invalid,
+        instances=list(instances),
+        demand=Demand(tuple(queues), now),
+        holds=holds,
+        now=now,
+        rng=random.Random(seed),
+    )
+
+
+def planned(made: Plan) -> dict[tuple[str, str], int]:
+    """VMs to be started by (pod, endpoint); pairs without any are left out."""
+    return {(item.candidate.pod.name, item.candidate.endpoint.name): item.count for item in made.launches}
+
+
+def total(made: Plan) -> int:
+    return sum(item.count for item in made.launches)
+
+
+def launched(
+    made: Plan, first_id: int = 1, status: InstanceStatus = InstanceStatus.NEW, **values: Any
+) -> list[Instance]:
+    """The rows that a plan's reservations become."""
+    rows = [item.candidate for item in made.launches for _ in range(item.count)]
+    return [
+        instance(
+            first_id + number,
+            status,
+            pod=row.pod.name,
+            endpoint=row.endpoint.name,
+            processors=row.offer.processors,
+            memory_mb=row.offer.memory_mb,
+            **values,
+        )
+        for number, row in enumerate(rows)
+    ]
+
+
+def codes(made: Plan, pod_name: str = "pod", endpoint_name: str = "A") -> list[str]:
+    """The codes of the reasons for one (pod, endpoint)."""
+    [decision] = [item for item in made.decisions if (item.pod, item.endpoint) == (pod_name, endpoint_name)]
+    return [reason.code.value for reason in decision.reasons]
