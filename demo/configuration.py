@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import configparser
 import io
+import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from demo.home import USER, Home, Secrets
 from demo.preflight import HOST
@@ -87,5 +90,7 @@ def environment(home: Home, inherited: Mapping[str, str]) -> dict[str, str]:
     for name in ("no_proxy", "NO_PROXY"):
         # Tasks talk to the API server over loopback, which no proxy can reach for them.
         kept[name] = ",".join(part for part in (kept.get(name), HOST, "localhost") if part)
+    # VMs of the local cloud take their python3 from the path: one that surely works comes first.
+    kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
     # Airflow's processes write their titles over their environment unless SPT_NOENV is set, and could not be found.
     return {**kept, "AIRFLOW_HOME": str(home.path), MARK: str(home.path), "SPT_NOENV": "1"}

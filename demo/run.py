@@ -95,6 +95,8 @@ class Demo:
             code = problem.exit_code
         except StopAskedError as interrupted:
             code = 0 if self.finished else interrupted.exit_code
+            if not self.finished:
+                self.display.say(f"Not all is done: run `{self.settings.command}` again, it goes on where it stopped.")
         finally:
             left_over = self._stop()
         if self.settings.stay or code not in {0, FAILED}:

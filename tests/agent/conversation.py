@@ -35,11 +35,21 @@ class DirectLine(Line):
             then(answer)
 
 
-class SilentLine(DirectLine):
-    """A line on which no answer ever comes: the call hangs."""
+class HangingLine(DirectLine):
+    """A line on which each call hangs until the test lets it go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: tuple[Callable[[], Answer], Callable[[Answer], None]] | None = None
 
     def send(self, call: Callable[[], Answer], then: Callable[[Answer], None]) -> None:
         self.busy = True
+        self._waiting = call, then
+
+    def go_on(self) -> None:
+        assert self._waiting is not None
+        call, then = self._waiting
+        self.answer = then, call()
 
 
 class FakeJob(Job):

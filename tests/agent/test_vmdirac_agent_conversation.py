@@ -110,6 +110,19 @@ def test_an_outage_ends_nothing(talk: Conversation) -> None:
     assert [held.lease for held in talk.said("heartbeat")[-1].jobs] == ["lease-1"]
 
 
+def test_jobs_that_end_do_not_make_it_ask_a_manager_that_is_down(talk: Conversation) -> None:
+    talk.manager.processors = 3
+    for number in (1, 2):
+        start_job(talk, number)
+    talk.manager.script["match"] = [Reply(503)] * 100
+    talk.pass_time(200.0)
+    before = talk.moments("match")
+    for number in (1, 2):
+        talk.supervisor.end(number)
+    talk.pass_time(59.0)
+    assert len(talk.moments("match")) <= len(before) + 1
+
+
 @pytest.mark.parametrize("error", [OSError(23, "Too many open files in system"), MemoryError()])
 def test_a_vm_that_is_out_of_resources_for_a_while_ends_nothing(
     talk: Conversation, monkeypatch: pytest.MonkeyPatch, error: Exception

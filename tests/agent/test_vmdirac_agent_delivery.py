@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.conversation import Conversation, SilentLine, start_job
+from tests.agent.conversation import Conversation, HangingLine, start_job
 from tests.agent.scripted_manager import Reply, ScriptedManager, job
 
 
@@ -128,15 +128,49 @@ def test_a_lost_lease_ends_the_tries_to_deliver(talk: Conversation) -> None:
 
 
 def test_a_result_that_hangs_keeps_back_nothing_else(manager: ScriptedManager, tmp_path: Path) -> None:
-    talk = Conversation(manager, tmp_path, delivery=SilentLine())
+    line = HangingLine()
+    talk = Conversation(manager, tmp_path, delivery=line)
     start_job(talk)
     talk.supervisor.end(1)
     talk.pass_time(180.0)
     start_job(talk, 2)
     assert talk.moments("heartbeat")[:4] == [0.0, 60.0, 120.0, 180.0]
     assert talk.said("finish") == []
+
+
+def test_a_lease_that_is_lost_while_its_result_is_sent_is_forgotten(manager: ScriptedManager, tmp_path: Path) -> None:
+    line = HangingLine()
+    talk = Conversation(manager, tmp_path, delivery=line)
+    start_job(talk)
+    talk.supervisor.end(1)
+    talk.pass_time(61.0)
     manager.lost = ["lease-1"]
-    talk.pass_time(60.0)
-    assert [held.job for held in talk.said("heartbeat")[-1].jobs] in ([2], [1, 2], [2, 1])
-    talk.pass_time(60.0)
-    assert [held.job for held in talk.said("heartbeat")[-1].jobs] == [2]
+    talk.pass_time(120.0)
+    assert talk.said("heartbeat")[-1].jobs == []
+    manager.script["finish"] = [Reply(500)]
+    line.go_on()
+    talk.pass_time(600.0)
+    assert len(talk.said("finish")) == 1
+    assert not line.busy
+
+
+def test_a_processor_is_free_while_the_result_is_still_on_its_way(manager: ScriptedManager, tmp_path: Path) -> None:
+    manager.processors = 1
+    talk = Conversation(manager, tmp_path, delivery=HangingLine())
+    start_job(talk, 1)
+    talk.pass_time(30.0)
+    manager.waiting = [job(2, "run")]
+    talk.supervisor.end(1)
+    talk.until(lambda: bool(talk.supervisor.running), within=0.0)
+
+
+def test_asks_for_work_again_when_the_manager_has_the_result(talk: Conversation) -> None:
+    """It may count a job's processor as taken until then."""
+    talk.manager.processors = 1
+    start_job(talk, 1)
+    talk.manager.script["finish"] = [Reply(500)]
+    talk.supervisor.end(1)
+    talk.until(lambda: len(talk.said("finish")) == 1 and len(talk.said("match")) == 2)
+    talk.manager.waiting = [job(2, "run")]
+    talk.until(lambda: bool(talk.supervisor.running), within=0.5)
+    assert talk.moments("match")[-1] == talk.moments("finish")[-1]

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 import os
+import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.agent.real_agent import running, wait_until
 from tests.agent.scripted_manager import job
 from vmdirac.agent import vmdirac_agent
-from vmdirac.agent.vmdirac_agent import MAX_FILE, Job
+from vmdirac.agent.vmdirac_agent import MAX_FILE, Job, remove_tree
 from vmdirac.manager.body_limit import LARGE
 from vmdirac.manager.vm_messages import FinishRequest
 
@@ -249,6 +253,24 @@ def test_one_that_left_its_limit_cannot_be_a_success(world: World) -> None:
     stopped.looks_over_limit = 2
     stopped.reap()
     assert result(stopped).exit_code == -24
+
+
+def test_its_first_process_dies_with_the_agent(world: World) -> None:
+    """Also if nobody else sees to it."""
+    program = f"""
+import os, signal
+from vmdirac.agent.vmdirac_agent import Job
+started = Job({job(1, "sleep", "1000")!r}, {str(world.jobs_directory)!r})
+assert started.start()
+print(started.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    child = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False)
+    assert child.returncode == -signal.SIGKILL
+    pid = int(child.stdout)
+    wait_until(lambda: pid not in running(str(world.jobs_directory)), "the end of the job")
+    remove_tree(str(world.jobs_directory))
+    world.jobs_directory.mkdir()
 
 
 def test_leases_that_are_no_file_names_do_no_harm(world: World) -> None:

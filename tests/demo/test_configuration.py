@@ -1,6 +1,7 @@
 """The demo's airflow.cfg and environment."""
 
 import configparser
+import sys
 from pathlib import Path
 
 from demo.configuration import airflow_cfg, environment
@@ -65,7 +66,7 @@ def test_nothing_of_the_users_own_airflow_or_python_gets_in() -> None:
 
     result = environment(Home(Path("/home")), inherited)
 
-    assert result["PATH"] == "/bin"
+    assert result["PATH"] == f"{Path(sys.executable).parent}:/bin"
     assert result["AIRFLOW_HOME"] == "/home"
     assert set(result) - set(inherited) == {"VMDIRAC_DEMO_HOME", "SPT_NOENV", "no_proxy", "NO_PROXY"}
     assert set(inherited) & set(result) == {"PATH", "AIRFLOW_HOME"}

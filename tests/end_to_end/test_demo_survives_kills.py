@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from demo.progress import Progress, Snapshot
-from demo.settings import CHECKOUT
 
 from demo import processes
+from demo.progress import Progress, Snapshot
+from demo.settings import CHECKOUT
 from vmdirac.hooks.local_processes import MARK as VM_MARK
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(1500)]

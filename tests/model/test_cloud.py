@@ -12,7 +12,9 @@ def test_a_launch_ends_with_an_id_or_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cloud_id", "error"), [(None, None), ("", None), ("vm-1", TransientError("timeout"))], ids=["none", "empty", "both"]
+    ("cloud_id", "error"),
+    [(None, None), ("", None), ("vm-1", TransientError("timeout"))],
+    ids=["none", "empty", "both"],
 )
 def test_a_launch_never_ends_with_both_or_neither(cloud_id: str | None, error: TransientError | None) -> None:
     with pytest.raises(ValueError, match="with a cloud id or with an error"):

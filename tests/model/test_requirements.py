@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -28,7 +29,7 @@ def requirements(draw: st.DrawFn) -> Requirements:
 @PROPERTY
 @given(needs=requirements(), chance=st.randoms(use_true_random=False))
 def test_the_digest_does_not_depend_on_order_or_repetition(needs: Requirements, chance) -> None:  # type: ignore[no-untyped-def]
-    shuffled = {}
+    shuffled: dict[str, Any] = {}
     for name in LISTS:
         values = [*getattr(needs, name), *getattr(needs, name)[:1]]
         chance.shuffle(values)

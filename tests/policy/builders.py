@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,13 +22,14 @@ SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hou
 
 def pod(name: str = "pod", **values: Any) -> RunningPod:
     """A pod without limits that matter."""
-    values = {"image": "image", "endpoints": (), "max_instances": 1000, "offer": Offer(cpu_time=1000)} | values
-    return RunningPod(name=name, **values)
+    given: dict[str, Any] = {"image": "image", "endpoints": (), "max_instances": 1000, "offer": Offer(1000)} | values
+    return RunningPod(name=name, **given)
 
 
 def endpoint(name: str = "A", **values: Any) -> Endpoint:
     """An elastic endpoint without limits that matter, at a site of its own name in lower case."""
-    return Endpoint(name=name, driver="local", **({"site": name.lower(), "max_instances": 1000} | values))
+    given: dict[str, Any] = {"site": name.lower(), "max_instances": 1000} | values
+    return Endpoint(name=name, driver="local", **given)
 
 
 def static(name: str = "A", **values: Any) -> Endpoint:
@@ -43,8 +45,7 @@ def candidate(
     of: RunningPod, on: Endpoint, *, weight: float = 1.0, processors: int = 1, memory_mb: int = 0, **offer: Any
 ) -> Candidate:
     """The pair, as the pod's offer has it at this endpoint's site."""
-    values = {"cpu_time": of.offer.cpu_time, "tags": of.offer.tags, "required_tags": of.offer.required_tags} | offer
-    full = Offer(processors=processors, memory_mb=memory_mb, site=on.site, **values)
+    full = replace(of.offer, processors=processors, memory_mb=memory_mb, site=on.site, **offer)
     return Candidate(of, on, weight, "boot image", "flavor", full)
 
 

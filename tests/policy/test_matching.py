@@ -100,7 +100,7 @@ def widened(offer: Offer, kind: str, by: int, word: str) -> Offer:
     """The offer with one more of something, or one demand less."""
     match kind:
         case "cpu_time" | "processors":
-            return replace(offer, **{kind: getattr(offer, kind) + by})  # type: ignore[arg-type]
+            return replace(offer, **{kind: getattr(offer, kind) + by})
         case "memory_mb":
             # 0 is unknown, which is not checked: more than any number.
             return replace(offer, memory_mb=offer.memory_mb + by if offer.memory_mb else 0)

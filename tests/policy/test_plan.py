@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -110,7 +111,7 @@ def test_vms_that_can_do_less_are_given_what_they_can_do() -> None:
         (4, {"memory_mb": 4001}, 0),
     ],
 )
-def test_vms_and_jobs_of_several_processors(jobs: int, needs: dict[str, int], vms: int) -> None:
+def test_vms_and_jobs_of_several_processors(jobs: int, needs: dict[str, Any], vms: int) -> None:
     made = plan([candidate(POD, endpoint(), processors=4, memory_mb=4000)], [queue(jobs, **needs)])
     assert total(made) == vms
     if not vms:

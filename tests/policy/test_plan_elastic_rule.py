@@ -1,5 +1,7 @@
 """The elastic rule: waiting CPU / active instances >= cpu_per_instance, applied again after each VM."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from vmdirac.model.instance import Instance
 from vmdirac.model.states import InstanceStatus as S
 
 
-def busy(count: int, **values: object) -> list[Instance]:
+def busy(count: int, **values: Any) -> list[Instance]:
     """Active VMs that take no more jobs."""
     return [instance(n, busy_processors=1, jobs=1, **values) for n in range(1, count + 1)]
 
@@ -119,9 +121,7 @@ def test_static_endpoints_are_filled_whatever_the_rule_says(on: object) -> None:
 )
 def test_the_rule_one_vm_after_the_other(jobs: int, cpu_time: int, per_instance: float, active: int) -> None:
     expected = 0
-    while expected < jobs and (
-        active + expected == 0 or jobs * cpu_time >= per_instance * (active + expected)
-    ):
+    while expected < jobs and (active + expected == 0 or jobs * cpu_time >= per_instance * (active + expected)):
         expected += 1
     ways = [candidate(pod(cpu_per_instance=per_instance), endpoint())]
     assert total(plan(ways, [queue(jobs, cpu_time=cpu_time)] if jobs else [], busy(active))) == expected

@@ -134,7 +134,7 @@ def holds(draw: st.DrawFn) -> list[Hold]:
     ]
 
 
-UNFINISHED = [status for status in InstanceStatus if status is not InstanceStatus.HALTED]
+UNFINISHED: list[InstanceStatus] = [status for status in InstanceStatus if status is not InstanceStatus.HALTED]
 
 
 @st.composite
@@ -258,7 +258,10 @@ def test_planning_again_before_any_vm_boots_starts_nothing_more(data: st.DataObj
     ways = data.draw(candidates(data.draw(endpoints()), one))
     ways = [replace(item, endpoint=replace(item.endpoint, max_launch_per_tick=None)) for item in ways]
     sites = st.sampled_from([(), ("a",), ("b",), ("c",)])
-    waiting = [replace(item, requirements=replace(item.requirements, sites=data.draw(sites))) for item in data.draw(queues(one))]
+    waiting = [
+        replace(item, requirements=replace(item.requirements, sites=data.draw(sites)))
+        for item in data.draw(queues(one))
+    ]
     rows = data.draw(instances(ways, [InstanceStatus.NEW, InstanceStatus.SUBMITTED, InstanceStatus.RUNNING]))
     rows = [row for row in rows if row.endpoint != "removed"]
     first = plan(ways, waiting, rows)

@@ -74,6 +74,7 @@ def test_a_command_that_does_not_listen_is_killed(directory: Path, started: list
     started.append(process)
     process.stop()
     assert process.returncode == -signal.SIGKILL
+    assert process.log.read_text() == ""  # the guard did it, it didn't fail
 
 
 def test_what_a_killed_command_leaves_lives_until_stop(directory: Path, started: list[GuardedProcess]) -> None:
@@ -90,26 +91,33 @@ def test_what_a_killed_command_leaves_lives_until_stop(directory: Path, started:
     assert still_alive([guard, daemon], seconds=0) == []
 
 
-def test_kill_9_of_the_starter_ends_all(directory: Path) -> None:
-    starter = f"""
-import json, signal
+STARTER = """
+import json, os, signal, sys
 from pathlib import Path
 from tests.servers.process import GuardedProcess
-directory = Path({str(directory)!r})
-process = GuardedProcess(["/bin/sh", "-c", {DAEMON + "exec sleep 1000"!r}], log=directory.parent / "log",
-                         cwd=directory, remove=directory)
+directory = Path(sys.argv[1])
+process = GuardedProcess(["/bin/sh", "-c", sys.argv[2]], log=directory.parent / "log", cwd=directory,
+                         remove=directory)
 process.wait_until((directory / "ready").exists, seconds=60, what="the script")
-print(json.dumps(process.family()), flush=True)
+# Has all our open files, so the guard's standard input stays open when only we are killed.
+fork = os.fork() or signal.pause()
+print(json.dumps({"family": process.family(), "fork": fork}), flush=True)
 signal.pause()
 """
-    command = [sys.executable, "-c", starter]
+
+
+def test_kill_9_of_the_starter_ends_all_even_if_a_fork_of_it_lives_on(directory: Path) -> None:
+    command = [sys.executable, "-c", STARTER, str(directory), DAEMON + "exec sleep 1000"]
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE) as process:
         assert process.stdout
-        family = json.loads(process.stdout.readline())
+        told = json.loads(process.stdout.readline())
         process.kill()
-    assert len(family) == 3
-    assert still_alive(family, seconds=60) == []
-    assert not directory.exists()
+    try:
+        assert len(told["family"]) == 3
+        assert still_alive(told["family"], seconds=60) == []
+        assert not directory.exists()
+    finally:
+        os.kill(told["fork"], signal.SIGKILL)
 
 
 def test_kill_9_of_the_guard_ends_the_command(directory: Path, started: list[GuardedProcess]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = build_parser().parse_args(arguments)
     # As Airflow's own commands do: without a task around us, Variables and Connections come from the database.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+    # At each look-up Airflow warns that our connection types, like most, would make no URI schemes.
+    logging.getLogger("airflow.models.connection.Connection").setLevel(logging.ERROR)
     try:
         store = Store.from_config()
     except (SQLAlchemyError, ImportError) as error:

@@ -19,10 +19,11 @@ def _without_nul(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_without_nul)]
-Word = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
-FlavorName = Annotated[Word, StringConstraints(max_length=190)]
-"""A part of a key in the database, which is shorter than other words may be."""
+WITHOUT_NUL = AfterValidator(_without_nul)
+"""To be the last of a type's annotations: what stands before it is checked before."""
+
+Text = Annotated[str, WITHOUT_NUL]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), WITHOUT_NUL]
 
 
 def _stays_in_its_directory(name: str) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from vmdirac.config.fields import ConfigModel, FlavorName, Name, WithDeadlines, Word
+from vmdirac.config.fields import ConfigModel, Name, WithDeadlines, Word
 from vmdirac.model.pod import BootSource, Image
 
 IMAGES_VARIABLE = "vmdirac_images"
@@ -16,14 +16,14 @@ class BootConfig(ConfigModel):
     """What boots on one endpoint, as its cloud names it; what is left out is the image's default."""
 
     boot_image: Word | None = None
-    flavor: FlavorName | None = None
+    flavor: Word | None = None
 
 
 class ImageConfig(WithDeadlines):
     """One image: ``boot_image`` and ``flavor`` by default, and ``endpoints`` where they differ."""
 
     boot_image: Word | None = None
-    flavor: FlavorName | None = None
+    flavor: Word | None = None
     context_method: Literal["cloudinit"] = "cloudinit"
     endpoints: dict[Name, BootConfig] = Field(default_factory=dict)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError, field_validator
 
-from vmdirac.config.fields import ConfigModel, FileName, Text, Word
+from vmdirac.config.fields import WITHOUT_NUL, ConfigModel, FileName, Text, Word
 from vmdirac.config.problems import Problem, sentences
 from vmdirac.model.requirements import Requirements
 from vmdirac.store.queue import InputFile, NewJob
@@ -38,7 +38,7 @@ class JobRequirements(ConfigModel):
     banned_sites: tuple[Word, ...] = ()
     platforms: tuple[Word, ...] = ()
     tags: tuple[Word, ...] = ()
-    owner_group: Annotated[Text, Field(max_length=255)] = ""
+    owner_group: Annotated[str, Field(max_length=255), WITHOUT_NUL] = ""
     submit_pools: tuple[Word, ...] = ()
 
 
@@ -82,7 +82,7 @@ class Payload(ConfigModel):
 class JobConfig(ConfigModel):
     """One job."""
 
-    name: Annotated[Text, Field(min_length=1, max_length=255)]
+    name: Annotated[str, Field(min_length=1, max_length=255), WITHOUT_NUL]
     requirements: JobRequirements
     payload: Payload
     priority: Annotated[float, Field(ge=-1e9, le=1e9)] = 0.0

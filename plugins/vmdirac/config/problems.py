@@ -46,7 +46,11 @@ def sentences(error: ValidationError, model: type[BaseModel] | None = None) -> l
     :param model: what was validated against, so that unknown keys can be told the known ones.
     """
     found = []
-    for item in error.errors(include_url=False, include_context=False, include_input=False):
+    items = error.errors(include_url=False, include_context=False, include_input=False)
+    for item in items:
+        if item["type"] == "too_short" and any(_is_inside(other["loc"], item["loc"]) for other in items):
+            # Pydantic does not count the entries that are wrong themselves.
+            continue
         place, what = item["loc"], item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             name, place = str(place[-1]), place[:-1]
@@ -55,6 +59,10 @@ def sentences(error: ValidationError, model: type[BaseModel] | None = None) -> l
         where = ".".join(str(part) for part in place)
         found.append(f"{where}: {what}" if where else what)
     return found
+
+
+def _is_inside(place: tuple[str | int, ...], other: tuple[str | int, ...]) -> bool:
+    return len(place) > len(other) and place[: len(other)] == other
 
 
 def _keys_at(model: type[BaseModel], place: Iterable[str | int]) -> Iterable[str]:

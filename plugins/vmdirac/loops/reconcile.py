@@ -198,29 +198,31 @@ def _delete(store: Store, cloud: Cloud, work: _Pass, clock: Callable[[], datetim
     if not doomed and not work.duplicates:
         return
     _keep_evidence(store, cloud, doomed)
-    by_id = {item.cloud_id: item for item in doomed if item.cloud_id is not None}
-    outcomes = cloud.terminate([*by_id, *work.duplicates])
+    ids = {item.cloud_id: item.id for item in doomed if item.cloud_id is not None}
+    outcomes = cloud.terminate([*ids, *work.duplicates])
     now = clock()
     with store.write() as session:
         for outcome in outcomes:
-            item = by_id.get(outcome.cloud_id)
             if outcome.error is None:
                 work.report.delete_asked += 1
-                if item is not None:
-                    instances.change(session, item, now, "the cloud took the delete", delete_asked_at=now)
-                continue
-            work.report.delete_failed += 1
-            log.warning("VM %s could not be deleted: %s: %s", outcome.cloud_id, outcome.error.kind, outcome.error)
-            if item is not None:
-                reason = f"the delete failed and will be asked for again: {outcome.error}"
-                instances.change(
-                    session,
-                    item,
-                    now,
-                    reason,
-                    error_kind=outcome.error.kind,
-                    error_message=str(outcome.error),
-                )
+            else:
+                work.report.delete_failed += 1
+                log.warning("VM %s could not be deleted: %s: %s", outcome.cloud_id, outcome.error.kind, outcome.error)
+            if outcome.cloud_id in ids:
+                _note_delete(session, ids[outcome.cloud_id], outcome.error, now)
+
+
+def _note_delete(session: Session, instance_id: int, error: CloudError | None, now: datetime) -> None:
+    # Read anew, under its lock: a VM that was told to end may have said good-bye while the cloud was asked.
+    instances.locked(session, instance_id)
+    item = instances.get(session, instance_id)
+    if item is None or item.status is not InstanceStatus.STOPPING:
+        return
+    if error is None:
+        instances.change(session, item, now, "the cloud took the delete", delete_asked_at=now)
+        return
+    reason = f"the delete failed and will be asked for again: {error}"
+    instances.change(session, item, now, reason, error_kind=error.kind, error_message=str(error))
 
 
 def _keep_evidence(store: Store, cloud: Cloud, doomed: Sequence[Instance]) -> None:

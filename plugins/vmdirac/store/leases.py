@@ -7,7 +7,7 @@ match makes a new lease, so a VM that comes back from the dead cannot overwrite 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -46,24 +46,27 @@ def match(
     """
     used_processors, used_memory = _in_use(session, instance.id)
     free = min(processors, instance.processors - used_processors)
-    memory: int | None = None
+    bounds = [memory_mb] if memory_mb else []
     if instance.memory_mb:
-        memory = max(0, instance.memory_mb - used_memory)
-        if memory_mb:
-            memory = min(memory, memory_mb)
+        bounds.append(max(0, instance.memory_mb - used_memory))
+    memory = min(bounds, default=None)
     offer = Offer.from_json(instance.offer)
+    waiting = queue.waiting(session)
+    needs = {item.task_queue_id: item.requirements for item in waiting if matches(item.requirements, offer)}
     leased: list[Leased] = []
-    waiting = [item for item in queue.waiting(session) if matches(item.requirements, offer)]
-    for item in sorted(waiting, key=lambda item: (-item.priority, item.oldest)):
-        wanted = min(count - len(leased), jobs_that_fit(item.requirements, free, memory))
-        if wanted <= 0:
-            continue
-        for job in _take(session, item.task_queue_id, wanted):
+    while len(leased) < count:
+        fitting = {id_: fit for id_, item in needs.items() if (fit := jobs_that_fit(item, free, memory))}
+        # So many fit whichever of these queues they come from.
+        jobs = _take(session, fitting, min(count - len(leased), *fitting.values())) if fitting else []
+        if not jobs:
+            break
+        for job in jobs:
             _lease(session, job, instance, now)
-            leased.append(Leased(job, item.requirements))
-            free -= item.requirements.processors
+            requirements = needs[job.task_queue_id]
+            leased.append(Leased(job, requirements))
+            free -= requirements.processors
             if memory is not None:
-                memory -= item.requirements.memory_mb
+                memory -= requirements.memory_mb
     return leased
 
 
@@ -78,16 +81,33 @@ def _in_use(session: Session, instance_id: int) -> tuple[int, int]:
     return sum(item.processors for item in needs), sum(item.memory_mb for item in needs)
 
 
-def _take(session: Session, task_queue_id: int, limit: int) -> Sequence[JobRow]:
-    """Jobs that nobody else is taking at this moment."""
-    query = (
-        select(JobRow)
-        .where(JobRow.status == JobStatus.WAITING, JobRow.task_queue_id == task_queue_id)
-        .order_by(JobRow.priority.desc(), JobRow.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return session.scalars(query).all()
+def _take(session: Session, task_queue_ids: Collection[int], limit: int) -> Sequence[JobRow]:
+    """The first waiting jobs of these queues that nobody else is taking at this moment, locked.
+
+    Looked for without locks, and then locked by their ids: MariaDB locks every row that it has to sort, and so the
+    whole queue would look taken to everybody else.
+    """
+    taken: list[JobRow] = []
+    looked_at: set[int] = set()
+    while len(taken) < limit:
+        search = (
+            select(JobRow.id)
+            .where(
+                JobRow.status == JobStatus.WAITING,
+                JobRow.task_queue_id.in_(task_queue_ids),
+                JobRow.id.not_in(looked_at),
+            )
+            .order_by(JobRow.priority.desc(), JobRow.id)
+            .limit(limit - len(taken))
+        )
+        found = session.scalars(search).all()
+        if not found:
+            break
+        looked_at.update(found)
+        lock = select(JobRow).where(JobRow.id.in_(found)).with_for_update(skip_locked=True)
+        locked = {job.id: job for job in session.scalars(lock) if job.status is JobStatus.WAITING}
+        taken.extend(locked[id_] for id_ in found if id_ in locked)
+    return taken
 
 
 def _lease(session: Session, job: JobRow, instance: InstanceRow, now: datetime) -> None:
@@ -113,10 +133,12 @@ def renew(session: Session, instance_id: int, held: Collection[str], now: dateti
     """Extend the leases that the VM says it holds; those that are no longer its own come back."""
     if not held:
         return []
-    query = select(JobRow.id, JobRow.lease, JobRow.lease_seconds).where(
-        JobRow.instance_id == instance_id,
-        JobRow.status == JobStatus.RUNNING,
-        JobRow.lease.in_(held),
+    # Locked, or a lease that another VM gets meanwhile would be given this one's end.
+    query = (
+        select(JobRow.id, JobRow.lease, JobRow.lease_seconds)
+        .where(JobRow.instance_id == instance_id, JobRow.status == JobStatus.RUNNING, JobRow.lease.in_(held))
+        .order_by(JobRow.id)
+        .with_for_update()
     )
     mine = session.execute(query).all()
     if mine:
@@ -152,8 +174,8 @@ def finish(session: Session, instance_id: int, job_id: int, lease: str, result: 
             return True
         attempt.late_at = now
         return False
-    kept = [file for file in result.files if file.name in job.output_files]
-    missing = sorted(set(job.output_files) - {file.name for file in kept})
+    kept = {file.name: file for file in result.files if file.name in job.output_files}
+    missing = sorted(set(job.output_files) - kept.keys())
     good = result.exit_code == 0 and not missing
     messages = [result.message] if result.message else []
     if result.exit_code == 0 and missing:
@@ -164,24 +186,15 @@ def finish(session: Session, instance_id: int, job_id: int, lease: str, result: 
     job.finished_at = attempt.ended_at = now
     attempt.outcome, attempt.exit_code = job.status.value, result.exit_code
     job.lease = job.lease_until = None
-    _keep_files(session, job_id, kept, result.log)
+    _keep_files(session, job_id, kept.values(), result.log)
     return True
 
 
-def _keep_files(session: Session, job_id: int, files: Sequence[queue.InputFile], log: bytes) -> None:
+def _keep_files(session: Session, job_id: int, files: Iterable[queue.InputFile], log: bytes) -> None:
     # An earlier attempt that failed may have left some.
     session.execute(delete(JobFileRow).where(JobFileRow.job_id == job_id, JobFileRow.direction != "input"))
-    session.add_all(
-        JobFileRow(
-            job_id=job_id,
-            direction="output",
-            name=file.name,
-            executable=file.executable,
-            content=file.content,
-        )
-        for file in files
-    )
-    session.add(JobFileRow(job_id=job_id, direction="log", name="log", content=log))
+    queue.insert_files(session, "output", ((job_id, file) for file in files))
+    queue.insert_files(session, "log", [(job_id, queue.InputFile("log", log))])
 
 
 def expire(session: Session, hearing_since: datetime | None, now: datetime) -> int:

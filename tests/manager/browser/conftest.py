@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -58,13 +58,11 @@ def visit(context: BrowserContext, server: AirflowServer, now: datetime) -> Iter
     """Opens the page in a tab of the admin's; nothing may go wrong in it, but for `problems` that a test takes out."""
     visitors: list[Visitor] = []
 
-    def open_tab(query: str = "", *, replace_clock: bool = False, **media: Any) -> Visitor:
+    def open_tab(query: str = "", *, replace_clock: bool = False) -> Visitor:
         visitor = Visitor(context.new_page())
         visitors.append(visitor)
         if replace_clock:
             visitor.page.clock.install()
-        if media:
-            visitor.page.emulate_media(**media)
         visitor.open(f"{server.url}{PAGE}{query}")
         return visitor
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Locator, Page
+    from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page
 
     from tests.servers.airflow_server import AirflowServer
 
@@ -27,12 +27,32 @@ class Visitor:
         self.page = page
         self.problems: list[str] = []
         page.set_default_timeout(WAIT_MS)
-        page.on("pageerror", lambda error: self.problems.append(f"exception: {error}"))
-        page.on("console", lambda message: message.type == "error" and self.problems.append(message.text))
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", self._hear)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.problems.append(message.text)
 
     def open(self, url: str) -> None:
         """Open an address of the page and wait for the data."""
         self.page.goto(url)
+        self._wait_for_data()
+
+    def go(self, address: str) -> None:
+        """Go to an address of the page as a link of Airflow's UI would, without loading all of it again."""
+        self._push("/plugin/elsewhere")
+        self.page.locator("main").wait_for(state="detached")
+        self._push(address)
+        self._wait_for_data()
+
+    def _push(self, address: str) -> None:
+        self.page.evaluate(
+            "address => { history.pushState(null, '', address); dispatchEvent(new PopStateEvent('popstate')); }",
+            address,
+        )
+
+    def _wait_for_data(self) -> None:
         self.counts.get_by_role("button", name=re.compile(r"^\d+ All$")).wait_for()
 
     @property

@@ -1,0 +1,101 @@
+"""Our section of Airflow's configuration."""
+
+from pathlib import Path
+
+import pytest
+from airflow.configuration import AIRFLOW_HOME
+
+from vmdirac.config import settings
+from vmdirac.config.settings import SecretKey, SettingsError
+
+ONE, TWO = "1" * 32, "2" * 40
+
+
+def configure(monkeypatch: pytest.MonkeyPatch, **options: str) -> None:
+    for option, value in options.items():
+        monkeypatch.setenv(f"AIRFLOW__VMDIRAC__{option.upper()}", value)
+
+
+def values(keys: tuple[SecretKey, ...]) -> list[bytes]:
+    return [key.value for key in keys]
+
+
+def test_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, secret_key=ONE)
+    assert values(settings.secret_keys()) == [ONE.encode()]
+
+
+def test_a_list_of_keys_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, secret_key=f" {TWO} ,{ONE},")
+    assert values(settings.secret_keys()) == [TWO.encode(), ONE.encode()]
+
+
+@pytest.mark.parametrize("text", ["", " ", ",", " , "])
+def test_without_a_key_there_is_a_way_out(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    configure(monkeypatch, secret_key=text)
+    with pytest.raises(SettingsError, match="openssl rand -hex 32"):
+        settings.secret_keys()
+
+
+def test_the_key_is_not_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW__VMDIRAC__SECRET_KEY", raising=False)
+    with pytest.raises(SettingsError, match="is not set"):
+        settings.secret_keys()
+
+
+@pytest.mark.parametrize("text", ["1" * 31, f"{ONE},short"])
+def test_a_key_that_is_too_short_is_told_but_not_shown(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    configure(monkeypatch, secret_key=text)
+    with pytest.raises(SettingsError, match="shorter than 32 characters") as wrong:
+        settings.secret_keys()
+    assert "1" * 31 not in str(wrong.value)
+    assert "short," not in str(wrong.value)
+
+
+def test_a_command_may_tell_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW__VMDIRAC__SECRET_KEY", raising=False)
+    configure(monkeypatch, secret_key_cmd=f"echo {TWO}")
+    assert values(settings.secret_keys()) == [TWO.encode()]
+
+
+def test_a_key_is_named_without_being_given_away() -> None:
+    one, two = SecretKey(ONE.encode()), SecretKey(TWO.encode())
+    assert one.key_id == SecretKey(ONE.encode()).key_id != two.key_id
+    assert len(one.key_id) == 16
+    for shown in (repr(one), str(one), repr((one,)), f"{one}"):
+        assert ONE not in shown
+        assert one.key_id in shown
+
+
+def test_our_database_is_a_file_in_airflow_home_unless_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW__VMDIRAC__SQL_ALCHEMY_CONN", raising=False)
+    assert settings.database_url() == f"sqlite:///{Path(AIRFLOW_HOME).resolve()}/vmdirac.db"
+    configure(monkeypatch, sql_alchemy_conn="")
+    assert settings.database_url() == f"sqlite:///{Path(AIRFLOW_HOME).resolve()}/vmdirac.db"
+    configure(monkeypatch, sql_alchemy_conn="postgresql+psycopg://vmdirac:a%40b@db/vmdirac")
+    assert settings.database_url() == "postgresql+psycopg://vmdirac:a%40b@db/vmdirac"
+
+
+def test_where_vms_call_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW__VMDIRAC__VM_URL", raising=False)
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.org/af/")
+    assert settings.vm_url() == "https://airflow.example.org/af/vmdirac"
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "")
+    assert settings.vm_url() == "http://localhost:8080/vmdirac"
+    configure(monkeypatch, vm_url="https://vms.example.org/vmdirac/")
+    assert settings.vm_url() == "https://vms.example.org/vmdirac"
+
+
+def test_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("scheduler_interval", "sweep_interval"):
+        monkeypatch.delenv(f"AIRFLOW__VMDIRAC__{name.upper()}", raising=False)
+    assert (settings.scheduler_interval(), settings.sweep_interval()) == (60, 60)
+    configure(monkeypatch, scheduler_interval="15", sweep_interval="10")
+    assert (settings.scheduler_interval(), settings.sweep_interval()) == (15, 10)
+
+
+def test_templates_are_ours_unless_configured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("AIRFLOW__VMDIRAC__TEMPLATES_FOLDER", raising=False)
+    assert (settings.templates_folder() / "cloudinit.sh.j2").is_file()
+    configure(monkeypatch, templates_folder=str(tmp_path))
+    assert settings.templates_folder() == tmp_path

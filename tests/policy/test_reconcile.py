@@ -1,0 +1,374 @@
+"""What is done about the difference between the cloud's list and our rows."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.model.properties import MANY
+from tests.policy.builders import HOUR, MINUTE, NOW, SECOND, instance
+from vmdirac.model.cloud import DEAD, CloudInstance, CloudState
+from vmdirac.model.instance import Instance
+from vmdirac.model.pod import DeadlineOverrides, Deadlines
+from vmdirac.model.states import DrainPhase, InstanceStatus
+from vmdirac.policy.reconcile import (
+    Action,
+    Adopt,
+    ConfirmGone,
+    CountAbsence,
+    Delete,
+    DeleteDuplicate,
+    GiveUp,
+    LaunchAgain,
+    Observe,
+    StopDead,
+    Unknown,
+    reconcile,
+)
+
+S = InstanceStatus
+BEGAN = NOW - 10 * SECOND
+WORKING = [CloudState.PENDING, CloudState.RUNNING, CloudState.UNKNOWN]
+
+
+def vm(cloud_id: str = "vm-1", token: str = "token-1", state: CloudState = CloudState.RUNNING) -> CloudInstance:
+    return CloudInstance(cloud_id, token, "name", state)
+
+
+def decide(
+    rows: list[Instance], listed: list[CloudInstance], *, began: datetime = BEGAN, deadlines: Deadlines | None = None
+) -> list[Action]:
+    return reconcile(rows, listed, lambda _: deadlines or Deadlines(), began, NOW)
+
+
+def row(status: InstanceStatus = S.RUNNING, id_: int = 1, **values: Any) -> Instance:
+    """A row whose VM the cloud told the id of, an hour ago."""
+    known = {"cloud_id": f"vm-{id_}", "launch_attempts": 1, "last_launch_at": NOW - HOUR}
+    return instance(id_, status, **(known | values))
+
+
+def asked(attempts: int = 1, ago: timedelta = 6 * MINUTE, **values: Any) -> Instance:
+    """A New row that the cloud gave no answer for."""
+    return row(S.NEW, cloud_id=None, launch_attempts=attempts, last_launch_at=NOW - ago, **values)
+
+
+# Adoption
+
+
+@pytest.mark.parametrize("state", [*WORKING, *DEAD])
+def test_a_launch_whose_answer_was_lost_is_adopted_by_its_token(state: CloudState) -> None:
+    lost, seen = asked(), vm("vm-9", state=state)
+    assert decide([lost], [seen]) == [Adopt(lost, seen)]
+    # However young it is, and even if it is to be asked for again or was given up.
+    for other in (asked(ago=20 * SECOND), asked(3), replace(lost, last_launch_at=None)):
+        assert decide([other], [seen]) == [Adopt(other, seen)]
+
+
+@pytest.mark.parametrize("vm_gone", [False, True])
+def test_a_vm_of_a_refused_launch_is_adopted_too(*, vm_gone: bool) -> None:
+    refused = row(S.ERROR, cloud_id=None, vm_gone=vm_gone)
+    assert decide([refused], [vm("vm-9")]) == [Adopt(refused, vm("vm-9"))]
+
+
+def test_a_vm_that_is_gone_already_is_not_adopted() -> None:
+    lost = asked()
+    assert decide([lost], [vm("vm-9", state=CloudState.TERMINATED)]) == [CountAbsence(lost)]
+
+
+def test_of_two_vms_with_one_token_the_lower_id_is_adopted() -> None:
+    lost, low, high = asked(), vm("vm-1"), vm("vm-2")
+    for listed in ([low, high], [high, low]):
+        assert decide([lost], listed) == [Adopt(lost, low), DeleteDuplicate(lost, high)]
+
+
+def test_the_vm_that_the_row_has_stays_whatever_its_twins_id() -> None:
+    running, mine, twin = row(cloud_id="vm-5"), vm("vm-5"), vm("vm-4")
+    assert decide([running], [twin, mine]) == [DeleteDuplicate(running, twin), Observe(running, mine)]
+
+
+def test_a_vm_listed_twice_is_no_duplicate() -> None:
+    """Pages shift while they are read."""
+    lost, running = asked(), row()
+    assert decide([lost], [vm("vm-9"), vm("vm-9")]) == [Adopt(lost, vm("vm-9"))]
+    assert decide([running], [vm(), vm()]) == [Observe(running, vm())]
+    assert decide([], [vm(), vm()]) == [Unknown(vm())]
+
+
+def test_another_rows_vm_is_neither_adopted_nor_a_duplicate() -> None:
+    """Whose it is, is said by its id, whatever token the cloud shows with it."""
+    lost, running = asked(), row(id_=2, cloud_id="vm-2")
+    astray = vm("vm-2", token="token-1")
+    assert decide([lost, running], [astray]) == [CountAbsence(lost), Observe(running, astray)]
+    both = decide([lost, running], [astray, vm("vm-1")])
+    assert both == [Adopt(lost, vm("vm-1")), Observe(running, astray)]
+
+
+# Launching again
+
+
+def test_a_launch_is_given_its_deadline() -> None:
+    young = asked(ago=5 * MINUTE + 10 * SECOND)
+    assert decide([young], []) == []
+    assert decide([asked(ago=5 * MINUTE + 11 * SECOND)], []) != []
+
+
+def test_a_short_deadline_is_no_shorter_than_vms_take_to_be_listed() -> None:
+    hasty = Deadlines.resolve(DeadlineOverrides(launch=SECOND))
+    assert decide([asked(ago=MINUTE)], [], deadlines=hasty) == []
+    assert decide([asked(ago=3 * MINUTE)], [], deadlines=hasty) == [CountAbsence(asked(ago=3 * MINUTE))]
+
+
+def test_it_takes_two_complete_lists_without_it() -> None:
+    once = asked()
+    assert decide([once], []) == [CountAbsence(once)]
+    twice = replace(once, absences=1)
+    assert decide([twice], []) == [LaunchAgain(twice)]
+
+
+@pytest.mark.parametrize(("attempts", "action"), [(1, LaunchAgain), (2, LaunchAgain), (3, GiveUp), (4, GiveUp)])
+def test_the_cloud_is_asked_three_times_at_most(attempts: int, action: Any) -> None:
+    absent = asked(attempts, absences=1)
+    assert decide([absent], []) == [action(absent)]
+
+
+def test_a_row_that_the_cloud_was_never_asked_for_waits_for_the_next_tick() -> None:
+    assert decide([replace(asked(0, absences=5), last_launch_at=None)], []) == []
+
+
+def test_a_refused_launch_without_a_vm_is_done_with() -> None:
+    assert decide([row(S.ERROR, cloud_id=None, vm_gone=True)], []) == []
+    unsure = row(S.ERROR, cloud_id=None)
+    assert decide([unsure], []) == [CountAbsence(unsure)]
+    assert decide([replace(unsure, last_launch_at=NOW - MINUTE)], []) == []
+    unsure = replace(unsure, absences=1)
+    assert decide([unsure], []) == [ConfirmGone(unsure)]
+
+
+# What is there, and what is not
+
+
+@pytest.mark.parametrize("status", [S.SUBMITTED, S.WAIT_SSH_CONTEXT, S.CONTEXTUALIZING, S.RUNNING, S.STALLED, S.ERROR])
+@pytest.mark.parametrize("state", CloudState)
+def test_what_is_listed(status: InstanceStatus, state: CloudState) -> None:
+    one, seen = row(status), vm(state=state)
+    if state is CloudState.TERMINATED:
+        assert decide([one], [seen]) == [ConfirmGone(one)]
+    elif state in DEAD:
+        assert decide([one], [seen]) == [Observe(one, seen), StopDead(one, seen)]
+    else:
+        assert decide([one], [seen]) == [Observe(one, seen)]
+
+
+@pytest.mark.parametrize("status", [status for status in S if status not in {S.NEW, S.HALTED}])
+def test_absence_needs_two_complete_lists(status: InstanceStatus) -> None:
+    one = row(status)
+    assert decide([one], []) == [CountAbsence(one)]
+    again = replace(one, absences=1)
+    assert decide([again], []) == [ConfirmGone(again)]
+
+
+@pytest.mark.parametrize("absences", [0, 1, 7])
+def test_a_young_vm_may_not_be_listed_yet(absences: int) -> None:
+    young = row(S.SUBMITTED, last_launch_at=BEGAN - 2 * MINUTE, absences=absences)
+    assert decide([young], []) == []
+    assert decide([replace(young, last_launch_at=BEGAN - 2 * MINUTE - SECOND)], []) != []
+
+
+def test_its_age_is_counted_to_the_beginning_of_the_list() -> None:
+    """A list that took ten minutes to read tells of the time when it was begun."""
+    one = row(S.SUBMITTED, last_launch_at=NOW - 11 * MINUTE, changed_at=NOW - 11 * MINUTE, absences=1)
+    assert decide([one], [], began=NOW - 10 * MINUTE) == []
+    lost = asked(ago=11 * MINUTE, changed_at=NOW - 11 * MINUTE, absences=1)
+    assert decide([lost], [], began=NOW - 10 * MINUTE) == []
+
+
+def test_after_an_accepted_delete_one_list_without_it_is_enough() -> None:
+    deleted = row(S.STOPPING, drain_phase=DrainPhase.DELETING, delete_asked_at=NOW - MINUTE, delete_attempts=1)
+    assert decide([deleted], []) == [ConfirmGone(deleted)]
+    young = replace(deleted, last_launch_at=NOW - 40 * SECOND)
+    assert decide([young], []) == [ConfirmGone(young)]
+
+
+@pytest.mark.parametrize("listed", [[], [vm()], [vm(state=CloudState.TERMINATED)], [vm(state=CloudState.ERROR)]])
+@pytest.mark.parametrize("changed", [BEGAN, BEGAN + SECOND, NOW])
+@pytest.mark.parametrize("one", [row(absences=1), row(S.STOPPING, forced=True), asked(absences=1)])
+def test_a_row_that_changed_after_the_list_began_is_skipped(
+    one: Instance, changed: datetime, listed: list[CloudInstance]
+) -> None:
+    assert decide([replace(one, changed_at=changed)], listed) == []
+
+
+def test_vms_that_no_row_knows_are_told() -> None:
+    strange, gone = vm("vm-8", "token-8"), vm("vm-7", "token-7", CloudState.TERMINATED)
+    assert decide([row()], [strange, vm(), gone]) == [Observe(row(), vm()), Unknown(strange)]
+
+
+def test_a_vm_that_lost_its_token_is_still_known_by_its_id() -> None:
+    one, bare = row(), vm(token="")
+    assert decide([one], [bare]) == [Observe(one, bare)]
+
+
+# Deleting
+
+
+def stopping(phase: DrainPhase | None = None, **values: Any) -> Instance:
+    return row(S.STOPPING, drain_phase=phase, **values)
+
+
+@pytest.mark.parametrize(
+    ("one", "deleted"),
+    [
+        (stopping(DrainPhase.ASKED), False),
+        (stopping(DrainPhase.ACKNOWLEDGED), False),
+        (stopping(None), False),
+        (stopping(DrainPhase.EMPTY), True),
+        (stopping(DrainPhase.DELETING), True),
+        (stopping(DrainPhase.ASKED, forced=True), True),
+        (stopping(None, forced=True), True),
+    ],
+)
+@pytest.mark.parametrize("state", WORKING)
+def test_a_stopping_vm_is_deleted_when_empty_or_forced(one: Instance, state: CloudState, *, deleted: bool) -> None:
+    seen = vm(state=state)
+    assert decide([one], [seen]) == [Observe(one, seen), *([Delete(one)] if deleted else [])]
+
+
+@pytest.mark.parametrize("phase", [None, *DrainPhase])
+@pytest.mark.parametrize("state", sorted(DEAD))
+def test_a_vm_that_died_while_it_drained_is_deleted(phase: DrainPhase | None, state: CloudState) -> None:
+    one, seen = stopping(phase), vm(state=state)
+    assert decide([one], [seen]) == [Observe(one, seen), Delete(one)]
+
+
+@pytest.mark.parametrize(
+    ("attempts", "pause"),
+    [
+        (1, 10 * MINUTE),
+        (2, 20 * MINUTE),
+        (3, 40 * MINUTE),
+        (4, 80 * MINUTE),
+        (7, 640 * MINUTE),
+        (50, 640 * MINUTE),
+    ],
+)
+@pytest.mark.parametrize("state", [CloudState.RUNNING, CloudState.ERROR])
+def test_an_accepted_delete_is_asked_again_with_doubled_pauses(
+    attempts: int, pause: timedelta, state: CloudState
+) -> None:
+    long_ago = {"last_launch_at": NOW - 100 * HOUR, "changed_at": NOW - 50 * HOUR, "delete_attempts": attempts}
+    one = stopping(DrainPhase.DELETING, delete_asked_at=NOW - pause, **long_ago)
+    seen = vm(state=state)
+    assert decide([one], [seen]) == [Observe(one, seen)]
+    one = replace(one, delete_asked_at=NOW - pause - SECOND)
+    assert decide([one], [seen]) == [Observe(one, seen), Delete(one)]
+
+
+def test_observations_come_before_consequences() -> None:
+    one = stopping(DrainPhase.EMPTY)
+    assert [type(action) for action in decide([one], [vm()])] == [Observe, Delete]
+
+
+def test_each_row_is_judged_by_its_own_deadlines() -> None:
+    hasty, patient = asked(id_=1), asked(id_=2)
+    own = {1: Deadlines(), 2: Deadlines.resolve(DeadlineOverrides(launch=HOUR))}
+    assert reconcile([hasty, patient], [], lambda item: own[item.id], BEGAN, NOW) == [CountAbsence(hasty)]
+
+
+# Whatever the list looks like
+
+AGES = st.integers(0, 4000).map(lambda seconds: NOW - seconds * SECOND)
+ROWS = st.lists(
+    st.builds(
+        row,
+        st.sampled_from([status for status in S if status not in {S.NEW, S.HALTED}]),
+        id_=st.integers(1, 5),
+        changed_at=AGES,
+        last_launch_at=AGES,
+        absences=st.integers(0, 3),
+        drain_phase=st.sampled_from([None, *DrainPhase]),
+        forced=st.booleans(),
+        delete_asked_at=st.one_of(st.none(), AGES),
+        vm_gone=st.booleans(),
+    )
+    | st.builds(asked, st.integers(0, 4), id_=st.integers(1, 5), changed_at=AGES, absences=st.integers(0, 3)),
+    max_size=5,
+    unique_by=lambda item: item.id,
+)
+LISTS = st.lists(
+    st.builds(
+        vm,
+        st.integers(1, 8).map("vm-{}".format),
+        st.integers(0, 6).map(lambda number: f"token-{number}" if number else ""),
+        st.sampled_from(CloudState),
+    ),
+    max_size=8,
+)
+
+
+@MANY
+@given(rows=ROWS, listed=LISTS)
+def test_a_vm_that_is_listed_as_running_and_not_stopping_is_never_ended(
+    rows: list[Instance], listed: list[CloudInstance]
+) -> None:
+    actions = decide(rows, listed)
+    # What a cloud lists twice in different states is as it was listed last.
+    seen = {item.cloud_id: item.state for item in listed}
+    safe = {
+        item.cloud_id
+        for item in rows
+        if item.cloud_id is not None and item.status is not S.STOPPING and seen.get(item.cloud_id) in WORKING
+    }
+    for action in actions:
+        match action:
+            case DeleteDuplicate(_, twin):
+                assert twin.cloud_id not in safe
+            case Delete(ended) | ConfirmGone(ended) | StopDead(ended) | GiveUp(ended) | LaunchAgain(ended):
+                assert ended.cloud_id not in safe
+
+
+@MANY
+@given(rows=ROWS, listed=LISTS)
+def test_every_conclusion_has_its_grounds(rows: list[Instance], listed: list[CloudInstance]) -> None:
+    by_id = {item.cloud_id: item for item in listed}
+    states = {cloud_id: item.state for cloud_id, item in by_id.items()}
+    owned = {item.cloud_id for item in rows}
+    adopted = set()
+    for action in decide(rows, listed):
+        if not isinstance(action, Unknown):
+            assert action.instance.changed_at < BEGAN
+        match action:
+            case ConfirmGone(item):
+                state = states.get(item.cloud_id or "")
+                assert state in {None, CloudState.TERMINATED}
+                assert state or item.absences >= 1 or item.delete_asked_at is not None
+            case Delete(item):
+                assert item.status is S.STOPPING
+            case Adopt(item, twin):
+                assert item.cloud_id is None
+                assert twin.token == item.launch_token
+                adopted.add(twin.cloud_id)
+            case DeleteDuplicate(item, twin):
+                assert twin.token == item.launch_token
+                assert twin.cloud_id not in owned | adopted
+            case LaunchAgain(item) | GiveUp(item):
+                assert item.status is S.NEW
+                assert item.absences >= 1
+                free = [each for each in by_id.values() if each.cloud_id not in owned and each.state in WORKING]
+                assert item.launch_token not in {each.token for each in free}
+            case Unknown(stranger):
+                assert stranger.cloud_id not in owned
+                assert stranger.state is not CloudState.TERMINATED
+
+
+@MANY
+@given(rows=ROWS, listed=LISTS, chance=st.randoms(use_true_random=False))
+def test_the_order_of_rows_and_vms_changes_nothing(rows: list[Instance], listed: list[CloudInstance], chance) -> None:  # type: ignore[no-untyped-def]
+    once = list({item.cloud_id: item for item in listed}.values())
+    expected = set(map(repr, decide(rows, once)))
+    shuffled, other_rows = list(once), list(rows)
+    chance.shuffle(shuffled)
+    chance.shuffle(other_rows)
+    assert set(map(repr, decide(other_rows, shuffled))) == expected
