@@ -113,6 +113,19 @@ def test_a_launch_killed_on_the_way_is_seen_in_the_list(
         assert not listed(hook)
 
 
+def test_a_launch_in_progress_is_not_judged(world: LocalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    hook, request = world.hook(), world.request(COUNTING_BOOTS)
+    with monkeypatch.context() as patched:
+        patched.setattr(supervision, "spawn", dying(supervision.spawn, after=False))
+        assert killed_while(lambda: hook.launch([request]))
+    with monkeypatch.context() as patched:
+        patched.setattr(local_store, "LOCK_PATIENCE", 0.0)
+        # As another launch would hold it that has come as far.
+        with world.store.locked(), pytest.raises(TransientError):
+            list(hook.instances())
+    wait_for_state(hook, launched(hook, request)[0], CloudState.RUNNING)
+
+
 def test_several_processes_that_launch_one_token_boot_one_vm(world: LocalWorld) -> None:
     hook, request = world.hook(), world.request(COUNTING_BOOTS)
     (cloud_id,) = {outcome.cloud_id for outcome in in_processes(lambda: hook.launch([request])[0], 4)}
@@ -277,7 +290,7 @@ def test_a_vm_whose_supervisor_died_can_be_terminated_unseen(world: LocalWorld) 
     wait_until(lambda: not is_alive(supervisor), "the supervisor is dead")
     assert hook.terminate([cloud_id])[0].error is None
     assert not any(is_alive(pid) for pid in running)
-    assert not listed(hook)
+    assert not world.store.machines()
 
 
 def test_what_resists_being_killed_is_not_gone(world: LocalWorld, monkeypatch: pytest.MonkeyPatch) -> None:

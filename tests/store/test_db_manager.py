@@ -6,8 +6,8 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,15 +28,26 @@ TABLES = {*Base.metadata.tables, VERSION_TABLE}
 
 
 @pytest.fixture
-def manager(database_url: str, monkeypatch: pytest.MonkeyPatch) -> VmdiracDBManager:
+def manager(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[VmdiracDBManager]:
     monkeypatch.setenv("AIRFLOW__VMDIRAC__SQL_ALCHEMY_CONN", database_url)
-    return VmdiracDBManager(None)
+    with managing() as manager:
+        yield manager
+
+
+@contextmanager
+def managing() -> Iterator[VmdiracDBManager]:
+    manager = VmdiracDBManager(None)
+    yield manager
+    manager.session.close()
+    manager.session.get_bind().dispose()
 
 
 @pytest.fixture
-def store(database_url: str) -> Store:
+def store(database_url: str) -> Iterator[Store]:
     """An empty database."""
-    return Store(database_url)
+    store = Store(database_url)
+    yield store
+    store.close()
 
 
 def tables(store: Store) -> set[str]:
@@ -69,7 +80,8 @@ def by_upgrade(manager: VmdiracDBManager) -> None:
 
 def is_migrated() -> bool:
     # As Airflow does: a manager of its own for each question.
-    return bool(VmdiracDBManager(None).check_migration())  # type: ignore[no-untyped-call]
+    with managing() as manager:
+        return bool(manager.check_migration())  # type: ignore[no-untyped-call]
 
 
 Way = Callable[[VmdiracDBManager], None]

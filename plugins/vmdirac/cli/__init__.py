@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -27,6 +26,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0 for done, 1 for not, 2 for wrong usage."""
+    # Before Airflow is loaded: at each look-up it warns that our connection types would make no URI schemes.
+    os.environ.setdefault("AIRFLOW__LOGGING__NAMESPACE_LEVELS", "airflow.models.connection=ERROR")
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
     from vmdirac.cli.jobs import CommandError
@@ -36,8 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = build_parser().parse_args(arguments)
     # As Airflow's own commands do: without a task around us, Variables and Connections come from the database.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
-    # At each look-up Airflow warns that our connection types, like most, would make no URI schemes.
-    logging.getLogger("airflow.models.connection.Connection").setLevel(logging.ERROR)
     try:
         store = Store.from_config()
     except (SQLAlchemyError, ImportError) as error:

@@ -53,7 +53,6 @@ def _start_in_background(machine: Machine) -> int:
         os.close(said)
         return BOOTED if os.read(heard, 1) else FAILED
     os.close(heard)
-    os.setsid()
 
     def announce() -> None:
         os.write(said, b"!")

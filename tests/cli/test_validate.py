@@ -1,0 +1,146 @@
+"""``vmdirac validate``: what is wrong is told, and the exit status says so."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.config.sources import GOOD_ENDPOINT, GOOD_IMAGE, GOOD_POD
+from tests.servers.airflow_environment import home_environment
+from vmdirac.cli import main
+from vmdirac.store.database import Store
+
+SETTINGS = {
+    "AIRFLOW__VMDIRAC__SECRET_KEY": "s" * 64,
+    "AIRFLOW__VMDIRAC__VM_URL": "https://airflow.example.org/vmdirac",
+    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
+    "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+}
+CONFIGURED = {
+    "AIRFLOW_VAR_VMDIRAC_RUNNING_PODS": json.dumps({"pod": GOOD_POD}),
+    "AIRFLOW_VAR_VMDIRAC_IMAGES": json.dumps({"image": GOOD_IMAGE}),
+    "AIRFLOW_CONN_A": json.dumps({"conn_type": "vmdirac_local", "extra": GOOD_ENDPOINT}),
+}
+
+Validate = Callable[..., tuple[int, list[str]]]
+
+
+@pytest.fixture
+def validate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Validate:
+    """Runs the command where everything is good but what the arguments say; its exit status and what it printed."""
+
+    def run(**changed: str) -> tuple[int, list[str]]:
+        for name, value in {**SETTINGS, **CONFIGURED, **changed}.items():
+            monkeypatch.setenv(name, value)
+        status = main(["validate"])
+        return status, capsys.readouterr().out.splitlines()
+
+    return run
+
+
+@pytest.mark.usefixtures("store")
+def test_all_is_well(validate: Validate) -> None:
+    assert validate() == (0, ["1 pods, 1 images and 1 endpoints are good; 0 errors"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"AIRFLOW__VMDIRAC__SECRET_KEY": ""}, "[vmdirac] secret_key: [vmdirac] secret_key is not set"),
+        ({"AIRFLOW__VMDIRAC__SECRET_KEY": "short"}, "[vmdirac] secret_key: [vmdirac] secret_key is shorter than 32"),
+        ({"AIRFLOW__VMDIRAC__VM_URL": "http://example.org"}, "[vmdirac] vm_url: VMs would send their secrets in clear"),
+        ({"AIRFLOW__VMDIRAC__VM_URL": "airflow.example.org"}, "[vmdirac] vm_url: 'airflow.example.org' is not a URL"),
+        ({"AIRFLOW__VMDIRAC__VM_URL": "https://[bad"}, "[vmdirac] vm_url: 'https://[bad' is not a URL"),
+        ({"AIRFLOW__VMDIRAC__VM_URL": "https://a:port/"}, "[vmdirac] vm_url: 'https://a:port' is not a URL"),
+        ({"AIRFLOW__VMDIRAC__VM_URL": "file:///etc"}, "[vmdirac] vm_url: 'file:///etc' is not a URL"),
+        ({"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "5"}, "[workers] execution_api_timeout: 5 s is less"),
+        ({"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "soon"}, "[workers] execution_api_timeout: it must be a number"),
+        ({"AIRFLOW__CORE__TEST_CONNECTION": "Disabled"}, "[core] test_connection: the Test button"),
+        ({"AIRFLOW_VAR_VMDIRAC_RUNNING_PODS": "{"}, "Variable 'vmdirac_running_pods': it is not JSON"),
+        (
+            {"AIRFLOW_CONN_A": json.dumps({"conn_type": "vmdirac_local", "extra": {"max_instances": "ten"}})},
+            "endpoint 'A': max_instances",
+        ),
+        ({"AIRFLOW__VMDIRAC__TEMPLATES_FOLDER": "/nowhere"}, "image 'image': its user data cannot be rendered: Template"),
+    ],
+)
+@pytest.mark.usefixtures("store")
+def test_what_is_wrong_is_told(validate: Validate, changed: dict[str, str], told: str) -> None:
+    status, lines = validate(**changed)
+    assert status == 1
+    assert lines[0].startswith(f"error: {told}")
+    assert lines[-1].endswith(f"; {len(lines) - 1} errors")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080/vmdirac", "http://localhost/vmdirac", "http://[::1]:80/x"])
+@pytest.mark.usefixtures("store")
+def test_loopback_needs_no_encryption(validate: Validate, url: str) -> None:
+    assert validate(AIRFLOW__VMDIRAC__VM_URL=url)[0] == 0
+
+
+@pytest.mark.usefixtures("database")
+def test_without_tables_the_rest_is_checked_all_the_same(validate: Validate) -> None:
+    status, lines = validate()
+    assert status == 1
+    assert lines == [
+        "error: database: its tables are missing or old: run `airflow db migrate`",
+        "1 pods, 1 images and 1 endpoints are good; 1 errors",
+    ]
+
+
+def test_a_database_that_cannot_be_opened(validate: Validate, tmp_path: Path) -> None:
+    status, lines = validate(AIRFLOW__VMDIRAC__SQL_ALCHEMY_CONN=f"sqlite:///{tmp_path}/none/vmdirac.db")
+    assert status == 1
+    assert lines[0] == "error: [vmdirac] sql_alchemy_conn: the database cannot be used: OperationalError"
+
+
+def test_endpoints_that_still_have_vms_are_checked(
+    validate: Validate, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vmdirac.store.instances.endpoints_with_vms", lambda _: {"old"})
+    # Also where something else is wrong.
+    status, lines = validate(AIRFLOW__CORE__TEST_CONNECTION="Disabled")
+    assert status == 1
+    assert any(line.startswith("error: endpoint 'old': there is no connection") for line in lines)
+
+
+def run(home: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of this installation in an Airflow of its own, without any task around it."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+    environment = {**inherited, **home_environment(home), **SETTINGS}
+    environment.pop("_AIRFLOW_PROCESS_CONTEXT", None)
+    return subprocess.run(
+        [sys.executable, "-m", *command], env=environment, cwd=home, capture_output=True, text=True, check=False
+    )
+
+
+def write(path: Path, content: Any) -> str:
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+@pytest.mark.slow
+@pytest.mark.airflow
+def test_what_is_in_airflows_database_is_seen_outside_of_tasks(tmp_path: Path) -> None:
+    connections = write(tmp_path / "connections.json", {"A": {"conn_type": "vmdirac_local", "extra": GOOD_ENDPOINT}})
+    variables = {"vmdirac_running_pods": {"pod": GOOD_POD}, "vmdirac_images": {"image": GOOD_IMAGE}}
+    for command in (
+        ["db", "migrate"],
+        ["connections", "import", connections],
+        ["variables", "import", write(tmp_path / "variables.json", variables)],
+    ):
+        done = run(tmp_path, "airflow", *command)
+        assert done.returncode == 0, done.stderr
+    done = run(tmp_path, "vmdirac.cli", "validate")
+    assert (done.returncode, done.stdout) == (0, "1 pods, 1 images and 1 endpoints are good; 0 errors\n"), done.stderr
+
+    variables["vmdirac_running_pods"] = {"pod": {**GOOD_POD, "endpoints": ["A", "B"]}}
+    run(tmp_path, "airflow", "variables", "import", write(tmp_path / "variables.json", variables))
+    done = run(tmp_path, "vmdirac.cli", "validate")
+    assert done.returncode == 1
+    assert done.stdout.startswith("error: endpoint 'B': there is no connection 'B'")
