@@ -15,10 +15,14 @@ from vmdirac.store.database import Store
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How far the demo is: jobs and VMs by state; states without any may be left out."""
+    """How far the demo is: jobs and VMs by state; states without any may be left out.
+
+    :param open_vms: VMs that the cloud has not confirmed to be gone.
+    """
 
     jobs: Mapping[JobStatus, int]
     vms: Mapping[InstanceStatus, int]
+    open_vms: int
 
     @property
     def all_jobs(self) -> int:
@@ -35,11 +39,6 @@ class Snapshot:
         """Jobs that have not ended yet."""
         return self.jobs.get(JobStatus.WAITING, 0) + self.jobs.get(JobStatus.RUNNING, 0)
 
-    @property
-    def open_vms(self) -> int:
-        """VMs that the cloud has not confirmed to be gone."""
-        return sum(count for status, count in self.vms.items() if status is not InstanceStatus.HALTED)
-
 
 class Progress:
     """:param database: vmdirac's SQLite file; it need not be there yet."""
@@ -49,18 +48,20 @@ class Progress:
         self._store = Store(f"sqlite:///{database}")
 
     def unfinished(self) -> bool:
-        """Whether there is a batch of jobs to go on with."""
+        """Whether there is something to go on with: jobs to be done, or VMs to be rid of."""
         if not self._database.exists():
             return False
         try:
-            return self.snapshot().open_jobs > 0
+            seen = self.snapshot()
+            return seen.open_jobs > 0 or seen.open_vms > 0
         except SQLAlchemyError:  # the tables are missing, or another version's: nothing to go on with
             return False
 
     def snapshot(self) -> Snapshot:
         """How far it is now."""
         with self._store.read() as session:
-            return Snapshot(queue.counts(session), instances.counts(session))
+            open_vms = len(instances.unfinished(session))
+            return Snapshot(queue.counts(session), instances.counts(session), open_vms)
 
     def outputs(self, file: str) -> dict[str, bytes]:
         """The output file of this name that each job brought back, by the job's name."""

@@ -42,7 +42,7 @@ def set_up(
         home.empty()
         display.say(f"Setting up an Airflow in {home.path} …")
     else:
-        display.say(f"Going on with the unfinished jobs in {home.path} (delete it to begin anew) …")
+        display.say(f"Going on with what is unfinished in {home.path} (delete it to begin anew) …")
     try:
         secrets = home.prepare()
         write_private(home.path / "airflow.cfg", airflow_cfg(home, port, secrets))

@@ -36,7 +36,9 @@ COMMON_FIELDS: dict[str, dict[str, Any]] = {
         enum=["elastic", "never"],
         default="elastic",
     ),
-    "weight": _field("Weight", "Its share beside a pod's other endpoints.", type="number", default=1.0),
+    "weight": _field(
+        "Weight", "Its share beside a pod's other endpoints.", type="number", default=1.0, exclusiveMinimum=0
+    ),
     "max_launch_per_tick": _field(
         "Max launches a tick", "VMs started in one tick at most; empty: no limit.", type=["integer", "null"], minimum=1
     ),

@@ -155,13 +155,13 @@ def test_a_lease_that_is_lost_while_its_result_is_sent_is_forgotten(manager: Scr
 
 
 def test_a_processor_is_free_while_the_result_is_still_on_its_way(manager: ScriptedManager, tmp_path: Path) -> None:
-    manager.processors = 1
     talk = Conversation(manager, tmp_path, delivery=HangingLine())
     start_job(talk, 1)
     talk.pass_time(30.0)
     manager.waiting = [job(2, "run")]
     talk.supervisor.end(1)
     talk.until(lambda: bool(talk.supervisor.running), within=0.0)
+    assert talk.said("finish") == []
 
 
 def test_asks_for_work_again_when_the_manager_has_the_result(talk: Conversation) -> None:

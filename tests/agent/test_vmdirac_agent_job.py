@@ -268,9 +268,13 @@ os.kill(os.getpid(), signal.SIGKILL)
     child = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False)
     assert child.returncode == -signal.SIGKILL
     pid = int(child.stdout)
-    wait_until(lambda: pid not in running(str(world.jobs_directory)), "the end of the job")
-    remove_tree(str(world.jobs_directory))
-    world.jobs_directory.mkdir()
+    try:
+        wait_until(lambda: pid not in running(str(world.jobs_directory)), "the end of the job")
+    finally:
+        for left in running(str(world.jobs_directory)):
+            os.kill(left, signal.SIGKILL)
+        remove_tree(str(world.jobs_directory))
+        world.jobs_directory.mkdir()
 
 
 def test_leases_that_are_no_file_names_do_no_harm(world: World) -> None:

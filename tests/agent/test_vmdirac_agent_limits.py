@@ -21,10 +21,12 @@ SPIN = "while :; do :; done"
         (2, f"for n in 1 2 3 4 5 6 7 8; do ({SPIN}) & done; wait; echo survived"),
         # One after the other, each of them short: only their parent's account shows them.
         (1, "while :; do sh -c 'n=0; while [ $n -lt 30000 ]; do n=$((n+1)); done'; done; echo survived"),
+        # In sessions of their own, below a process that never asks how they ended.
+        (2, f"for n in 1 2 3 4 5 6 7 8; do setsid sh -c '{SPIN}' & done; exec sleep 1000"),
         # Abandoned, in sessions of their own.
         (2, f"for n in 1 2 3 4 5 6 7 8; do (setsid sh -c '{SPIN}' &); done; sleep 1000; echo survived"),
     ],
-    ids=["forks", "children", "daemons"],
+    ids=["forks", "children", "sessions", "daemons"],
 )
 def test_the_cpu_limit_is_for_all_of_a_job(
     manager: ScriptedManager, agent: RealAgent, cpu_time: int, script: str

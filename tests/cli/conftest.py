@@ -12,7 +12,6 @@ from vmdirac.store.tables import Base
 @pytest.fixture(autouse=True)
 def _environment_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command tells Airflow, by a variable of the environment, that no task is around it."""
-    monkeypatch.delenv("_AIRFLOW_PROCESS_CONTEXT", raising=False)
     monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "")
 
 

@@ -59,7 +59,12 @@ def test_without_tables_there_is_a_way_out(
 
 @pytest.mark.parametrize(
     "url",
-    ["no URL at all hunter2", "oracle+nothing://user:hunter2@db/x", "sqlite+nothing:///x", "mysql+cymysql://u:hunter2@h/d"],
+    [
+        "no URL at all hunter2",
+        "oracle+nothing://user:hunter2@db/x",
+        "sqlite+nothing:///x",
+        "mysql+cymysql://u:hunter2@h/d",
+    ],
 )
 def test_a_database_url_that_names_nothing_is_told_but_not_shown(
     url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

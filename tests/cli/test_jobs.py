@@ -81,7 +81,7 @@ def test_list(three: Store, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["jobs", "list"]) == 0
     out = capsys.readouterr().out
     assert listed(out) == ["three", "two", "one"]
-    assert out.splitlines()[0].split() == "job status attempts vm submitted (UTC) name".split()
+    assert " ".join(out.splitlines()[0].split()) == "job status attempts vm submitted (UTC) name"
     assert out.splitlines()[1].split()[:4] == ["3", "waiting", "0/3", "-"]
 
 

@@ -51,8 +51,8 @@ def test_all_is_well(validate: Validate) -> None:
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"AIRFLOW__VMDIRAC__SECRET_KEY": ""}, "[vmdirac] secret_key: [vmdirac] secret_key is not set"),
-        ({"AIRFLOW__VMDIRAC__SECRET_KEY": "short"}, "[vmdirac] secret_key: [vmdirac] secret_key is shorter than 32"),
+        ({"AIRFLOW__VMDIRAC__SECRET_KEY": ""}, "settings: [vmdirac] secret_key is not set"),
+        ({"AIRFLOW__VMDIRAC__SECRET_KEY": "short"}, "settings: [vmdirac] secret_key is shorter than 32"),
         ({"AIRFLOW__VMDIRAC__VM_URL": "http://example.org"}, "[vmdirac] vm_url: VMs would send their secrets in clear"),
         ({"AIRFLOW__VMDIRAC__VM_URL": "airflow.example.org"}, "[vmdirac] vm_url: 'airflow.example.org' is not a URL"),
         ({"AIRFLOW__VMDIRAC__VM_URL": "https://[bad"}, "[vmdirac] vm_url: 'https://[bad' is not a URL"),
@@ -66,7 +66,10 @@ def test_all_is_well(validate: Validate) -> None:
             {"AIRFLOW_CONN_A": json.dumps({"conn_type": "vmdirac_local", "extra": {"max_instances": "ten"}})},
             "endpoint 'A': max_instances",
         ),
-        ({"AIRFLOW__VMDIRAC__TEMPLATES_FOLDER": "/nowhere"}, "image 'image': its user data cannot be rendered: Template"),
+        (
+            {"AIRFLOW__VMDIRAC__TEMPLATES_FOLDER": "/nowhere"},
+            "image 'image': its user data cannot be rendered: Template",
+        ),
     ],
 )
 @pytest.mark.usefixtures("store")

@@ -93,7 +93,16 @@ def test_bad_values(values: dict[str, Any]) -> None:
 
 def test_values_are_never_repeated() -> None:
     secret = "hunter2-hunter2"
-    fields = ["max_instances", "vm_policy", "weight", "boot_deadline", "flavors", "faults", "capacity", "root_directory"]
+    fields = [
+        "max_instances",
+        "vm_policy",
+        "weight",
+        "boot_deadline",
+        "flavors",
+        "faults",
+        "capacity",
+        "root_directory",
+    ]
     found = mistakes(dict.fromkeys(fields, secret))
     assert len(found) >= len(fields)
     assert secret not in " ".join(found)

@@ -91,7 +91,11 @@ def test_an_image_without_a_source_for_an_endpoint() -> None:
 
 def test_a_connection_that_cannot_be_read_stops_no_other() -> None:
     pods = {"pod": {**GOOD_POD, "endpoints": ["A", "B", "C"]}}
-    connections: dict[str, Any] = {"A": TimeoutError(f"https://user:{SECRET}@vault"), "B": LOCAL, "C": UnreadableError("odd")}
+    connections: dict[str, Any] = {
+        "A": TimeoutError(f"https://user:{SECRET}@vault"),
+        "B": LOCAL,
+        "C": UnreadableError("odd"),
+    }
     found = load_configuration(source(pods, connections=connections))
     assert set(found.endpoints) == {"B"}
     assert told(found) == [
@@ -148,7 +152,7 @@ def test_blanks_around_names_are_dropped_everywhere() -> None:
     found = load_configuration(source(pods, {"image ": GOOD_IMAGE}))
     assert (set(found.pods), set(found.images), set(found.endpoints)) == ({"pod"}, {"image"}, {"A"})
     assert (found.pods["pod"].name, found.images["image"].name) == ("pod", "image")
-    assert found.problems == found.invalid == ()
+    assert (found.problems, found.invalid) == ((), ())
 
 
 @pytest.mark.parametrize("second", [GOOD_POD, {}])
@@ -191,7 +195,9 @@ def test_every_pair_is_good_or_has_its_reason() -> None:
 
 def test_no_value_is_ever_repeated_in_a_problem() -> None:
     pods = {"pod": {**GOOD_POD, "requirements": SECRET, "priority": SECRET, "campaign_end": SECRET}}
-    connections: dict[str, Any] = {"A": ("vmdirac_local", {"max_instances": SECRET, "flavors": SECRET, "faults": SECRET})}
+    connections: dict[str, Any] = {
+        "A": ("vmdirac_local", {"max_instances": SECRET, "flavors": SECRET, "faults": SECRET})
+    }
     found = load_configuration(source(pods, {"image": SECRET}, connections), ["A"])
     assert len(found.problems) >= 7
     assert SECRET not in " ".join(told(found)) + repr(found.invalid)

@@ -63,7 +63,7 @@ def reserved(store: Store) -> Store:
 def ask(store: Store, keys: Sequence[SecretKey]) -> dict[str, LaunchRequest]:
     """Launch whatever is due; what the cloud was asked, by token."""
     cloud = DeafCloud()
-    launch(store, cloud, "A", keys, NOW)  # type: ignore[arg-type]
+    launch(store, cloud, "A", keys, lambda: NOW)  # type: ignore[arg-type]
     return {request.token: request for request in cloud.asked}
 
 

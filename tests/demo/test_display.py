@@ -16,7 +16,7 @@ class Terminal(io.StringIO):
 
 def snapshot(done: int) -> Snapshot:
     jobs = {JobStatus.WAITING: 30 - done, JobStatus.RUNNING: 10, JobStatus.DONE: done}
-    return Snapshot(jobs, {InstanceStatus.HALTED: 1, InstanceStatus.RUNNING: 4})
+    return Snapshot(jobs, {InstanceStatus.HALTED: 1, InstanceStatus.RUNNING: 4}, 4)
 
 
 def test_the_line_tells_of_jobs_and_vms_in_the_order_of_their_lives() -> None:
@@ -24,13 +24,13 @@ def test_the_line_tells_of_jobs_and_vms_in_the_order_of_their_lives() -> None:
 
 
 def test_failed_jobs_are_told() -> None:
-    line = status(Snapshot({JobStatus.DONE: 39, JobStatus.FAILED: 1}, {}))
+    line = status(Snapshot({JobStatus.DONE: 39, JobStatus.FAILED: 1}, {}, 0))
 
     assert line == "[#########.] 39/40 jobs done, 1 failed | VMs: none yet"
 
 
 def test_the_line_before_there_is_anything() -> None:
-    assert status(Snapshot({}, {})) == "[..........] 0/0 jobs done | VMs: none yet"
+    assert status(Snapshot({}, {}, 0)) == "[..........] 0/0 jobs done | VMs: none yet"
 
 
 def test_a_pipe_gets_a_line_for_each_change() -> None:

@@ -23,10 +23,10 @@ from demo.run import Demo
 from demo.settings import Settings
 from vmdirac.model.states import InstanceStatus, JobStatus
 
-WORKING = Snapshot({JobStatus.WAITING: 30, JobStatus.RUNNING: 10}, {InstanceStatus.RUNNING: 4})
-DRAINING = Snapshot({JobStatus.DONE: 40}, {InstanceStatus.STOPPING: 4})
-OVER = Snapshot({JobStatus.DONE: 40}, {InstanceStatus.HALTED: 4})
-FAILED = Snapshot({JobStatus.DONE: 39, JobStatus.FAILED: 1}, {InstanceStatus.RUNNING: 4})
+WORKING = Snapshot({JobStatus.WAITING: 30, JobStatus.RUNNING: 10}, {InstanceStatus.RUNNING: 4}, 4)
+DRAINING = Snapshot({JobStatus.DONE: 40}, {InstanceStatus.STOPPING: 4}, 4)
+OVER = Snapshot({JobStatus.DONE: 40}, {InstanceStatus.HALTED: 4}, 0)
+FAILED = Snapshot({JobStatus.DONE: 39, JobStatus.FAILED: 1}, {InstanceStatus.RUNNING: 4}, 4)
 
 
 class FakeProgress(Progress):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 # Before the modules are imported: their asserts would not say what they compared.
-pytest.register_assert_rewrite("tests.hooks.contract", "tests.hooks.local_world")
+pytest.register_assert_rewrite("tests.hooks.contract", "tests.hooks.fleet", "tests.hooks.local_world")
 
 from tests.hooks.local_world import LocalWorld  # noqa: E402
 

@@ -3,22 +3,18 @@
 A driver's test module subclasses :class:`CloudContract` and supplies its fixtures, against a real server.
 """
 
-from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Protocol
-
 import pytest
 
 from tests.hooks.children import in_processes
+from tests.hooks.driver import Backdoor, DriverFixtures, Inject, MakeRequest
+from tests.hooks.fleet import launched, launched_until_listed, listed, wait_for_state, wait_until_gone
 from tests.hooks.waiting import wait_until
 from vmdirac.model.cloud import (
     DEAD,
-    ENDED,
     INSTALLATION_TAG,
     TOKEN_TAG,
-    CloudInstance,
     CloudState,
     LaunchOutcome,
-    LaunchRequest,
 )
 from vmdirac.model.contracts import Cloud
 from vmdirac.model.errors import (
@@ -33,6 +29,8 @@ from vmdirac.model.errors import (
     TransientError,
 )
 
+__all__ = ["ERRORS", "OF_ANY_CALL", "Backdoor", "CloudContract", "Inject", "MakeRequest"]
+
 ERRORS: dict[ErrorKind, type[CloudError]] = {
     error.kind: error for error in (CapacityError, ThrottleError, QuotaError, AuthError, ConfigError, TransientError)
 }
@@ -41,102 +39,8 @@ OF_ANY_CALL = (ErrorKind.THROTTLE, ErrorKind.AUTH, ErrorKind.TRANSIENT)
 """Errors that any call can end with; the others only a launch."""
 
 
-class MakeRequest(Protocol):
-    def __call__(self, **fields: Any) -> LaunchRequest:
-        """A request with a token of its own that the cloud accepts and whose VM stays up, but for ``fields``."""
-
-
-class Inject(Protocol):
-    def __call__(self, on: str, error: ErrorKind, *, after: bool = False) -> AbstractContextManager[None]:
-        """Meanwhile the call (launch, list or terminate) ends with the error, each time, whatever it is retried.
-
-        :param after: the call takes effect, and its answer is lost.
-        """
-
-
-class Backdoor(Protocol):
-    """What is known and done behind the API's back."""
-
-    unknown_id: str
-    """A well-formed id of no VM that ever was."""
-
-    def user_data(self, cloud_id: str) -> bytes:
-        """What the VM was given to boot with, as it arrived."""
-
-    def tags(self, cloud_id: str) -> dict[str, str]:
-        """The VM's tags, as they arrived."""
-
-    def power_off(self, cloud_id: str) -> None:
-        """Stop the VM from inside, without deleting it."""
-
-    def write_console(self, cloud_id: str, line: str) -> None:
-        """Have the VM write a line to its console."""
-
-
-def listed(cloud: Cloud) -> dict[str, CloudInstance]:
-    """The VMs that are not gone, by cloud id; each may come once."""
-    instances = [instance for instance in cloud.instances() if instance.state not in ENDED]
-    found = {instance.cloud_id: instance for instance in instances}
-    assert len(found) == len(instances), "a VM was listed twice"
-    return found
-
-
-def launched(cloud: Cloud, *requests: LaunchRequest) -> list[str]:
-    """Launch what must succeed; the cloud ids."""
-    ids = []
-    for outcome in cloud.launch(requests):
-        assert outcome.cloud_id, outcome.error
-        ids.append(outcome.cloud_id)
-    return ids
-
-
-def launched_until_listed(cloud: Cloud, *requests: LaunchRequest) -> list[str]:
-    ids = launched(cloud, *requests)
-    wait_until(lambda: set(ids) <= listed(cloud).keys(), "the launched VMs are listed")
-    return ids
-
-
-def wait_until_gone(cloud: Cloud, *ids: str) -> None:
-    wait_until(lambda: not set(ids) & listed(cloud).keys(), "the terminated VMs are gone")
-
-
-def wait_for_state(cloud: Cloud, cloud_id: str, state: CloudState) -> CloudInstance:
-    def seen() -> CloudInstance | None:
-        instance = listed(cloud).get(cloud_id)
-        return instance if instance and instance.state is state else None
-
-    found = wait_until(seen, f"the VM is listed as {state}")
-    assert found
-    return found
-
-
-class CloudContract:
-    """Supplied by the driver's test module, besides these: the fixtures below that raise NotImplementedError."""
-
-    more_than_a_page: ClassVar[int] = 4
-    """How many VMs the list does not bring in one page."""
-
-    @pytest.fixture
-    def cloud(self) -> Cloud:
-        """The hook under test."""
-        raise NotImplementedError
-
-    @pytest.fixture
-    def other_cloud(self) -> Cloud:
-        """The same account, seen by another installation."""
-        raise NotImplementedError
-
-    @pytest.fixture
-    def make_request(self) -> MakeRequest:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def inject(self) -> Inject:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def backdoor(self) -> Backdoor:
-        raise NotImplementedError
+class CloudContract(DriverFixtures):
+    """Every test is named for what the cloud does."""
 
     # Launch.
 

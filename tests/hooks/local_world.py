@@ -18,6 +18,7 @@ from vmdirac.hooks.local_machine import Machine
 from vmdirac.hooks.local_processes import Process, find_process
 from vmdirac.hooks.local_store import LocalStore, read_record
 from vmdirac.model.cloud import LaunchRequest
+from vmdirac.model.errors import CloudError
 
 STAYING_UP = '#!/bin/sh\ntouch "$HOME/says"\nexec tail -n +1 -f "$HOME/says"\n'
 """A VM that stays up, and whose console shows what is written to the file."""
@@ -76,6 +77,21 @@ class LocalWorld:
                 if entry.name.isdigit() and mark in (entry / "environ").read_bytes():
                     found.append(int(entry.name))
         return found
+
+    def call(self, hook: VmdiracLocalHook, verb: str, cloud_id: str) -> None:
+        """Do what a fault can strike, and raise the error that it answers."""
+        error: CloudError | None = None
+        match verb:
+            case "launch":
+                error = hook.launch([self.request()])[0].error
+            case "terminate":
+                error = hook.terminate([cloud_id])[0].error
+            case "list":
+                list(hook.instances())
+            case _:
+                hook.console(cloud_id)
+        if error:
+            raise error
 
     def end(self) -> None:
         """Terminate every VM, and make sure that nothing was left running."""

@@ -2,20 +2,13 @@
 
 import dataclasses
 import errno
-import json
 import os
-import signal
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.hooks.contract import (
-    CloudContract,
-    Inject,
-    MakeRequest,
+from tests.hooks.fleet import (
     launched,
     listed,
     wait_for_state,
@@ -24,12 +17,8 @@ from tests.hooks.contract import (
 from tests.hooks.local_world import STAYING_UP, LocalWorld
 from tests.hooks.waiting import wait_until
 from vmdirac.hooks import local_store
-from vmdirac.hooks.base import VmdiracCloudHook
-from vmdirac.hooks.local_cloud import CONSOLE_BYTES, VmdiracLocalHook
-from vmdirac.hooks.local_processes import signal_process
-from vmdirac.hooks.local_store import read_record
+from vmdirac.hooks.local_cloud import CONSOLE_BYTES
 from vmdirac.model.cloud import CloudInstance, CloudState
-from vmdirac.model.contracts import Cloud
 from vmdirac.model.errors import CapacityError, CloudError, ConfigError, ErrorKind, QuotaError, TransientError
 
 _IGNORING_SIGTERM = """#!/bin/sh
@@ -37,53 +26,6 @@ trap '' TERM
 echo yes > "$HOME/ready"
 while :; do sleep 600; done
 """
-
-
-class LocalBackdoor:
-    def __init__(self, world: LocalWorld) -> None:
-        self.world = world
-        self.unknown_id = "vm-" + 20 * "0"
-
-    def user_data(self, cloud_id: str) -> bytes:
-        return self.world.machine(cloud_id).user_data.read_bytes()
-
-    def tags(self, cloud_id: str) -> dict[str, str]:
-        return read_record(self.world.machine(cloud_id)).tags
-
-    def power_off(self, cloud_id: str) -> None:
-        """Without the mark that asks for its deletion, a supervisor that is told to end stops the VM."""
-        assert signal_process(self.world.supervisor(cloud_id), signal.SIGTERM)
-
-    def write_console(self, cloud_id: str, line: str) -> None:
-        with (self.world.machine(cloud_id).disk / "says").open("a") as says:
-            says.write(line + "\n")
-
-
-class TestContract(CloudContract):
-    @pytest.fixture
-    def cloud(self, world: LocalWorld) -> Cloud:
-        return world.hook("ours")
-
-    @pytest.fixture
-    def other_cloud(self, world: LocalWorld) -> Cloud:
-        return world.hook("theirs")
-
-    @pytest.fixture
-    def make_request(self, world: LocalWorld) -> MakeRequest:
-        return world.request
-
-    @pytest.fixture
-    def inject(self, world: LocalWorld) -> Inject:
-        @contextmanager
-        def inject(on: str, error: ErrorKind, *, after: bool = False) -> Iterator[None]:
-            with world.faults({"on": on, "error": error, "after": after}):
-                yield
-
-        return inject
-
-    @pytest.fixture
-    def backdoor(self, world: LocalWorld) -> LocalBackdoor:
-        return LocalBackdoor(world)
 
 
 # Launch.
@@ -173,6 +115,25 @@ def test_the_user_data_is_not_kept_longer_than_the_vm(world: LocalWorld) -> None
     assert not [path for path in kept if b"treasure" in path.read_bytes()]
 
 
+def test_a_busy_cloud_is_a_transient_error(world: LocalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_store, "LOCK_PATIENCE", 0.0)
+    world.store.prepare()
+    with world.store.locked():
+        (outcome,) = world.hook().launch([world.request()])
+    assert isinstance(outcome.error, TransientError)
+    assert not world.store.machines()
+
+
+def test_a_full_disk_is_a_lack_of_capacity(world: LocalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    (outcome,) = world.hook().launch([world.request()])
+    assert isinstance(outcome.error, CapacityError)
+    assert not world.store.machines()
+
+
 # List and terminate.
 
 
@@ -231,7 +192,7 @@ def test_every_fault_is_raised_by_every_call(world: LocalWorld, verb: str, kind:
     hook = world.hook()
     (cloud_id,) = launched(hook, world.request())
     with world.faults({"on": verb, "error": kind}), pytest.raises(CloudError) as raised:
-        _raise_error_of(hook, verb, cloud_id, world)
+        world.call(hook, verb, cloud_id)
     assert raised.value.kind is kind
     assert list(listed(hook)) == [cloud_id]
 
@@ -277,93 +238,3 @@ def test_a_console_that_became_something_else_harms_nobody(world: LocalWorld, tm
     console.symlink_to(tmp_path / "secret")
     with pytest.raises(CloudError):
         hook.console(cloud_id)
-
-
-# The connection.
-
-
-def test_fields_of_others_are_none_of_the_drivers_business(world: LocalWorld) -> None:
-    hook = world.hook(max_instances=3, site="LOCAL", capacity="", flavors=None)
-    assert hook.config.capacity == 64
-    assert list(hook.config.flavors) == ["small", "medium", "large"]
-
-
-def test_a_bad_configuration_is_told_by_every_call(world: LocalWorld) -> None:
-    hook = world.hook(capacity="many", boot_delay=-1)
-    for verb in ("launch", "list", "terminate", "console"):
-        with pytest.raises(ConfigError, match=r"local: boot_delay: .*; capacity: "):
-            _raise_error_of(hook, verb, "vm-1", world)
-    usable, sentence = hook.test_connection()
-    assert not usable
-    assert "capacity" in sentence
-
-
-def test_an_extra_that_is_no_object_is_told(world: LocalWorld) -> None:
-    hook = world.hook()
-    hook.connection.extra = json.dumps(["capacity"])
-    with pytest.raises(ConfigError, match="not a JSON object"):
-        list(hook.instances())
-
-
-def test_a_root_directory_that_cannot_be_made_is_told_by_every_call(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    world = LocalWorld(tmp_path / "file" / "cloud")
-    hook = world.hook()
-    for verb in ("launch", "list", "terminate", "console"):
-        with pytest.raises(ConfigError, match=r"root directory .*/file/cloud: Not a directory"):
-            _raise_error_of(hook, verb, "vm-1", world)
-    usable, sentence = hook.test_connection()
-    assert not usable
-    assert f"{tmp_path}/file is no directory we may write to" in sentence
-
-
-def test_testing_the_connection_makes_nothing(world: LocalWorld) -> None:
-    assert world.hook().test_connection()[0]
-    assert not world.root.exists()
-
-
-def test_a_busy_cloud_is_a_transient_error(world: LocalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_store, "LOCK_PATIENCE", 0.0)
-    world.store.prepare()
-    with world.store.locked():
-        (outcome,) = world.hook().launch([world.request()])
-    assert isinstance(outcome.error, TransientError)
-    assert not world.store.machines()
-
-
-def test_a_full_disk_is_a_lack_of_capacity(world: LocalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    (outcome,) = world.hook().launch([world.request()])
-    assert isinstance(outcome.error, CapacityError)
-    assert not world.store.machines()
-
-
-def test_airflow_makes_the_hook_from_the_connections_id_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    connection = {"conn_type": "vmdirac_local", "extra": {"root_directory": str(tmp_path / "cloud")}}
-    monkeypatch.setenv("AIRFLOW_CONN_HERE", json.dumps(connection))
-    hook = VmdiracLocalHook(**{VmdiracLocalHook.conn_name_attr: "here"})  # type: ignore[arg-type]
-    assert hook.test_connection() == (True, f"The local cloud is ready for 64 VMs below {tmp_path}/cloud.")
-
-
-def test_the_root_directory_is_below_airflow_home_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
-    monkeypatch.setenv("AIRFLOW_CONN_A_2FB", '{"conn_type": "vmdirac_local"}')
-    assert VmdiracLocalHook("a_2fb").root == tmp_path / "vmdirac_local" / "a_2fb"
-
-
-def _raise_error_of(hook: VmdiracCloudHook, verb: str, cloud_id: str, world: LocalWorld) -> None:
-    error: CloudError | None = None
-    match verb:
-        case "launch":
-            error = hook.launch([world.request()])[0].error
-        case "terminate":
-            error = hook.terminate([cloud_id])[0].error
-        case "list":
-            list(hook.instances())
-        case _:
-            hook.console(cloud_id)
-    if error:
-        raise error

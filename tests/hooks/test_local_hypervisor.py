@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.hooks.contract import launched, listed, wait_for_state, wait_until_gone
+from tests.hooks.fleet import launched, listed, wait_for_state, wait_until_gone
 from tests.hooks.local_world import LocalWorld, is_alive
 from tests.hooks.waiting import wait_until
 from vmdirac.hooks import local_hypervisor
-from vmdirac.hooks.local_hypervisor import BOOTED, NOT_NEEDED
+from vmdirac.hooks.local_hypervisor import BOOTED, FAILED, NOT_NEEDED
 from vmdirac.hooks.local_processes import signal_process
 from vmdirac.model.cloud import CloudState
 
@@ -134,6 +134,18 @@ def test_a_supervisor_started_by_hand_says_that_it_runs(world: LocalWorld, monke
         (cloud_id,) = launched(hook, world.request())
     assert start_again(world, cloud_id) == BOOTED
     wait_for_state(hook, cloud_id, CloudState.RUNNING)
+
+
+def test_a_supervisor_that_fails_says_so(world: LocalWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = world.hook()
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/bin/false")
+        (cloud_id,) = launched(hook, world.request())
+    # In the place of a file that it must write.
+    (world.machine(cloud_id).directory / "state.json.new").mkdir()
+    assert start_again(world, cloud_id) == FAILED
+    (world.machine(cloud_id).directory / "state.json.new").rmdir()
+    assert listed(hook)[cloud_id].state is CloudState.ERROR
 
 
 def test_told_to_end_from_outside_a_vm_is_stopped_and_not_deleted(world: LocalWorld) -> None:

@@ -2,6 +2,8 @@
 
 import base64
 import math
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,9 +11,10 @@ import pytest
 from tests.manager.conftest import Manager
 from vmdirac.config.settings import SecretKey, secret_keys
 from vmdirac.contextualization.user_data import agent_sha256, agent_source
-from vmdirac.manager.vm_tokens import LIFETIME, issue, verify
+from vmdirac.manager.vm_tokens import LIFETIME, RENEWAL_GRACE, issue, verify
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus, StopReason
 from vmdirac.store import instances, leases, queue
+from vmdirac.store.installation import hearing_since
 from vmdirac.store.tables import InstanceRow, JobRow
 
 
@@ -277,10 +280,33 @@ class TestWhoIsRefused:
         after = manager.row(victim)
         assert (after.heard_at, after.status, after.version) == (before.heard_at, before.status, before.version)
 
+    def test_after_an_outage_of_ours_an_expired_token_renews_itself_and_does_nothing_else(
+        self, manager: Manager
+    ) -> None:
+        instance = manager.running()
+        token = issue(secret_keys()[0], instance, manager.now).text
+        before = manager.row(instance)
+        manager.pass_time(seconds=RENEWAL_GRACE.total_seconds())
+        for what, body in CALLS[1:]:
+            assert manager.post(instance, what, body, token).status_code == 401
+        answer = manager.post(instance, "heartbeat", {"load": 9, "uptime": 9, "draining": True}, token)
+        assert answer.status_code == 200
+        assert verify(secret_keys(), answer.json()["token"], manager.now).instance_id == instance
+        after = manager.row(instance)
+        assert (after.load, after.heard_at, after.version) == (before.load, before.heard_at, before.version)
+        manager.pass_time(seconds=LIFETIME.total_seconds())
+        assert manager.post(instance, "heartbeat", {"load": 9, "uptime": 9}, token).status_code == 401
+
+    def test_an_expired_token_of_an_instance_that_is_over_is_not_renewed(self, manager: Manager) -> None:
+        instance = manager.instance(InstanceStatus.HALTED)
+        token = issue(secret_keys()[0], instance, manager.now).text
+        manager.pass_time(days=1)
+        assert manager.post(instance, "heartbeat", {"load": 0, "uptime": 0}, token).status_code == 410
+
     @pytest.mark.parametrize(("what", "body"), CALLS)
     def test_bad_tokens(self, manager: Manager, what: str, body: dict[str, Any]) -> None:
         instance = manager.running()
-        expired = issue(secret_keys()[0], instance, manager.now - LIFETIME).text
+        expired = issue(secret_keys()[0], instance, manager.now - LIFETIME - RENEWAL_GRACE).text
         forged = issue(SecretKey(b"f" * 32), instance, manager.now).text
         for token in (expired, forged, "nonsense", manager.secret(instance)):
             answer = manager.post(instance, what, body, token)
@@ -315,11 +341,14 @@ def test_the_agent_is_served_as_it_is(manager: Manager) -> None:
     assert len(agent_sha256()) == 64
 
 
-def test_the_manager_notes_when_it_begins_to_hear(manager: Manager) -> None:
-    from vmdirac.store.installation import hearing_since
-
-    with manager.store.read() as session:
-        assert hearing_since(session) is not None
+def test_the_manager_keeps_noting_that_it_hears(manager: Manager) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        with manager.store.read() as session:
+            if hearing_since(session, datetime.now(UTC)) is not None:
+                return
+        assert time.monotonic() < deadline, "the manager never marked"
+        time.sleep(0.05)
 
 
 def test_every_row_of_instances_has_a_fingerprint_not_a_secret(manager: Manager) -> None:

@@ -2,6 +2,6 @@
 
 from hypothesis import settings
 
-PROPERTY = settings(deadline=None, max_examples=40)
-MANY = settings(deadline=None, max_examples=80)
+PROPERTY = settings(deadline=None, max_examples=30)
+MANY = settings(deadline=None, max_examples=60)
 """For properties whose counterexamples are rare."""

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from vmdirac.model.instance import Instance
+from vmdirac.model.requirements import Offer
 from vmdirac.model.states import InstanceStatus as S
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -22,6 +23,7 @@ def make(status: S, *, vm_gone: bool = False, processors: int = 4, busy: int = 0
         created_at=NOW,
         status_since=NOW,
         changed_at=NOW,
+        offer=Offer(cpu_time=100),
         processors=processors,
         busy_processors=busy,
         vm_gone=vm_gone,

@@ -20,6 +20,10 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 
 
+NO_OFFER = Offer(0)
+"""Of instances whose offer a test is not about; :func:`plan` takes what their pod offers on their endpoint."""
+
+
 def pod(name: str = "pod", **values: Any) -> RunningPod:
     """A pod without limits that matter."""
     given: dict[str, Any] = {"image": "image", "endpoints": (), "max_instances": 1000, "offer": Offer(1000)} | values
@@ -64,6 +68,7 @@ def instance(id_: int = 1, status: InstanceStatus = InstanceStatus.RUNNING, **va
         "created_at": NOW - HOUR,
         "status_since": NOW - HOUR,
         "changed_at": NOW - HOUR,
+        "offer": NO_OFFER,
     }
     return Instance(id=id_, status=status, **(defaults | values))
 
@@ -79,10 +84,18 @@ def plan(
     seed: int = 0,
 ) -> Plan:
     """The plan for these."""
+    offers = {(item.pod.name, item.endpoint.name): item.offer for item in candidates}
+
+    def as_started(item: Instance) -> Instance:
+        """With the offer that it was started for, and, if the test doesn't say when it called in, just now."""
+        heard = now if item.status is InstanceStatus.RUNNING else None
+        offer = offers.get((item.pod, item.endpoint), NO_OFFER) if item.offer is NO_OFFER else item.offer
+        return replace(item, offer=offer, heard_at=item.heard_at or heard)
+
     return make_plan(
         candidates=candidates,
         invalid=invalid,
-        instances=list(instances),
+        instances=[as_started(item) for item in instances],
         demand=Demand(tuple(queues), now),
         holds=holds,
         now=now,

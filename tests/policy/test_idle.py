@@ -13,7 +13,7 @@ from vmdirac.model.instance import Instance
 from vmdirac.model.states import InstanceStatus, VmStopPolicy
 from vmdirac.policy.idle import IdleRule, idle_instances, outside_campaign
 
-RULE = IdleRule(VmStopPolicy.ELASTIC, halt_margin=5 * MINUTE, heartbeat_period=MINUTE)
+RULE = IdleRule(VmStopPolicy.ELASTIC, halt_margin=5 * MINUTE)
 RULES = {("pod", "A"): RULE}
 IDLE = instance(heard_at=NOW - 10 * SECOND, idle_since=NOW - 10 * MINUTE)
 
@@ -38,7 +38,7 @@ def test_a_silent_vm_is_not_idle() -> None:
     assert is_idle(replace(IDLE, heard_at=NOW - 3 * MINUTE))
     assert not is_idle(replace(IDLE, heard_at=NOW - 3 * MINUTE - SECOND))
     assert not is_idle(replace(IDLE, heard_at=None))
-    assert is_idle(replace(IDLE, heard_at=NOW - 5 * MINUTE), replace(RULE, heartbeat_period=2 * MINUTE))
+    assert is_idle(replace(IDLE, heard_at=NOW - 5 * MINUTE, heartbeat_period=120.0)), "by its own period"
 
 
 @pytest.mark.parametrize("status", InstanceStatus)

@@ -9,6 +9,7 @@ import pytest
 from tests.policy.builders import (
     MINUTE,
     NOW,
+    SECOND,
     candidate,
     codes,
     endpoint,
@@ -25,6 +26,7 @@ from tests.policy.builders import (
 from vmdirac.model.errors import ErrorKind
 from vmdirac.model.hold import Hold
 from vmdirac.model.instance import Instance
+from vmdirac.model.requirements import Offer
 from vmdirac.model.states import InstanceStatus as S
 from vmdirac.policy.plan import Invalid
 
@@ -76,11 +78,28 @@ def test_a_busy_vm_covers_what_is_free_of_it() -> None:
     assert total(made) == 2
 
 
-def test_what_is_free_of_its_memory_is_its_processors_share() -> None:
-    half_busy = instance(processors=4, busy_processors=2, memory_mb=4000)
+def test_what_is_free_of_its_memory_is_what_no_job_asked_for() -> None:
+    half_busy = instance(processors=4, busy_processors=2, memory_mb=4000, busy_memory_mb=3000)
     ways = [candidate(POD, endpoint(), processors=4, memory_mb=4000)]
-    assert total(plan(ways, [queue(1, memory_mb=2000)], [half_busy])) == 0
-    assert total(plan(ways, [queue(1, memory_mb=2001)], [half_busy])) == 1
+    assert total(plan(ways, [queue(1, memory_mb=1000)], [half_busy])) == 0
+    assert total(plan(ways, [queue(1, memory_mb=1001)], [half_busy])) == 1
+
+
+def test_a_vm_that_should_have_called_in_is_not_waited_for() -> None:
+    ways = [candidate(POD, endpoint())]
+    heard = instance(heard_at=NOW - 3 * MINUTE)
+    assert total(plan(ways, [queue(1)], [heard])) == 0
+    assert total(plan(ways, [queue(1)], [replace(heard, heard_at=NOW - 3 * MINUTE - SECOND)])) == 1
+    assert total(plan(ways, [queue(1)], [instance(status=S.SUBMITTED)])) == 0, "it never called in yet"
+
+
+def test_a_vm_is_taken_for_what_it_was_started_for_whatever_its_pod_offers_today() -> None:
+    old = instance(offer=Offer(1000, site="a"))
+    today = candidate(POD, endpoint(), tags=("new",))
+    assert total(plan([today], [queue(1)], [old])) == 0
+    assert total(plan([today], [queue(1, tags=("new",))], [old])) == 1, "it can never do this job"
+    elsewhere = candidate(POD, endpoint("B"))
+    assert total(plan([elsewhere], [queue(1)], [old])) == 0, "it is there although its endpoint is configured no more"
 
 
 def test_everything_covered_is_said() -> None:

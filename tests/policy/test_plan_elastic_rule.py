@@ -46,6 +46,17 @@ def test_the_rule(jobs: int, per_instance: float, active: int, started: int) -> 
     assert ("cpu_per_instance" in codes(made)) is (started < jobs)
 
 
+@pytest.mark.parametrize(
+    ("per_instance", "active", "warranted"),
+    [(250, 0, 5), (250, 3, 2), (250, 4, 1), (250, 5, 0), (0, 3, 10), (1e12, 0, 1)],
+)
+def test_what_a_pod_is_worth_is_told_whatever_its_limits(per_instance: float, active: int, warranted: int) -> None:
+    ways = [candidate(pod(cpu_per_instance=per_instance, max_instances=0), endpoint())]
+    made = plan(ways, [queue(10)], busy(active))
+    assert total(made) == 0
+    assert made.decisions[0].warranted == warranted
+
+
 def test_what_is_said_of_it() -> None:
     made = plan([candidate(pod(cpu_per_instance=600), endpoint())], [queue(10)], busy(2))
     assert codes(made) == ["demand", "cpu_per_instance"]

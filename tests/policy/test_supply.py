@@ -25,6 +25,13 @@ def test_memory_limits_the_jobs_side_by_side() -> None:
     assert backlog.fill(FOUR, 4, None) == 4
 
 
+def test_jobs_share_the_memory() -> None:
+    backlog = Backlog([queue(2, key="big", memory_mb=1500, priority=1), queue(9, key="small", memory_mb=400)], [FOUR])
+    assert backlog.fill(FOUR, 4, 4000) == 4
+    assert backlog.fill(FOUR, 4, 1000) == 2
+    assert backlog.left(FOUR) == 5
+
+
 def test_what_is_left_of_a_vm_takes_smaller_jobs() -> None:
     backlog = Backlog([queue(5, key="big", processors=3, priority=1), queue(5, key="small")], [FOUR])
     assert backlog.fill(FOUR, 4, 4000) == 2
@@ -65,6 +72,7 @@ def test_vms_to_fill() -> None:
     assert Backlog([queue(9)], [FOUR]).vms_to_fill([FOUR]) == 3
     assert Backlog([queue(9)], [FOUR]).vms_to_fill([]) == 0
     assert Backlog([queue(3, processors=3)], [FOUR]).vms_to_fill([FOUR]) == 3
+    assert Backlog([queue(4, memory_mb=2000)], [FOUR]).vms_to_fill([FOUR]) == 2
     # Each job is counted once, as part of the VM that takes most of its kind.
     both = [queue(4, key="here", sites=("a",)), queue(2, key="there", sites=("b",)), queue(4, key="any")]
     assert Backlog(both, [FOUR, ELSEWHERE]).vms_to_fill([FOUR, ELSEWHERE]) == 4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -108,6 +108,21 @@ class TestChange:
         assert (last.load, last.jobs) == (1.25, 3)
         assert (last.transferred_files, last.transferred_bytes) == (2**40, 2**50)
 
+    @pytest.mark.parametrize("heard_before", [None, START])
+    def test_of_a_silent_vm_is_not_made_if_it_called_in_meanwhile(
+        self, store: Store, heard_before: datetime | None
+    ) -> None:
+        before = made(store, heard_at=heard_before)
+        with store.write() as session:
+            instances.note_seen(session, [{"id": before.id, "heard_at": LATER}])
+            assert not instances.change(
+                session, before, LATER, "silent", to=InstanceStatus.STALLED, if_still_silent=True
+            )
+            assert instances.change(session, before, LATER, "whatever it says", to=InstanceStatus.STALLED)
+        silent = made(store, heard_at=heard_before)
+        with store.write() as session:
+            assert instances.change(session, silent, LATER, "silent", to=InstanceStatus.STALLED, if_still_silent=True)
+
     def test_of_one_leaves_the_others(self, store: Store) -> None:
         before, other = made(store), made(store)
         with store.write() as session:
@@ -122,6 +137,24 @@ class TestLists:
         with store.read() as session:
             found = instances.unfinished(session)
         assert found == [item for item in all_ if item.status is not InstanceStatus.HALTED]
+
+    def test_unfinished_are_not_those_whose_launch_was_refused(self, store: Store) -> None:
+        made(store, InstanceStatus.ERROR, cloud_id=None, vm_gone=True)
+        maybe = made(store, InstanceStatus.ERROR, cloud_id=None)
+        with store.read() as session:
+            assert instances.unfinished(session) == [maybe]
+
+    def test_refused_are_found_again_by_their_tokens(self, store: Store) -> None:
+        refused = made(store, InstanceStatus.ERROR, cloud_id=None, vm_gone=True)
+        others = [
+            made(store, InstanceStatus.ERROR, cloud_id=None, vm_gone=True),
+            made(store, InstanceStatus.ERROR, cloud_id=None, vm_gone=True, endpoint="beta"),
+            made(store, InstanceStatus.ERROR, cloud_id=None),
+            made(store, InstanceStatus.HALTED, vm_gone=True),
+        ]
+        tokens = [refused.launch_token, *(item.launch_token for item in others[1:]), "no such token"]
+        with store.read() as session:
+            assert instances.refused(session, "alpha", tokens) == [refused]
 
     def test_unfinished_of_one_endpoint(self, store: Store) -> None:
         made(store, endpoint="beta")

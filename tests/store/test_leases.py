@@ -16,7 +16,7 @@ from vmdirac.model.requirements import Offer, Requirements
 from vmdirac.model.states import JobStatus
 from vmdirac.store import instances, jobs_table, leases, queue
 from vmdirac.store.database import Store
-from vmdirac.store.leases import Leased, Result
+from vmdirac.store.leases import InUse, Leased, Result
 from vmdirac.store.queue import InputFile, NewJob
 from vmdirac.store.tables import AttemptRow, JobRow
 
@@ -188,6 +188,20 @@ class TestMatch:
             assert ids(leases.match(session, row, 2, 0, 2, START)) == [first, second]
             session.flush()
             assert ids(leases.match(other, other_row, 2, 0, 2, START)) == [third, fourth]
+
+
+def test_what_leases_take_is_known_for_one_vm_and_for_all(jobs: Queue) -> None:
+    vm, other, idle = jobs.vm(processors=8, memory_mb=9000), jobs.vm(processors=2), jobs.vm()
+    for _ in range(2):
+        jobs.submit(Requirements(cpu_time=10, processors=2, memory_mb=1500))
+    jobs.submit(Requirements(cpu_time=20, processors=3))
+    jobs.match(vm)
+    jobs.submit()
+    jobs.match(other)
+    with jobs.store.read() as session:
+        assert leases.in_use(session) == {vm: InUse(7, 3000), other: InUse(1, 0)}
+        assert leases.in_use(session, vm) == {vm: InUse(7, 3000)}
+        assert leases.in_use(session, idle) == {}
 
 
 class TestRenew:

@@ -18,9 +18,15 @@ LATER = START + timedelta(hours=1)
 ACTIVE, UNACTIVE, ERROR = RunningPodStatus.ACTIVE, RunningPodStatus.UNACTIVE, RunningPodStatus.ERROR
 
 
-def note(store: Store, *good: RunningPod, invalid: dict[str, str] | None = None, later: bool = False) -> None:
+def note(
+    store: Store,
+    *good: RunningPod,
+    invalid: dict[str, str] | None = None,
+    later: bool = False,
+    complete: bool = True,
+) -> None:
     with store.write() as session:
-        pods.note_pods(session, good, invalid or {}, LATER if later else START)
+        pods.note_pods(session, good, invalid or {}, LATER if later else START, complete=complete)
 
 
 def row(store: Store, name: str = "pod") -> RunningPodRow:
@@ -48,6 +54,18 @@ class TestPods:
         assert row(store, "other").status is ACTIVE
         note(store, a_pod(), later=True)
         assert (row(store).status, row(store).error_message, row(store).changed_at) == (ACTIVE, "", LATER)
+
+    def test_that_were_taken_out_are_not_active_any_more(self, store: Store) -> None:
+        note(store, a_pod("out"), a_pod("stays"))
+        note(store, a_pod("stays"), later=True)
+        assert (row(store, "out").status, row(store, "out").changed_at) == (UNACTIVE, LATER)
+        assert row(store, "out").error_message == "it is configured no more"
+        assert row(store, "stays").status is ACTIVE
+
+    def test_of_which_nobody_knows_whether_they_are_still_configured_stay_as_they_are(self, store: Store) -> None:
+        note(store, a_pod())
+        note(store, later=True, complete=False)
+        assert (row(store).status, row(store).changed_at) == (ACTIVE, START)
 
     def test_that_did_not_change_keep_since_when(self, store: Store) -> None:
         note(store, a_pod(), invalid={"bad": "why"})

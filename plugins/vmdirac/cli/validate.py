@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from airflow.configuration import conf
 from airflow.exceptions import AirflowConfigException
@@ -21,7 +20,6 @@ from vmdirac.store.database import Store
 from vmdirac.store.tables import Base
 
 MIN_EXECUTION_API_TIMEOUT = 60
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -55,27 +53,18 @@ def _settings() -> Iterator[Problem]:
     try:
         settings.secret_keys()
     except settings.SettingsError as error:
-        yield Problem("[vmdirac] secret_key", str(error))
-    yield from _vm_url(settings.vm_url())
+        yield Problem("settings", str(error))
+    yield from _vm_url()
     yield from _execution_api_timeout()
     if conf.get("core", "test_connection", fallback="Disabled").lower() != "enabled":
         yield Problem("[core] test_connection", "the Test button of endpoints does nothing: set it to Enabled")
 
 
-def _vm_url(text: str) -> Iterator[Problem]:
+def _vm_url() -> Iterator[Problem]:
     try:
-        url = urlsplit(text)
-        host, _ = url.hostname, url.port
-    except ValueError:
-        host = None
-    if host is None or url.scheme not in {"http", "https"}:
-        yield Problem("[vmdirac] vm_url", f"{text!r} is not a URL that VMs can call")
-    elif url.scheme == "http" and host not in LOOPBACK:
-        yield Problem(
-            "[vmdirac] vm_url",
-            f"VMs would send their secrets in clear to {host}: it must be https. Set it to the address at which VMs"
-            " reach the API server, or set [api] base_url",
-        )
+        settings.vm_url()
+    except settings.SettingsError as error:
+        yield Problem("[vmdirac] vm_url", str(error))
 
 
 def _execution_api_timeout() -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from vmdirac.model.requirements import Requirements
 from vmdirac.store.queue import InputFile, NewJob
 
 MAX_FILE_BYTES = 8 * 2**20
+MAX_JOB_BYTES = 16 * 2**20
 LOG_NAME = "log"
 MAX_OUTPUT_FILES = 64
 """As many as a VM may hand in with a job's result."""
@@ -123,6 +124,9 @@ def read_jobs_file(path: Path) -> list[NewJob]:
                 contents[place] = b""
             if len(contents[place]) > MAX_FILE_BYTES:
                 problems.append(Problem(f"job {job.name!r}", f"{place} is larger than {MAX_FILE_BYTES} bytes"))
+        together = sum(len(contents[path.parent / file.path]) for file in job.payload.files)
+        if together > MAX_JOB_BYTES:
+            problems.append(Problem(f"job {job.name!r}", f"its files are together larger than {MAX_JOB_BYTES} bytes"))
     if problems:
         raise JobsFileError(problems)
     return [_new_job(job, path.parent, contents) for job in described.jobs]

@@ -8,11 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from airflow.configuration import AIRFLOW_HOME, conf
 
 SECTION = "vmdirac"
 MIN_KEY_LENGTH = 32
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class SettingsError(ValueError):
@@ -60,12 +62,28 @@ def secret_keys() -> tuple[SecretKey, ...]:
 
 
 def vm_url() -> str:
-    """Where VMs call in: ``[vmdirac] vm_url``, else below Airflow's own ``[api] base_url``."""
+    """Where VMs call in: ``[vmdirac] vm_url``, else below Airflow's own ``[api] base_url``.
+
+    :raises SettingsError: if it is no such address, or one to which VMs would send their secrets in clear.
+    """
     configured: str = conf.get(SECTION, "vm_url", fallback="") or ""
     if not configured:
         base = conf.get("api", "base_url", fallback="") or "http://localhost:8080"
         configured = f"{base.rstrip('/')}/vmdirac"
-    return configured.rstrip("/")
+    configured = configured.rstrip("/")
+    try:
+        url = urlsplit(configured)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        host = None
+    if host is None or url.scheme not in {"http", "https"}:
+        raise SettingsError(f"{configured!r} is not a URL that VMs can call")
+    if url.scheme == "http" and host not in LOOPBACK:
+        raise SettingsError(
+            f"VMs would send their secrets in clear to {host}: it must be https. Set it to the address at which VMs"
+            " reach the API server, or set [api] base_url"
+        )
+    return configured
 
 
 def scheduler_interval() -> int:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
 from vmdirac.config.settings import SecretKey
@@ -24,6 +24,13 @@ from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
 
+BATCH = 32
+"""Launches that the cloud is asked for in one go."""
+
+
+class LostKeyError(ConfigError):
+    """The key of this one launch is gone. New launches have another one, so nothing else is held for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class LaunchReport:
@@ -34,28 +41,18 @@ class LaunchReport:
     unknown: int = 0
 
 
-def launch(store: Store, cloud: Cloud, endpoint: str, keys: Sequence[SecretKey], now: datetime) -> LaunchReport:
-    """Ask for every New instance of the endpoint that is due, and record what the cloud said.
+def launch(
+    store: Store, cloud: Cloud, endpoint: str, keys: Sequence[SecretKey], clock: Callable[[], datetime]
+) -> LaunchReport:
+    """Ask for every New instance of the endpoint that is due and not held, and record what the cloud said.
 
     Each is claimed first, by compare-and-set: two tasks at once never ask for the same one, and after a crash the sweep
-    sees that it was asked for and looks for it by its token.
+    sees that it was asked for and looks for it by its token. A batch is claimed only when its turn has come, so that a
+    task that dies has claimed no more than it was asking for.
     """
-    with store.write() as session:
-        due = instances.due_for_launch(session, endpoint)
-        claimed = [item.id for item in due if _claim(session, item, now)]
-    with store.read() as session:
-        wanted = [found for id_ in claimed if (found := instances.get(session, id_)) is not None]
-        frozen = instances.frozen_requests(session, claimed)
-    if not wanted:
-        return LaunchReport()
-    requests, by_token = _thaw_all(wanted, frozen, keys)
-    by_token |= {outcome.token: outcome for outcome in cloud.launch(requests)}
     report = LaunchReport()
-    for item in wanted:
-        lost = LaunchOutcome(item.launch_token, error=TransientError("the cloud gave no answer for this launch"))
-        outcome = by_token.get(item.launch_token, lost)
-        flavor = frozen[item.id][0]["flavor"]
-        report = _add(report, _record(store, item, flavor, outcome, now))
+    while claimed := store.transact(lambda session: _claim_batch(session, endpoint, clock())):
+        report = _add(report, _launch_batch(store, cloud, claimed, keys, clock))
     log.info(
         "%s: %s launched, %s refused, %s without an answer",
         endpoint,
@@ -66,10 +63,42 @@ def launch(store: Store, cloud: Cloud, endpoint: str, keys: Sequence[SecretKey],
     return report
 
 
+def _claim_batch(session: Session, endpoint: str, now: datetime) -> list[int]:
+    due = instances.due_for_launch(session, endpoint)
+    frozen = instances.frozen_requests(session, [item.id for item in due])
+    held = endpoints.holds(session, now)
+    free = [
+        item
+        for item in due
+        if hold_policy.blocking(held, endpoint=endpoint, pod=item.pod, flavor=frozen[item.id][0]["flavor"], now=now)
+        is None
+    ]
+    return [item.id for item in free[:BATCH] if _claim(session, item, now)]
+
+
 def _claim(session: Session, item: Instance, now: datetime) -> bool:
     attempt = item.launch_attempts + 1
     reason = f"the cloud is asked for it (attempt {attempt})"
     return instances.change(session, item, now, reason, last_launch_at=now, launch_attempts=attempt)
+
+
+def _launch_batch(
+    store: Store, cloud: Cloud, claimed: Sequence[int], keys: Sequence[SecretKey], clock: Callable[[], datetime]
+) -> LaunchReport:
+    with store.read() as session:
+        wanted = [found for id_ in claimed if (found := instances.get(session, id_)) is not None]
+        frozen = instances.frozen_requests(session, claimed)
+    requests, by_token = _thaw_all(wanted, frozen, keys)
+    by_token |= {outcome.token: outcome for outcome in cloud.launch(requests)}
+    lost = TransientError("the cloud gave no answer for this launch")
+    outcomes = [by_token.get(item.launch_token, LaunchOutcome(item.launch_token, error=lost)) for item in wanted]
+    report = LaunchReport()
+    # Successes first: they end the holds of earlier launches, not those that their own batch leads to.
+    for item, outcome in sorted(zip(wanted, outcomes, strict=True), key=lambda pair: pair[1].error is not None):
+        flavor = frozen[item.id][0]["flavor"]
+        # The time of the answer, not of the question: a list that was begun in between cannot know this VM.
+        report = _add(report, _record(store, item, flavor, outcome, clock()))
+    return report
 
 
 def _thaw_all(
@@ -83,7 +112,7 @@ def _thaw_all(
             requests.append(_thaw(item, *frozen[item.id], keys))
         except UnknownKeyError as error:
             # Without its key a request cannot be repeated byte for byte; the other launches go on.
-            impossible[item.launch_token] = LaunchOutcome(item.launch_token, error=ConfigError(str(error)))
+            impossible[item.launch_token] = LaunchOutcome(item.launch_token, error=LostKeyError(str(error)))
     return requests, impossible
 
 
@@ -106,35 +135,37 @@ def _record(store: Store, item: Instance, flavor: str, outcome: LaunchOutcome, n
     error = outcome.error
     if error is None:
         try:
-            with store.write() as session:
-                _launched(session, item, flavor, outcome.cloud_id, now)
+            store.transact(lambda session: _launched(session, item, flavor, outcome.cloud_id, now))
             return LaunchReport(launched=1)
-        except IntegrityError:
-            error = TransientError(f"the cloud answered with the id of another VM, {outcome.cloud_id!r}")
+        except (IntegrityError, DataError):
+            error = TransientError(f"the cloud answered with an id that cannot be its VM's: {outcome.cloud_id!r}")
     log.warning("%s: launch of instance %s: %s error: %s", item.endpoint, item.id, error.kind, error)
-    with store.write() as session:
-        if isinstance(error, TransientError):
-            # Whether there is a VM is not known: the row stays New until the sweep has looked.
-            instances.change(session, item, now, f"no answer: {error}", error_kind=error.kind, error_message=str(error))
-            return LaunchReport(unknown=1)
-        _refused(session, item, flavor, error, now)
-    return LaunchReport(refused=1)
+    failed = _unanswered if isinstance(error, TransientError) else _refused
+    store.transact(lambda session: failed(session, item, flavor, error, now))
+    return LaunchReport(unknown=1) if failed is _unanswered else LaunchReport(refused=1)
 
 
 def _launched(session: Session, item: Instance, flavor: str, cloud_id: str | None, now: datetime) -> None:
-    # Not changed means that a sweep was faster and has adopted the same VM: nothing is left to do.
-    instances.change(
+    made = instances.change(
         session,
         item,
         now,
         f"the cloud made it: {cloud_id}",
         to=InstanceStatus.SUBMITTED,
         cloud_id=cloud_id,
+        last_launch_at=now,
         error_kind=None,
         error_message="",
     )
-    endpoints.release_holds(session, endpoint=item.endpoint, pod=item.pod, flavor=flavor)
-    _count(session, item, launched=1)
+    # Else a sweep was faster: it has adopted the same VM, or will find this one.
+    if made:
+        endpoints.release_holds(session, endpoint=item.endpoint, pod=item.pod, flavor=flavor)
+        _count(session, item, launched=1)
+
+
+def _unanswered(session: Session, item: Instance, _flavor: str, error: CloudError, now: datetime) -> None:
+    # Whether there is a VM is not known: the row stays New until the sweep has looked.
+    instances.change(session, item, now, f"no answer: {error}", error_kind=error.kind, error_message=str(error))
 
 
 def _refused(session: Session, item: Instance, flavor: str, error: CloudError, now: datetime) -> None:
@@ -144,17 +175,20 @@ def _refused(session: Session, item: Instance, flavor: str, error: CloudError, n
         now,
         f"the cloud refused it: {error}",
         to=InstanceStatus.ERROR,
-        vm_gone=True,
+        # What became of an earlier attempt is for the lists to say.
+        vm_gone=item.launch_attempts <= 1,
         error_kind=error.kind,
         error_message=str(error),
     )
+    _count(session, item, failed=1)
+    if isinstance(error, LostKeyError):
+        return
     previous = endpoints.last_hold(session, endpoint=item.endpoint, pod=item.pod, flavor=flavor, kind=error.kind)
     hold = hold_policy.after_error(
         error, endpoint=item.endpoint, pod=item.pod, flavor=flavor, now=now, previous=previous
     )
     if hold is not None:
         endpoints.put_hold(session, hold)
-    _count(session, item, failed=1)
 
 
 def _count(session: Session, item: Instance, *, launched: int = 0, failed: int = 0) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 
@@ -16,10 +16,11 @@ from vmdirac.config.settings import SecretKey
 from vmdirac.contextualization.bootstrap_secret import bootstrap_secret, fingerprint
 from vmdirac.model.decision import Decision, Reason, ReasonCode
 from vmdirac.model.demand import Demand
+from vmdirac.model.instance import Instance
 from vmdirac.model.states import InstanceStatus
 from vmdirac.policy.candidates import build_candidates
 from vmdirac.policy.plan import Candidate, Plan, make_plan
-from vmdirac.store import endpoints, instances, pods, ticks
+from vmdirac.store import endpoints, instances, leases, pods, ticks
 from vmdirac.store.database import Store
 from vmdirac.store.tables import InstanceRow
 
@@ -46,43 +47,73 @@ def plan_and_reserve(
 
     :param key: the installation's key, from which the VMs' secrets are derived.
     """
-    reported = {problem.pod: problem.message for problem in configuration.invalid if not problem.endpoint}
-    with store.write() as session:
-        pods.note_pods(session, configuration.pods.values(), reported, now)
-        pods.note_images(session, {pod.image for pod in configuration.pods.values()}, now)
-        endpoints.note_endpoints(session, configuration.endpoints, now)
-        session.flush()
-        pods.lock_pods(session, list(configuration.pods))
-        endpoints.lock_endpoints(session, list(configuration.endpoints))
-        candidates, unknown_shapes = build_candidates(
-            configuration.pods.values(),
-            configuration.images,
-            configuration.endpoints,
-            endpoints.shapes(session, now),
-        )
-        demand = ticks.demand_of(session, tick_id)
-        plan = make_plan(
-            candidates=candidates,
-            invalid=[*configuration.invalid, *unknown_shapes],
-            instances=instances.unfinished(session),
-            demand=demand or Demand((), now),
-            holds=endpoints.holds(session, now),
-            now=now,
-            rng=rng,
-        )
-        if demand is None:
-            plan = replace(plan, decisions=tuple(_without_demand(item) for item in plan.decisions))
+
+    def work(session: Session) -> Plan:
+        _lock(session, configuration, now)
+        plan = _plan(session, configuration, tick_id, now, rng)
         for launch in plan.launches:
             _reserve(session, launch.candidate, launch.count, tick_id, key, render, now)
         ticks.record_plan(session, tick_id, plan.decisions, now)
+        return plan
+
+    plan = store.transact(work)
     for decision in plan.decisions:
         log.info("%s", describe(decision))
     return plan
 
 
-def _without_demand(decision: Decision) -> Decision:
-    unknown = Reason.of(ReasonCode.DEMAND_UNKNOWN, message="see the tick's demand")
-    return replace(decision, reasons=(unknown, *decision.reasons))
+def _lock(session: Session, configuration: Configuration, now: datetime) -> None:
+    """Lock the rows of all that is configured, after those were made that are missing."""
+    reported = {problem.pod: problem.message for problem in configuration.invalid if not problem.endpoint}
+    pods.note_pods(session, configuration.pods.values(), reported, now, complete=configuration.complete)
+    pods.note_images(session, {pod.image for pod in configuration.pods.values()}, now)
+    endpoints.note_endpoints(session, configuration.endpoints, now)
+    session.flush()
+    pods.lock_pods(session, list(configuration.pods))
+    endpoints.lock_endpoints(session, list(configuration.endpoints))
+
+
+def _plan(session: Session, configuration: Configuration, tick_id: int, now: datetime, rng: random.Random) -> Plan:
+    candidates, unknown_shapes = build_candidates(
+        configuration.pods.values(),
+        configuration.images,
+        configuration.endpoints,
+        endpoints.shapes(session, now),
+    )
+    demand = ticks.demand_of(session, tick_id)
+    plan = make_plan(
+        candidates=candidates,
+        invalid=[*configuration.invalid, *unknown_shapes],
+        instances=_with_leases(session, instances.unfinished(session)),
+        demand=demand or Demand((), now),
+        holds=endpoints.holds(session, now),
+        now=now,
+        rng=rng,
+    )
+    if demand is not None:
+        return plan
+    unknown = Reason.of(ReasonCode.DEMAND_UNKNOWN, message=ticks.demand_error_of(session, tick_id))
+    return replace(plan, decisions=tuple(_without_demand(item, unknown) for item in plan.decisions))
+
+
+def _with_leases(session: Session, found: Sequence[Instance]) -> list[Instance]:
+    """The instances with what is taken of them by our own books, which know of jobs that a VM has not reported yet."""
+    taken = leases.in_use(session)
+    nothing = leases.InUse()
+    return [
+        replace(
+            item,
+            busy_processors=max(item.busy_processors, taken.get(item.id, nothing).processors),
+            busy_memory_mb=taken.get(item.id, nothing).memory_mb,
+        )
+        for item in found
+    ]
+
+
+def _without_demand(decision: Decision, unknown: Reason) -> Decision:
+    """The decision with the reason that there is for it: not that no job matches, which nobody knows."""
+    others = (reason for reason in decision.reasons if reason.code is not ReasonCode.NO_MATCHING_JOBS)
+    return replace(decision, reasons=(unknown, *others))
 
 
 def _reserve(

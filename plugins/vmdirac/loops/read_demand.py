@@ -27,21 +27,30 @@ def read_demand(
 ) -> int:
     """Open a tick with the demand for what the configured pods offer; the tick's id.
 
-    The demand is kept in the store, so that only the id goes from task to task.
+    The demand is kept in the store, so that only the id goes from task to task. A job source that fails leaves a tick
+    with unknown demand, in which what does not depend on it is planned all the same.
     """
     shapes = learn_shapes(store, configuration, clouds, now)
     candidates, _ = build_candidates(configuration.pods.values(), configuration.images, configuration.endpoints, shapes)
-    demand = job_source.task_queues([candidate.offer for candidate in candidates])
-    with store.write() as session:
-        tick_id = ticks.begin(session, now, run_id, demand)
-    log.info("tick %s: %s jobs wait in %s task queues", tick_id, demand.jobs, len(demand.task_queues))
+    demand, error = None, ""
+    try:
+        demand = job_source.task_queues([candidate.offer for candidate in candidates])
+    except Exception as reason:
+        log.exception("the demand could not be read")
+        error = str(reason) or type(reason).__name__
+    tick_id = store.transact(lambda session: ticks.begin(session, now, run_id, demand, error))
+    if demand is not None:
+        log.info("tick %s: %s jobs wait in %s task queues", tick_id, demand.jobs, len(demand.task_queues))
     return tick_id
 
 
 def learn_shapes(
     store: Store, configuration: Configuration, clouds: CloudFactory, now: datetime
 ) -> dict[tuple[str, str], Shape]:
-    """Processors and memory of all flavors in use; clouds are only asked for those not known or too old."""
+    """Processors and memory of all flavors in use; clouds are only asked for those not known or too old.
+
+    A pair whose cloud does not tell is left out; it gets a decision that says why it is not planned.
+    """
     with store.read() as session:
         shapes = endpoints.shapes(session, now)
     used = flavors_in_use(configuration.pods.values(), configuration.images, configuration.endpoints)
@@ -50,9 +59,10 @@ def learn_shapes(
         try:
             found[endpoint, flavor] = clouds(configuration.endpoints[endpoint]).shape(flavor)
         except CloudError as error:
-            # The others go on; this pair gets a decision that says why it is not planned.
             log.warning("endpoint %s, flavor %s: %s", endpoint, flavor, error)
+        except Exception:
+            # Whatever is wrong with one driver or connection, the others go on.
+            log.exception("endpoint %s, flavor %s", endpoint, flavor)
     if found:
-        with store.write() as session:
-            endpoints.put_shapes(session, found, now)
+        store.transact(lambda session: endpoints.put_shapes(session, found, now))
     return shapes | found

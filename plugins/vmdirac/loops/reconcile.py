@@ -7,14 +7,16 @@ while the list was on its way is a row that changed after the list began, and is
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from vmdirac.model.cloud import CloudInstance
+from vmdirac.model.cloud import CloudInstance, TerminateOutcome
 from vmdirac.model.contracts import Cloud
 from vmdirac.model.errors import CloudError
 from vmdirac.model.instance import Instance
@@ -26,8 +28,11 @@ from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
 
-EVIDENCE_FOR = frozenset({StopReason.BOOT_DEADLINE, StopReason.LAUNCH_DEADLINE, StopReason.STALLED, StopReason.DIED})
+EVIDENCE_FOR = frozenset({StopReason.BOOT_DEADLINE, StopReason.STALLED, StopReason.DIED})
 """Reasons to stop a VM for which its console output is kept."""
+
+EVIDENCE_CHARACTERS = 256 * 1024
+"""How much of it is kept: its end. A VM can write as much as it likes."""
 
 
 @dataclass(slots=True)
@@ -70,32 +75,58 @@ def reconcile(
     try:
         listed = list(cloud.instances())
     except CloudError as error:
-        with store.write() as session:
-            endpoints.note_endpoints(session, [endpoint], began)
-            session.flush()
-            endpoints.note_list_error(session, endpoint, f"{error.kind}: {error}", clock())
+        message = f"{error.kind}: {error}"
+        store.transact(lambda session: _note_list_error(session, endpoint, message, clock()))
         raise
-    work = _Pass()
-    with store.write() as session:
-        rows = instances.unfinished(session, endpoint)
-        now = clock()
-        for action in decide.reconcile(rows, listed, deadlines, began, now):
-            _apply(session, action, work, now)
-        instances.note_seen(session, work.seen)
-        instances.note_absent(session, work.absent)
-        work.report.listed = len(listed)
-        endpoints.note_endpoints(session, [endpoint], began)
-        session.flush()
-        endpoints.note_list(session, endpoint, began, len(listed), work.report.unknown)
+    work = store.transact(lambda session: _compare(session, endpoint, listed, deadlines, began, clock()))
     _delete(store, cloud, work, clock)
     log.info("%s: %s", endpoint, work.report)
     return work.report
 
 
+def _note_list_error(session: Session, endpoint: str, message: str, now: datetime) -> None:
+    endpoints.note_endpoints(session, [endpoint], now)
+    session.flush()
+    endpoints.note_list_error(session, endpoint, message, now)
+
+
+def _compare(
+    session: Session,
+    endpoint: str,
+    listed: Sequence[CloudInstance],
+    deadlines: Callable[[Instance], Deadlines],
+    began: datetime,
+    now: datetime,
+) -> _Pass:
+    """Correct the rows, and say what is to be deleted."""
+    work = _Pass()
+    rows = instances.unfinished(session, endpoint)
+    # A launch that was refused, or given up, may have made a VM after all.
+    strays = {seen.token for seen in listed} - {row.launch_token for row in rows}
+    rows += instances.refused(session, endpoint, strays)
+    for action in decide.reconcile(rows, listed, deadlines, began, now):
+        _apply(session, action, work, now)
+    instances.note_seen(session, work.seen)
+    instances.note_absent(session, work.absent)
+    work.report.listed = len(listed)
+    endpoints.note_endpoints(session, [endpoint], began)
+    session.flush()
+    endpoints.note_list(session, endpoint, began, len(listed), work.report.unknown)
+    return work
+
+
 def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) -> None:
     match action:
         case decide.Adopt(instance, seen):
-            work.report.adopted += _adopt(session, instance, seen, now)
+            try:
+                with session.begin_nested():
+                    work.report.adopted += _adopt(session, instance, seen, now)
+            except IntegrityError:
+                # Only the row of a VM that is long gone can have it: the others go on, and a person has to look.
+                log.error(
+                    "VM %s has the id of another instance: instance %s cannot adopt it", seen.cloud_id, instance.id
+                )
+                work.report.unknown += 1
         case decide.Observe(instance, seen):
             work.seen.append(_observation(instance, seen, now))
         case decide.CountAbsence(instance):
@@ -148,7 +179,7 @@ def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) 
 
 
 def _adopt(session: Session, instance: Instance, seen: CloudInstance, now: datetime) -> bool:
-    found = {
+    found: dict[str, Any] = {
         "cloud_id": seen.cloud_id,
         "absences": 0,
         "seen_at": now,
@@ -173,23 +204,20 @@ def _adopt(session: Session, instance: Instance, seen: CloudInstance, now: datet
 
 
 def _observation(instance: Instance, seen: CloudInstance, now: datetime) -> dict[str, Any]:
-    return {
-        "id": instance.id,
-        "seen_at": now,
-        "absences": 0,
-        "cloud_state": seen.state,
-        "public_ip": seen.public_ip,
-        "private_ip": seen.private_ip,
-    }
+    # An address that the cloud does not tell is not "none": the VM may have told its own.
+    addresses = {"public_ip": seen.public_ip, "private_ip": seen.private_ip}
+    told = {name: address for name, address in addresses.items() if address}
+    return {"id": instance.id, "seen_at": now, "absences": 0, "cloud_state": seen.state, **told}
 
 
 def _confirm_gone(session: Session, instance: Instance, now: datetime) -> bool:
-    leases.release(session, instance.id, "lost", now)
     if instance.status is InstanceStatus.ERROR and instance.cloud_id is None:
         return instances.change(session, instance, now, "the cloud has no VM for it", vm_gone=True)
-    return instances.change(
-        session, instance, now, "the cloud says that it is gone", to=InstanceStatus.HALTED, vm_gone=True
-    )
+    reason = "the cloud says that it is gone"
+    if not instances.change(session, instance, now, reason, to=InstanceStatus.HALTED, vm_gone=True):
+        return False
+    leases.release(session, instance.id, "lost", now)
+    return True
 
 
 def _delete(store: Store, cloud: Cloud, work: _Pass, clock: Callable[[], datetime]) -> None:
@@ -200,16 +228,21 @@ def _delete(store: Store, cloud: Cloud, work: _Pass, clock: Callable[[], datetim
     _keep_evidence(store, cloud, doomed)
     ids = {item.cloud_id: item.id for item in doomed if item.cloud_id is not None}
     outcomes = cloud.terminate([*ids, *work.duplicates])
-    now = clock()
-    with store.write() as session:
-        for outcome in outcomes:
-            if outcome.error is None:
-                work.report.delete_asked += 1
-            else:
-                work.report.delete_failed += 1
-                log.warning("VM %s could not be deleted: %s: %s", outcome.cloud_id, outcome.error.kind, outcome.error)
-            if outcome.cloud_id in ids:
-                _note_delete(session, ids[outcome.cloud_id], outcome.error, now)
+    store.transact(lambda session: _note_deletes(session, ids, outcomes, clock()))
+    for outcome in outcomes:
+        if outcome.error is None:
+            work.report.delete_asked += 1
+        else:
+            work.report.delete_failed += 1
+            log.warning("VM %s could not be deleted: %s: %s", outcome.cloud_id, outcome.error.kind, outcome.error)
+
+
+def _note_deletes(
+    session: Session, ids: Mapping[str, int], outcomes: Sequence[TerminateOutcome], now: datetime
+) -> None:
+    for outcome in outcomes:
+        if outcome.cloud_id in ids:
+            _note_delete(session, ids[outcome.cloud_id], outcome.error, now)
 
 
 def _note_delete(session: Session, instance_id: int, error: CloudError | None, now: datetime) -> None:
@@ -231,8 +264,8 @@ def _keep_evidence(store: Store, cloud: Cloud, doomed: Sequence[Instance]) -> No
         if item.stop_reason not in EVIDENCE_FOR or item.cloud_id is None:
             continue
         try:
-            console = cloud.console(item.cloud_id)
-        except CloudError as error:
+            console = cloud.console(item.cloud_id)[-EVIDENCE_CHARACTERS:]
+        except Exception as error:  # noqa: BLE001 - whatever a driver raises
             console = f"(the console could not be read: {error})"
-        with store.write() as session:
-            instances.note_seen(session, [{"id": item.id, "console": console}])
+        if console:  # a VM that was deleted before, in vain, may have none any more
+            store.transact(partial(instances.note_seen, seen=[{"id": item.id, "console": console}]))

@@ -14,7 +14,7 @@ from vmdirac.loops.deadlines import deadlines_of
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason, VmStopPolicy
 from vmdirac.policy.idle import IdleRule, idle_instances, outside_campaign
-from vmdirac.policy.stalled import MarkStalled, SilenceAction, StopByForce, silent_instances
+from vmdirac.policy.stalled import MarkStalled, SilenceAction, StopByForce, never_asked, silent_instances
 from vmdirac.store import endpoints, installation, instances, leases
 from vmdirac.store.database import Store
 
@@ -34,7 +34,8 @@ def sweep_idle(store: Store, configuration: Configuration, now: datetime) -> Idl
 
     Nothing is deleted here: a VM that took a job meanwhile has changed its row, and then the compare-and-set fails.
     """
-    with store.write() as session:
+
+    def work(session: Session) -> IdleReport:
         everything = instances.unfinished(session)
         ended = outside_campaign(everything, configuration.pods, now.date())
         over = sum(_ask_to_drain(session, item, StopReason.CAMPAIGN_ENDED, now) for item in ended)
@@ -42,8 +43,11 @@ def sweep_idle(store: Store, configuration: Configuration, now: datetime) -> Idl
         ended_ids = {item.id for item in ended}
         busy_no_more = [item for item in idle if item.id not in ended_ids]
         drained = sum(_ask_to_drain(session, item, StopReason.IDLE, now) for item in busy_no_more)
-    log.info("%s idle VMs asked to drain, %s because their campaign is over", drained, over)
-    return IdleReport(drained, over)
+        return IdleReport(drained, over)
+
+    report = store.transact(work)
+    log.info("%s idle VMs asked to drain, %s because their campaign is over", report.idle, report.campaign_ended)
+    return report
 
 
 def _idle_rules(configuration: Configuration, everything: Sequence[Instance]) -> dict[tuple[str, str], IdleRule]:
@@ -55,7 +59,7 @@ def _idle_rules(configuration: Configuration, everything: Sequence[Instance]) ->
         endpoint = configuration.endpoints.get(item.endpoint)
         if pod is None or endpoint is None:
             continue
-        rules[item.pod, item.endpoint] = IdleRule(endpoint.vm_stop_policy, pod.halt_margin, pod.heartbeat_period)
+        rules[item.pod, item.endpoint] = IdleRule(endpoint.vm_stop_policy, pod.halt_margin)
     removed = {item.pod for item in everything} - configuration.pods.keys() - {bad.pod for bad in configuration.invalid}
     if configuration.complete:
         # Nobody wants VMs of a pod that was taken out of the configuration any more.
@@ -80,40 +84,63 @@ def _ask_to_drain(session: Session, item: Instance, reason: StopReason, now: dat
 
 @dataclass(frozen=True, slots=True)
 class StalledReport:
-    """VMs found silent, VMs given up, and jobs taken back from VMs that did not renew them."""
+    """VMs found silent, VMs given up, jobs taken back that nobody renewed, and launches that never were."""
 
-    stalled: int
-    given_up: int
-    jobs_taken_back: int
+    stalled: int = 0
+    given_up: int = 0
+    jobs_taken_back: int = 0
+    never_asked: int = 0
 
 
 def sweep_stalled(store: Store, configuration: Configuration, now: datetime) -> StalledReport:
     """Mark silent VMs as Stalled, give up those beyond their grace, and take back jobs whose leases ran out."""
-    with store.write() as session:
-        hearing = installation.hearing_since(session)
+
+    def work(session: Session) -> StalledReport:
+        everything = instances.unfinished(session)
+        deadlines = deadlines_of(configuration)
+        retired = sum(_retire(session, item, now) for item in never_asked(everything, deadlines, now))
+        hearing = installation.hearing_since(session, now)
         if hearing is None:
-            return StalledReport(0, 0, 0)
-        taken_back = leases.expire(session, hearing, now)
+            # Nobody can call in now: silence says nothing.
+            return StalledReport(never_asked=retired)
         actions = silent_instances(
-            instances.unfinished(session),
-            deadlines_of(configuration),
+            everything,
+            deadlines,
             endpoints.listed_at(session),
             hearing,
             now,
         )
         done = [action for action in actions if _silence(session, action, now)]
-    stalled = sum(isinstance(action, MarkStalled) for action in done)
-    report = StalledReport(stalled, len(done) - stalled, taken_back)
+        # Instances first, then jobs, as a VM's own calls lock them.
+        taken_back = leases.expire(session, hearing, now)
+        stalled = sum(isinstance(action, MarkStalled) for action in done)
+        return StalledReport(stalled, len(done) - stalled, taken_back, retired)
+
+    report = store.transact(work)
     log.info("%s", report)
     return report
+
+
+def _retire(session: Session, instance: Instance, now: datetime) -> bool:
+    reason = "the cloud was never asked for it"
+    return instances.change(session, instance, now, reason, to=InstanceStatus.HALTED, vm_gone=True)
 
 
 def _silence(session: Session, action: SilenceAction, now: datetime) -> bool:
     match action:
         case MarkStalled(instance):
-            return instances.change(session, instance, now, "silent beyond its deadline", to=InstanceStatus.STALLED)
+            return instances.change(
+                session, instance, now, "silent beyond its deadline", to=InstanceStatus.STALLED, if_still_silent=True
+            )
         case StopByForce(instance, reason):
             to = None if instance.status is InstanceStatus.STOPPING else InstanceStatus.STOPPING
             return instances.change(
-                session, instance, now, f"given up: {reason}", to=to, forced=True, stop_reason=reason
+                session,
+                instance,
+                now,
+                f"given up: {reason}",
+                to=to,
+                if_still_silent=True,
+                forced=True,
+                stop_reason=reason,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -18,6 +19,8 @@ from vmdirac.model.contracts import JobSource
 from vmdirac.policy.plan import Candidate
 from vmdirac.store import instances
 from vmdirac.store.database import Store
+
+log = logging.getLogger(__name__)
 
 
 def user_data_renderer(configuration: Configuration, templates: Path, vm_url: str) -> RenderUserData:
@@ -43,14 +46,23 @@ def scheduler_tick(
     clock: Callable[[], datetime],
     rng: random.Random,
 ) -> dict[str, LaunchReport]:
-    """Read the demand, plan, reserve, and launch on every endpoint that has something to launch; reports by
-    endpoint."""
+    """Read the demand, plan, reserve, and launch on every endpoint that has something to launch; reports by endpoint.
+
+    :raises ExceptionGroup: after all were tried, with what each endpoint raised whose cloud cannot be talked to.
+    """
     tick_id = read_demand(store, configuration, clouds, job_source, clock())
     plan_and_reserve(store, configuration, tick_id, key=keys[0], render=render, now=clock(), rng=rng)
     with store.read() as session:
         due = instances.endpoints_due_for_launch(session)
-    return {
-        name: launch(store, clouds(configuration.endpoints[name]), name, keys, clock())
-        for name in due
-        if name in configuration.endpoints
-    }
+    reports, errors = {}, []
+    for name in due:
+        if name not in configuration.endpoints:
+            continue
+        try:
+            reports[name] = launch(store, clouds(configuration.endpoints[name]), name, keys, clock)
+        except Exception as error:
+            log.exception("%s: nothing could be launched", name)
+            errors.append(error)
+    if errors:
+        raise ExceptionGroup("launching failed", errors)
+    return reports

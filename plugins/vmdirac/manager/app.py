@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
@@ -18,7 +21,9 @@ from vmdirac import __version__
 from vmdirac.manager import ui_routes, vm_routes
 from vmdirac.manager.body_limit import BodyLimit
 from vmdirac.store.database import Store
-from vmdirac.store.installation import mark_hearing
+from vmdirac.store.installation import MARK_EVERY, mark_hearing
+
+log = logging.getLogger(__name__)
 
 STATIC = Path(__file__).parent / "static"
 
@@ -36,12 +41,39 @@ class PageFiles(StaticFiles):
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Opens the store, and notes that VMs can reach us from now on: no silence counts from before."""
-    store = Store.from_config()
-    await run_in_threadpool(mark_hearing, store, datetime.now(UTC))
-    app.state.store = store
+    """Opens the store, and keeps noting that VMs can reach us.
+
+    Nothing here may fail: Airflow's API server starts and stops with us, and serves more than us.
+    """
+    try:
+        app.state.store = store = Store.from_config()
+    except (SQLAlchemyError, ImportError) as error:
+        # The URL is not logged: there is a password in it.
+        log.error("[vmdirac] sql_alchemy_conn names no database that can be used: %s", type(error).__name__)
+        app.state.store = None
+        yield
+        return
+    marking = asyncio.create_task(_keep_marking(store))
     yield
+    marking.cancel()
+    with suppress(asyncio.CancelledError):
+        await marking
     store.close()
+
+
+async def _keep_marking(store: Store) -> None:
+    while True:
+        try:
+            await run_in_threadpool(mark_hearing, store, datetime.now(UTC))
+        except SQLAlchemyError as error:
+            log.error("vmdirac's database cannot be used (%s): has `airflow db migrate` been run?", error)
+        await asyncio.sleep(MARK_EVERY.total_seconds())
+
+
+def say_that_it_is_down(_: Request, error: Exception) -> JSONResponse:
+    """The answer while the database cannot be used: VMs try again."""
+    log.error("vmdirac's database cannot be used: %s", error)
+    return JSONResponse({"detail": "the database cannot be used now"}, status_code=503, headers={"Retry-After": "5"})
 
 
 def say_what_is_wrong(_: Request, error: Exception) -> JSONResponse:
@@ -60,6 +92,7 @@ def create_app() -> FastAPI:
     )
     app.add_middleware(BodyLimit)
     app.add_exception_handler(RequestValidationError, say_what_is_wrong)
+    app.add_exception_handler(OperationalError, say_that_it_is_down)
     app.include_router(vm_routes.router)
     app.include_router(ui_routes.router)
     app.mount("/static", PageFiles(directory=STATIC), name="static")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Path, Request, Response
+from sqlalchemy.orm import Session
 
 from vmdirac.config.settings import secret_keys
 from vmdirac.contextualization.user_data import agent_source
@@ -53,7 +54,9 @@ def now() -> datetime:
 
 def the_store(request: Request) -> Store:
     """The store that the app was started with."""
-    store: Store = request.app.state.store
+    store: Store | None = request.app.state.store
+    if store is None:
+        raise HTTPException(503, "vmdirac's database cannot be used; the API server's log says why")
     return store
 
 
@@ -63,8 +66,17 @@ TheStore = Annotated[Store, Depends(the_store)]
 
 def caller(instance: InstanceId, token: Token, at: Now) -> vm_tokens.VerifiedToken:
     """The VM that calls. A token of another instance is refused, whatever else it is good for."""
+    return _verified(instance, token, at, grace=timedelta(0))
+
+
+def caller_or_returner(instance: InstanceId, token: Token, at: Now) -> vm_tokens.VerifiedToken:
+    """The VM that calls, even if its token expired while it could not reach us."""
+    return _verified(instance, token, at, grace=vm_tokens.RENEWAL_GRACE)
+
+
+def _verified(instance: int, token: str, at: datetime, grace: timedelta) -> vm_tokens.VerifiedToken:
     try:
-        verified = vm_tokens.verify(secret_keys(), token, at)
+        verified = vm_tokens.verify(secret_keys(), token, at, grace)
     except vm_tokens.TokenRefusedError as error:
         log.warning("a call for instance %s was refused: the token: %s", instance, error)
         raise HTTPException(401, "the token is refused") from None
@@ -74,7 +86,7 @@ def caller(instance: InstanceId, token: Token, at: Now) -> vm_tokens.VerifiedTok
     return verified
 
 
-Caller = Annotated[vm_tokens.VerifiedToken, Depends(caller)]
+CallerOrReturner = Annotated[vm_tokens.VerifiedToken, Depends(caller_or_returner)]
 
 
 def refused(refusal: Refusal, instance: int) -> HTTPException:
@@ -112,11 +124,17 @@ def register(
 
 @router.post("/instances/{instance}/heartbeat")
 def heartbeat(
-    instance: InstanceId, by: Caller, message: HeartbeatRequest, at: Now, store: TheStore
+    instance: InstanceId, by: CallerOrReturner, message: HeartbeatRequest, at: Now, store: TheStore
 ) -> HeartbeatResponse:
     """Hear a VM and tell it what to do."""
+
+    def work(session: Session) -> vm_service.HeartbeatAnswer:
+        if by.has_expired(at):
+            return vm_service.renewal(session, instance)
+        return vm_service.heartbeat(session, instance, message, at)
+
     try:
-        answer = store.transact(lambda session: vm_service.heartbeat(session, instance, message, at))
+        answer = store.transact(work)
     except RefusedError as error:
         raise refused(error.refusal, instance) from None
     issued = vm_tokens.issue(secret_keys()[0], instance, at) if by.wants_renewal(at) else None

@@ -31,6 +31,11 @@ from vmdirac.store.tables import InstanceRow, JobFileRow
 REPLAY_WINDOW: Final = timedelta(minutes=10)
 """For so long the same secret with the same nonce gets its answer again: a lost answer kills no VM."""
 
+AGAIN_AT_ONCE_SECONDS: Final = 1.0
+
+JOBS_A_MATCH: Final = 8
+"""Their files travel in one answer. A VM with more slots asks again at once."""
+
 OVER = frozenset({InstanceStatus.HALTED, InstanceStatus.ERROR})
 REVIVABLE = frozenset({InstanceStatus.SUBMITTED, InstanceStatus.CONTEXTUALIZING, InstanceStatus.STALLED})
 
@@ -82,10 +87,13 @@ def register(
     if row.nonce_hash is None:
         row.nonce_hash, row.registered_at = nonce, now
         row.private_ip = message.private_ip or row.private_ip
+        row.hostname, row.agent_version = message.hostname, message.agent_version
         _heard(session, row, now, "it called in")
         pods.validate_image(session, row.image, now)
-    elif row.nonce_hash != nonce or row.registered_at is None or now - row.registered_at > REPLAY_WINDOW:
+    elif row.nonce_hash != nonce:
         row.suspicious = True
+        return Refusal.OTHER_NONCE
+    elif row.registered_at is None or now - row.registered_at > REPLAY_WINDOW:
         return Refusal.OTHER_NONCE
     return Registered(row.heartbeat_period, row.processors, row.memory_mb, int(row.offer["cpu_time"]))
 
@@ -157,6 +165,11 @@ def _action(row: InstanceRow) -> VmAction:
     return VmAction.DRAIN if row.status is InstanceStatus.STOPPING else VmAction.WORK
 
 
+def renewal(session: Session, instance_id: int) -> HeartbeatAnswer:
+    """The answer to a VM whose token expired while it could not reach us: a new one, and nothing else is done."""
+    return HeartbeatAnswer(_action(_row(session, instance_id)), AGAIN_AT_ONCE_SECONDS, [])
+
+
 def match(
     session: Session, instance_id: int, message: MatchRequest, now: datetime
 ) -> tuple[VmAction, list[MatchedJob]]:
@@ -165,7 +178,8 @@ def match(
     action = _action(row)
     if row.status is not InstanceStatus.RUNNING:
         return action, []
-    leased = leases.match(session, row, message.processors, message.memory_mb, message.count, now)
+    count = min(message.count, JOBS_A_MATCH)
+    leased = leases.match(session, row, message.processors, message.memory_mb, count, now)
     if leased:
         # A job taken wins over an idle check that is under way: the version it compared is gone.
         _note_idleness(row, now, idle=False)

@@ -20,6 +20,9 @@ AUDIENCE: Final = "vmdirac-vm"
 LIFETIME: Final = timedelta(hours=1)
 ALGORITHM: Final = "HS256"
 
+RENEWAL_GRACE: Final = timedelta(days=7)
+"""For so long an expired token may still renew itself, and do nothing else: an outage of ours costs no VM."""
+
 
 class TokenRefusedError(Exception):
     """The token is not good; the message says why, without the token."""
@@ -43,19 +46,25 @@ def issue(key: SecretKey, instance_id: int, now: datetime) -> VmToken:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """Who a good token speaks for, and when it was issued."""
+    """Who a good token speaks for, when it was issued and when it expires."""
 
     instance_id: int
     issued_at: datetime
+    expires_at: datetime
+
+    def has_expired(self, now: datetime) -> bool:
+        """Whether it is good for nothing any more but its own renewal."""
+        return now >= self.expires_at
 
     def wants_renewal(self, now: datetime) -> bool:
         """Half-way through its life, so that one lost answer does no harm."""
         return now - self.issued_at >= LIFETIME / 2
 
 
-def verify(keys: Sequence[SecretKey], text: str, now: datetime) -> VerifiedToken:
+def verify(keys: Sequence[SecretKey], text: str, now: datetime, grace: timedelta = timedelta(0)) -> VerifiedToken:
     """Who the token speaks for.
 
+    :param grace: for so long after its end it is not refused; the caller must ask whether it has expired.
     :raises TokenRefusedError: if it is forged, expired, or not meant for us.
     """
     try:
@@ -76,6 +85,6 @@ def verify(keys: Sequence[SecretKey], text: str, now: datetime) -> VerifiedToken
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
     except (jwt.InvalidTokenError, ValueError) as error:
         raise TokenRefusedError(f"it is not valid: {type(error).__name__}") from None
-    if now >= expires_at:
+    if now >= expires_at + grace:
         raise TokenRefusedError("it has expired")
-    return VerifiedToken(instance_id, issued_at)
+    return VerifiedToken(instance_id, issued_at, expires_at)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from vmdirac.model.requirements import Offer
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
 
 
@@ -12,6 +13,7 @@ from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
 class Instance:
     """One VM, from the intent to start it until the cloud confirms that it is gone. All times are UTC.
 
+    :param offer: what it was started to offer to jobs, whatever its pod offers today.
     :param version: counts the row's changes; a compare-and-set on it fails if anybody changed the row meanwhile.
     :param cloud_id: None until the cloud told it.
     :param status_since: when it got its present status.
@@ -22,6 +24,8 @@ class Instance:
     :param jobs: jobs that the VM said it runs.
     :param busy_processors: processors that these jobs occupy.
     :param forced: stopped without waiting for its jobs.
+    :param busy_memory_mb: memory that its jobs asked for.
+    :param heartbeat_period: seconds between its calls.
     :param launch_attempts: how often the cloud was asked for it.
     :param last_launch_at: when the cloud was last asked for it.
     :param absences: complete lists in a row in which the VM was looked for and not found.
@@ -39,6 +43,7 @@ class Instance:
     created_at: datetime
     status_since: datetime
     changed_at: datetime
+    offer: Offer
     cloud_id: str | None = None
     processors: int = 1
     memory_mb: int = 0
@@ -52,6 +57,8 @@ class Instance:
     idle_since: datetime | None = None
     jobs: int = 0
     busy_processors: int = 0
+    busy_memory_mb: int = 0
+    heartbeat_period: float = 60.0
     launch_attempts: int = 0
     last_launch_at: datetime | None = None
     delete_attempts: int = 0
@@ -80,3 +87,12 @@ class Instance:
         }:
             return self.processors
         return 0
+
+    @property
+    def free_memory_mb(self) -> int | None:
+        """Memory that nobody has asked for; ``None``: nobody knows how much it has."""
+        return max(0, self.memory_mb - self.busy_memory_mb) if self.memory_mb else None
+
+    def recently_heard(self, now: datetime) -> bool:
+        """Whether it called in within its last three periods. What it said before that is too old to act on."""
+        return self.heard_at is not None and now - self.heard_at <= timedelta(seconds=3 * self.heartbeat_period)

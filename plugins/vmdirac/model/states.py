@@ -48,15 +48,12 @@ class StopReason(StrEnum):
     """Why an instance was asked to stop."""
 
     IDLE = "idle"
-    LAUNCH_DEADLINE = "launch_deadline"
     BOOT_DEADLINE = "boot_deadline"
     STALLED = "stalled"
     DIED = "died"
     VM_REPORTED = "vm_reported"
-    DUPLICATE = "duplicate"
     LAUNCH_REFUSED = "launch_refused"
     CAMPAIGN_ENDED = "campaign_ended"
-    MAX_LIFETIME = "max_lifetime"
 
 
 class ImageStatus(StrEnum):

@@ -82,7 +82,7 @@ class VmdiracLaunchReservedOperator(BaseOperator):
 
         with open_runtime() as runtime:
             cloud = runtime.cloud(self.endpoint)
-            report = launch(runtime.store, cloud, self.endpoint, secret_keys(), utc_now())
+            report = launch(runtime.store, cloud, self.endpoint, secret_keys(), utc_now)
         if report.refused or report.unknown:
             raise LaunchesFailedError(
                 f"{self.endpoint}: {report.launched} VMs were launched, {report.refused} refused,"

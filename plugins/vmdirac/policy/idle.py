@@ -21,7 +21,6 @@ class IdleRule:
 
     stop_policy: VmStopPolicy
     halt_margin: timedelta = timedelta(seconds=300)
-    heartbeat_period: timedelta = timedelta(seconds=60)
 
 
 def idle_instances(
@@ -38,11 +37,9 @@ def idle_instances(
 def _is_idle(instance: Instance, rule: IdleRule, now: datetime) -> bool:
     if rule.stop_policy is VmStopPolicy.NEVER or instance.status is not InstanceStatus.RUNNING:
         return False
-    if instance.jobs or instance.busy_processors or instance.idle_since is None or instance.heard_at is None:
+    if instance.jobs or instance.busy_processors or instance.idle_since is None:
         return False
-    # Three periods without a call: what it said last is too old to stop it for.
-    recently_heard = now - instance.heard_at <= 3 * rule.heartbeat_period
-    return recently_heard and now - instance.idle_since >= rule.halt_margin
+    return instance.recently_heard(now) and now - instance.idle_since >= rule.halt_margin
 
 
 def outside_campaign(instances: Iterable[Instance], pods: Mapping[str, RunningPod], today: date) -> list[Instance]:

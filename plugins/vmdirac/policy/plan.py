@@ -97,7 +97,7 @@ def make_plan(
     :param rng: decides between equals, and nothing else.
     """
     backlog = Backlog(demand.task_queues, [item.offer for item in candidates])
-    _give_jobs_to_existing_vms(backlog, candidates, instances)
+    _give_jobs_to_existing_vms(backlog, instances, now)
     planner = _Planner(backlog, Counts.of(instances), rng)
     decisions = [
         Decision(bad.pod, bad.endpoint, 0, 0, 0, 0, 0, 0, (Reason.of(ReasonCode.INVALID, message=bad.message),))
@@ -113,21 +113,16 @@ def make_plan(
     return Plan(tuple(launches), tuple(decisions))
 
 
-def _give_jobs_to_existing_vms(
-    backlog: Backlog, candidates: Sequence[Candidate], instances: Sequence[Instance]
-) -> None:
-    offers = {(item.pod.name, item.endpoint.name): item.offer for item in candidates}
-    able = [
-        (instance, offer)
-        for instance in instances
-        if instance.free_processors and (offer := offers.get((instance.pod, instance.endpoint))) is not None
-    ]
+def _give_jobs_to_existing_vms(backlog: Backlog, instances: Sequence[Instance], now: datetime) -> None:
+    able = [item for item in instances if item.free_processors and not _is_silent(item, now)]
     # Those that can do least choose first, or a VM that could have done something else takes their jobs.
-    for instance, offer in sorted(able, key=lambda item: (len(backlog.matching(item[1])), item[0].id)):
-        free = instance.free_processors
-        # What is free of a VM's memory is only known by its processors' share.
-        memory = instance.memory_mb * free // max(1, instance.processors) if instance.memory_mb else None
-        backlog.fill(offer, free, memory)
+    for item in sorted(able, key=lambda item: (len(backlog.matching(item.offer)), item.id)):
+        backlog.fill(item.offer, item.free_processors, item.free_memory_mb)
+
+
+def _is_silent(instance: Instance, now: datetime) -> bool:
+    """Whether it should have called in by now: it may be dead, and jobs must not wait until that is sure."""
+    return instance.status is InstanceStatus.RUNNING and not instance.recently_heard(now)
 
 
 def _pods_in_order(

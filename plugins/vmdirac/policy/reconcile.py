@@ -171,7 +171,8 @@ def _with_cloud_id(
     if seen is None:
         if instance.delete_asked_at is not None:
             yield ConfirmGone(instance)
-        elif _should_be_listed(instance, began):
+        # A VM that calls in is there, whatever the list says.
+        elif not instance.recently_heard(began) and _should_be_listed(instance, began):
             yield _absent(instance, ConfirmGone(instance))
         return
     if seen.state in ENDED:

@@ -56,6 +56,20 @@ def silent_instances(
     return actions
 
 
+def never_asked(
+    instances: Iterable[Instance], deadlines: Callable[[Instance], Deadlines], now: datetime
+) -> list[Instance]:
+    """Rows that were reserved and then never launched, because the task died, launches were held, or the endpoint is
+    configured no more. The cloud was not asked, so there is no VM, and their places are free again."""
+    return [
+        item
+        for item in instances
+        if item.status is InstanceStatus.NEW
+        and not item.launch_attempts
+        and now - item.created_at > deadlines(item).launch
+    ]
+
+
 def _judge(instance: Instance, deadlines: Deadlines, hearing_since: datetime, now: datetime) -> SilenceAction | None:
     silence = now - max(instance.heard_at or instance.status_since, hearing_since)
     in_status = now - max(instance.status_since, hearing_since)

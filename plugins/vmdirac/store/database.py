@@ -78,11 +78,12 @@ def _is_conflict(error: DBAPIError) -> bool:
     """Whether another transaction was in the way, so that the next try may succeed.
 
     PostgreSQL 40001 and 40P01, MariaDB 1213 and 1020: the database broke one of two off. PostgreSQL 23505, MariaDB
-    1062: both looked for a row in vain and inserted it; the next try finds it.
+    1062: both looked for a row in vain and inserted it; the next try finds it. MariaDB 1305: a deadlock has taken the
+    savepoint away to which we wanted to go back.
     """
     state = getattr(error.orig, "sqlstate", None)
     number = error.orig.args[0] if error.orig is not None and error.orig.args else None
-    return state in {"40001", "40P01", "23505"} or number in {1213, 1020, 1062}
+    return state in {"40001", "40P01", "23505"} or number in {1213, 1020, 1062, 1305}
 
 
 def _create_engine(url: str) -> Engine:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -13,6 +13,10 @@ from vmdirac.store.database import Store
 from vmdirac.store.tables import InstallationRow
 
 _ONLY = 1
+
+MARK_EVERY = timedelta(seconds=5)
+DEAF_AFTER = timedelta(seconds=15)
+"""The manager counts as out of reach when it has not marked for so long."""
 
 
 def installation_id(store: Store, now: datetime) -> str:
@@ -32,13 +36,25 @@ def installation_id(store: Store, now: datetime) -> str:
 
 
 def mark_hearing(store: Store, now: datetime) -> None:
-    """Note that the manager begins to serve VMs now: silence before this moment was ours, not theirs."""
+    """Note that the manager serves VMs now. To be called every :data:`MARK_EVERY`.
+
+    After a longer pause, whatever the reason, VMs could not reach us until now: silence before was ours, not theirs.
+    """
     installation_id(store, now)
-    with store.write() as session:
-        session.execute(update(InstallationRow).values(hearing_since=now))
+    store.transact(lambda session: _mark(session, now))
 
 
-def hearing_since(session: Session) -> datetime | None:
-    """Since when the manager has been serving VMs; ``None``: it never did."""
-    found: datetime | None = session.scalar(select(InstallationRow.hearing_since))
-    return found
+def _mark(session: Session, now: datetime) -> None:
+    row = session.scalars(select(InstallationRow).with_for_update()).one()
+    if row.served_at is None or now - row.served_at > DEAF_AFTER:
+        row.hearing_since = now
+    row.served_at = max(now, row.served_at or now)
+
+
+def hearing_since(session: Session, now: datetime) -> datetime | None:
+    """Since when VMs can reach the manager; ``None``: they cannot, or it never ran."""
+    row = session.scalar(select(InstallationRow))
+    if row is None or row.served_at is None or now - row.served_at > DEAF_AFTER:
+        return None
+    since: datetime | None = row.hearing_since
+    return since

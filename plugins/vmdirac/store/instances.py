@@ -7,29 +7,53 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CursorResult, func, insert, literal, select, update
+from sqlalchemy import CursorResult, Row, and_, func, insert, literal, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from vmdirac.model.instance import Instance
+from vmdirac.model.requirements import Offer
 from vmdirac.model.states import UNFINISHED, InstanceStatus
 from vmdirac.model.transitions import ensure_permitted
 from vmdirac.store.tables import HistoryRow, InstanceRow
 
-_DECIDED_ON = [getattr(InstanceRow, field.name) for field in fields(Instance)]
+_NOT_IN_THE_ROW = {"busy_memory_mb"}
+_DECIDED_ON = [getattr(InstanceRow, field.name) for field in fields(Instance) if field.name not in _NOT_IN_THE_ROW]
+
+
+def _to_instance(row: Row[Any]) -> Instance:
+    values = dict(row._mapping)
+    return Instance(**values | {"offer": Offer.from_json(values["offer"])})
+
+
+# A refused launch has no VM: its row is kept to be seen, there is nothing left to do about it.
+_LOOKED_AFTER = and_(
+    InstanceRow.status.in_(UNFINISHED), or_(InstanceRow.status != InstanceStatus.ERROR, InstanceRow.vm_gone.is_(False))
+)
 
 
 def unfinished(session: Session, endpoint: str | None = None) -> list[Instance]:
-    """All instances that are not Halted, of one endpoint or of all, by id."""
-    query = select(*_DECIDED_ON).where(InstanceRow.status.in_(UNFINISHED)).order_by(InstanceRow.id)
+    """All instances that have a VM or may get one, of one endpoint or of all, by id."""
+    query = select(*_DECIDED_ON).where(_LOOKED_AFTER).order_by(InstanceRow.id)
     if endpoint is not None:
         query = query.where(InstanceRow.endpoint == endpoint)
-    return [Instance(**row._mapping) for row in session.execute(query)]
+    return [_to_instance(row) for row in session.execute(query)]
+
+
+def refused(session: Session, endpoint: str, tokens: Collection[str]) -> list[Instance]:
+    """Those of these launches that were thought to have made no VM."""
+    query = select(*_DECIDED_ON).where(
+        InstanceRow.endpoint == endpoint,
+        InstanceRow.launch_token.in_(tokens),
+        InstanceRow.status == InstanceStatus.ERROR,
+        InstanceRow.vm_gone.is_(True),
+    )
+    return [_to_instance(row) for row in session.execute(query)]
 
 
 def get(session: Session, instance_id: int) -> Instance | None:
     """One instance as decisions see it."""
     found = session.execute(select(*_DECIDED_ON).where(InstanceRow.id == instance_id)).one_or_none()
-    return None if found is None else Instance(**found._mapping)
+    return None if found is None else _to_instance(found)
 
 
 def locked(session: Session, instance_id: int) -> InstanceRow | None:
@@ -53,7 +77,7 @@ def counts_with_vm(session: Session) -> dict[InstanceStatus, int]:
 
 def endpoints_with_vms(session: Session) -> set[str]:
     """Endpoints that must be looked after whatever the configuration says: those with unfinished instances."""
-    query = select(InstanceRow.endpoint).where(InstanceRow.status.in_(UNFINISHED)).distinct()
+    query = select(InstanceRow.endpoint).where(_LOOKED_AFTER).distinct()
     return set(session.scalars(query))
 
 
@@ -68,7 +92,7 @@ def due_for_launch(session: Session, endpoint: str) -> list[Instance]:
         )
         .order_by(InstanceRow.id)
     )
-    return [Instance(**row._mapping) for row in session.execute(query)]
+    return [_to_instance(row) for row in session.execute(query)]
 
 
 def endpoints_due_for_launch(session: Session) -> list[str]:
@@ -102,12 +126,14 @@ def change(
     reason: str,
     *,
     to: InstanceStatus | None = None,
+    if_still_silent: bool = False,
     **values: Any,
 ) -> bool:
     """Change an instance if it is still what ``instance`` says (compare-and-set), and write its history.
 
     :param reason: the sentence that the history keeps.
     :param to: new status; ``None``: it stays.
+    :param if_still_silent: only if it has not called in since it was read either.
     :param values: other columns of :class:`~vmdirac.store.tables.instances.InstanceRow`.
     :return: whether it was changed; False means that somebody else changed it first, and nothing was done.
     :raises TransitionNotPermittedError: if the life of an instance has no such step.
@@ -121,6 +147,7 @@ def change(
             InstanceRow.id == instance.id,
             InstanceRow.status == instance.status,
             InstanceRow.version == instance.version,
+            InstanceRow.heard_at.is_not_distinct_from(instance.heard_at) if if_still_silent else true(),
         )
         .values(version=InstanceRow.version + 1, changed_at=now, **values)
         .execution_options(synchronize_session=False)

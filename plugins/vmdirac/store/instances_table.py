@@ -6,13 +6,13 @@ from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from vmdirac.model.states import InstanceStatus
 from vmdirac.store.tables import InstanceRow
 
-_UPDATED_AT = func.coalesce(InstanceRow.heard_at, InstanceRow.changed_at)
+_UPDATED_AT = case((InstanceRow.heard_at > InstanceRow.changed_at, InstanceRow.heard_at), else_=InstanceRow.changed_at)
 
 _SHOWN = (
     InstanceRow.id,

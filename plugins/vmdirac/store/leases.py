@@ -44,11 +44,11 @@ def match(
 
     What the VM says is free is believed only as far as its own leases leave room.
     """
-    used_processors, used_memory = _in_use(session, instance.id)
-    free = min(processors, instance.processors - used_processors)
+    used = in_use(session, instance.id).get(instance.id, InUse())
+    free = min(processors, instance.processors - used.processors)
     bounds = [memory_mb] if memory_mb else []
     if instance.memory_mb:
-        bounds.append(max(0, instance.memory_mb - used_memory))
+        bounds.append(max(0, instance.memory_mb - used.memory_mb))
     memory = min(bounds, default=None)
     offer = Offer.from_json(instance.offer)
     waiting = queue.waiting(session)
@@ -70,15 +70,29 @@ def match(
     return leased
 
 
-def _in_use(session: Session, instance_id: int) -> tuple[int, int]:
-    """Processors and memory of the jobs that the VM has a lease of."""
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """What the leases of one VM take of it; memory only as far as jobs said what they need."""
+
+    processors: int = 0
+    memory_mb: int = 0
+
+
+def in_use(session: Session, instance_id: int | None = None) -> dict[int, InUse]:
+    """What leases take, by VM, of one or of all; VMs without leases are left out."""
     query = (
-        select(TaskQueueRow.requirements)
-        .join(JobRow, JobRow.task_queue_id == TaskQueueRow.id)
-        .where(JobRow.instance_id == instance_id, JobRow.status == JobStatus.RUNNING)
+        select(JobRow.instance_id, TaskQueueRow.requirements, func.count())
+        .join(TaskQueueRow, JobRow.task_queue_id == TaskQueueRow.id)
+        .where(JobRow.status == JobStatus.RUNNING)
+        .group_by(JobRow.instance_id, TaskQueueRow.id)
     )
-    needs = [Requirements.from_json(raw) for raw in session.scalars(query)]
-    return sum(item.processors for item in needs), sum(item.memory_mb for item in needs)
+    if instance_id is not None:
+        query = query.where(JobRow.instance_id == instance_id)
+    found: dict[int, InUse] = {}
+    for holder, raw, jobs in session.execute(query):
+        needs, before = Requirements.from_json(raw), found.get(holder, InUse())
+        found[holder] = InUse(before.processors + jobs * needs.processors, before.memory_mb + jobs * needs.memory_mb)
+    return found
 
 
 def _take(session: Session, task_queue_ids: Collection[int], limit: int) -> Sequence[JobRow]:

@@ -13,16 +13,25 @@ from vmdirac.model.states import ImageStatus, RunningPodStatus
 from vmdirac.store.tables import ImageRow, RunningPodRow
 
 
-def note_pods(session: Session, pods: Iterable[RunningPod], invalid: dict[str, str], now: datetime) -> None:
-    """Bring the pods' rows up to date with the configuration: dates, Active or Unactive, or Error with the reason."""
+def note_pods(
+    session: Session, pods: Iterable[RunningPod], invalid: dict[str, str], now: datetime, *, complete: bool = True
+) -> None:
+    """Bring the pods' rows up to date with the configuration: dates, Active or Unactive, or Error with the reason.
+
+    :param complete: whether these are all; then a pod that is not among them was taken out of the configuration.
+    """
     rows = {row.name: row for row in session.scalars(select(RunningPodRow))}
+    configured = set()
     for pod in pods:
+        configured.add(pod.name)
         status = RunningPodStatus.ACTIVE if pod.in_campaign(now.date()) else RunningPodStatus.UNACTIVE
         row = _pod_row(session, rows, pod.name, now)
         row.campaign_start, row.campaign_end = pod.campaign_start, pod.campaign_end
         _set_status(row, status, "", now)
     for name, message in invalid.items():
         _set_status(_pod_row(session, rows, name, now), RunningPodStatus.ERROR, message, now)
+    for name in rows.keys() - configured - invalid.keys() if complete else ():
+        _set_status(rows[name], RunningPodStatus.UNACTIVE, "it is configured no more", now)
 
 
 def _pod_row(session: Session, rows: dict[str, RunningPodRow], name: str, now: datetime) -> RunningPodRow:

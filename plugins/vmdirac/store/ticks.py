@@ -38,6 +38,11 @@ def demand_of(session: Session, tick_id: int) -> Demand | None:
     return Demand(tuple(_task_queue(raw) for raw in row.demand), row.demand_observed_at)
 
 
+def demand_error_of(session: Session, tick_id: int) -> str:
+    """Why the demand could not be read; empty if it was."""
+    return session.get_one(TickRow, tick_id).demand_error
+
+
 def _task_queue(raw: dict[str, Any]) -> TaskQueue:
     return TaskQueue(raw["key"], Requirements.from_json(raw["requirements"]), raw["jobs"], raw["priority"])
 

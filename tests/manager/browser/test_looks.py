@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from tests.manager.browser.visitor import SCROLLED
+from vmdirac.model.states import InstanceStatus
 
 if TYPE_CHECKING:
     from tests.manager.browser.conftest import Visit
@@ -17,6 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.airflow, pytest.mark.slow]
 
 CONTRASTS = (Path(__file__).parent / "contrasts.js").read_text()
 LABEL = "cell => getComputedStyle(cell, '::before').display"
+COLORS = "all => all.map(e => ({ state: e.dataset.state, color: getComputedStyle(e).backgroundColor }))"
 ENOUGH = 4.5  # WCAG 2.2, level AA, for text of this size
 
 
@@ -33,6 +35,9 @@ def test_everything_can_be_read(visit: Visit, tmp_path: Path) -> None:
         assert len(texts) > 1000
         assert [text for text in texts if text["contrast"] < ENOUGH] == []
         assert (texts[0]["background"] < 0.1) is (scheme == "dark")
+        colors = visitor.rows.locator("[data-state]").evaluate_all(COLORS)
+        assert len({(color["state"], color["color"]) for color in colors}) == len(InstanceStatus)
+        assert len({color["color"] for color in colors}) == len(InstanceStatus)
         # Nothing is hidden at the side.
         assert page.locator(SCROLLED).evaluate("element => element.scrollWidth <= element.clientWidth")
         assert visitor.table.evaluate("table => table.scrollWidth <= table.parentElement.clientWidth")

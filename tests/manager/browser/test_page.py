@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -90,6 +90,16 @@ def test_what_a_vm_has_not_told_yet_is_no_number(visit: Visit) -> None:
     visitor = visit("?status=New")
     line = dict(zip(LABELS, visitor.rows.first.get_by_role("cell").all_inner_texts(), strict=True))
     assert [line[label] for label in ("VM id", "IP", "Load", "Uptime", "Jobs")] == ["–"] * 5
+
+
+def test_the_last_update_is_what_came_last(visit: Visit, store: Store, now: datetime) -> None:
+    fleet.clear(store)
+    with store.write() as session:
+        heard, changed = now - timedelta(hours=3), now - timedelta(hours=2)
+        session.add(fleet.instance(1, InstanceStatus.HALTED, now, heard_at=heard, changed_at=changed))
+    visitor = visit()
+    assert visitor.column("Last update (UTC)") == [changed.strftime("%Y-%m-%d %H:%M:%S")]
+    assert visitor.rows.locator("time").get_attribute("title") == "2 h ago"
 
 
 def test_nothing_that_a_vm_or_a_cloud_said_is_executed(visit: Visit) -> None:

@@ -70,7 +70,7 @@ function troubleOf(status, detail) {
   // A token that was signed with another secret, before a restart perhaps, is answered with 403.
   if (status === 401 || (status === 403 && detail === "Invalid JWT token")) return Trouble.SESSION_OVER;
   if (status === 403) return Trouble.FORBIDDEN;
-  // What a reverse proxy answers for an API server that is down.
-  if (status === 502 || status === 503 || status === 504) return Trouble.UNREACHABLE;
+  // What a reverse proxy answers for an API server that is down; with a detail it is the server's own answer.
+  if (detail === undefined && [502, 503, 504].includes(status)) return Trouble.UNREACHABLE;
   return Trouble.SERVER_ERROR;
 }

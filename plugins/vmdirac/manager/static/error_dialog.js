@@ -24,7 +24,7 @@ export function ErrorDialog({ instance, onClose }) {
         null,
         h(
           Dialog.Content,
-          { mx: 4 },
+          null,
           h(Dialog.Header, null, h(Dialog.Title, { truncate: true, pe: 6 }, `Error of ${instance?.name}`)),
           h(
             Dialog.Body,

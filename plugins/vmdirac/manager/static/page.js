@@ -40,19 +40,20 @@ export function Page() {
     error && h(TroubleNotice, { error, asOf }),
     (data || !error) && h(Counts, { summary: data && data.summary, statuses: view.statuses, onChoose: choose }),
     data === null
-      ? !error && h(Skeleton, { height: "40vh", "aria-label": "loading" })
+      ? !error && h(Skeleton, { height: "40vh", role: "status", "aria-label": "Loading" })
       : h(Instances, { data, view, pending, onChange: change, onChoose: choose }),
   );
 }
 
 function Instances({ data: { summary, table }, view, pending, onChange, onChoose }) {
-  const none = Object.values(summary.instances).every((count) => count === 0);
-  if (none && table.total === 0) return h(NothingYet);
+  const noneAtAll = Object.values(summary.instances).every((count) => count === 0);
+  const noneFound = table.total === 0 && !pending;
+  if (noneFound && (noneAtAll || view.statuses.length === 0)) return h(NothingYet);
   return h(
     Stack,
     { gap: 3 },
     h(FilterBar, { view, total: pending ? null : table.total, onChoose }),
-    table.instances.length === 0 && !pending
+    noneFound
       ? h(NothingMatches, { statuses: view.statuses, onShowAll: () => onChoose([]) })
       : h(InstanceTable, {
           instances: table.instances,

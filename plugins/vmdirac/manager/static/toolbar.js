@@ -11,7 +11,7 @@ const ALL = "All states";
 const ALL_BUT_HALTED = "All but Halted";
 const SEVERAL = "Several states";
 
-/** @param {{statuses: string[], total: number | null, view: object, onChoose: (statuses: string[]) => void}} props */
+/** @param {{view: object, total: number | null, onChoose: (statuses: string[]) => void}} props `total`: null: not known */
 export function FilterBar({ view, total, onChoose }) {
   const chosen = choiceOf(view.statuses);
   const choices = [ALL, ALL_BUT_HALTED, ...STATUSES];

@@ -9,7 +9,8 @@ from vmdirac.store.tables.base import MARIADB_OPTIONS, Base, OptionalTime, Time
 class InstallationRow(Base):
     """The one row that says who we are: every VM of ours carries ``installation_id`` as a tag.
 
-    ``hearing_since``: when the manager last began to serve VMs; silence is never counted from before it.
+    ``served_at``: when the manager last said that it serves VMs; ``hearing_since``: since when it has been doing so
+    without a pause. Silence is never counted from before it.
     """
 
     __tablename__ = "vmdirac_installation"
@@ -19,3 +20,4 @@ class InstallationRow(Base):
     installation_id: Mapped[str] = mapped_column(String(36))
     created_at: Mapped[Time]
     hearing_since: Mapped[OptionalTime]
+    served_at: Mapped[OptionalTime]

@@ -71,6 +71,8 @@ class InstanceRow(Base):
     nonce_hash: Mapped[str | None] = mapped_column(String(64))
     registered_at: Mapped[OptionalTime]
     suspicious: Mapped[bool] = mapped_column(default=False)
+    hostname: Mapped[str] = mapped_column(String(255), default="")
+    agent_version: Mapped[str] = mapped_column(String(32), default="")
 
     heard_at: Mapped[OptionalTime]
     idle_since: Mapped[OptionalTime]

@@ -1,0 +1,161 @@
+"""What Airflow must know about us as a provider."""
+
+import json
+import re
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+import airflow
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+from pydantic import ValidationError
+from pydantic_core import PydanticUndefined
+
+from tests.servers import missing
+from vmdirac import __version__
+from vmdirac.config import settings
+from vmdirac.config.endpoints import CONN_TYPE_PREFIX, DRIVERS, EndpointConfig
+from vmdirac.config.fields import ConfigModel
+from vmdirac.config.local import LocalCloudConfig
+from vmdirac.connection_forms import COMMON_FIELDS, LOCAL_FIELDS
+from vmdirac.provider import get_provider_info
+
+INFO = get_provider_info()
+TYPES = {item["connection-type"]: item for item in INFO["connection-types"]}
+
+NOT_IN_FORMS = {"boot_images", "faults"}
+"""What only tests and demonstrations set: in JSON, not in a form."""
+
+FORM_FIELDS = [
+    *((EndpointConfig, name, field) for name, field in COMMON_FIELDS.items()),
+    *((LocalCloudConfig, name, field) for name, field in LOCAL_FIELDS.items()),
+]
+
+
+def resolve(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def test_it_is_as_airflow_wants_it() -> None:
+    schema = json.loads((Path(next(iter(airflow.__path__))) / "provider_info.schema.json").read_text())
+    jsonschema.validate(INFO, schema)
+    assert json.loads(json.dumps(INFO)) == INFO
+
+
+def test_its_name_and_version_are_those_of_the_distribution() -> None:
+    try:
+        ours = distribution(INFO["package-name"])
+    except PackageNotFoundError:
+        missing("vmdirac is not installed, only found on the path")
+    assert ours.metadata["Name"] == INFO["package-name"]
+    assert INFO["versions"] == [__version__] == [ours.version]
+
+
+def test_each_driver_has_a_connection_type_with_its_hook() -> None:
+    assert set(TYPES) == {CONN_TYPE_PREFIX + driver for driver in DRIVERS}
+    for name, driver in DRIVERS.items():
+        known = TYPES[CONN_TYPE_PREFIX + name]
+        assert known["hook-class-name"] == driver.hook
+        hook = resolve(driver.hook)
+        assert hook.conn_type == CONN_TYPE_PREFIX + name
+        assert hook.hook_name == known["hook-name"]
+        assert callable(hook.test_connection)
+
+
+def test_a_form_has_the_common_fields_and_the_drivers_own() -> None:
+    for name, driver in DRIVERS.items():
+        fields = set(TYPES[CONN_TYPE_PREFIX + name]["conn-fields"])
+        assert fields == (EndpointConfig.model_fields.keys() | driver.config.model_fields.keys()) - NOT_IN_FORMS
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "field"), FORM_FIELDS, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_field_has_the_models_default(model: type[ConfigModel], name: str, field: dict[str, Any]) -> None:
+    known, schema = model.model_fields[name], field["schema"]
+    default = known.get_default(call_default_factory=True)
+    if default is PydanticUndefined:
+        # Something must be given: the form says what is often right.
+        assert "default" in schema
+    elif "null" in schema["type"]:
+        # Left empty it is not set, so the model's own default holds.
+        assert "default" not in schema
+    else:
+        assert schema["default"] == default
+
+
+def accepts(model: type[ConfigModel], name: str, value: object) -> bool:
+    needed = {"max_instances": 1} if model is EndpointConfig else {}
+    try:
+        model.model_validate(needed | {name: value})
+    except ValidationError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "field"), FORM_FIELDS, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_field_takes_what_the_model_takes(model: type[ConfigModel], name: str, field: dict[str, Any]) -> None:
+    schema = field["schema"]
+    if "default" in schema:
+        assert accepts(model, name, schema["default"])
+    if "enum" in schema:
+        for value in schema["enum"]:
+            assert accepts(model, name, value)
+        kinds: Any = type(model.model_fields[name].default)
+        assert set(schema["enum"]) == set(kinds)
+    if "minimum" in schema:
+        assert accepts(model, name, schema["minimum"])
+        assert not accepts(model, name, schema["minimum"] - 1)
+    if "exclusiveMinimum" in schema:
+        assert accepts(model, name, schema["exclusiveMinimum"] + 0.5)
+        assert not accepts(model, name, schema["exclusiveMinimum"])
+    numbers = {"integer", "number"} & {*([schema["type"]] if isinstance(schema["type"], str) else schema["type"])}
+    assert not numbers or not accepts(model, name, -1)
+    assert not numbers or {"minimum", "exclusiveMinimum"} & schema.keys()
+
+
+def test_fields_that_mean_nothing_to_us_are_hidden() -> None:
+    for known in TYPES.values():
+        hidden = known["ui-field-behaviour"]["hidden-fields"]
+        assert {"host", "login", "password", "port", "schema"} == set(hidden)
+
+
+def test_every_setting_that_is_read_is_declared() -> None:
+    source = Path(settings.__file__).read_text()
+    read = set(re.findall(r'conf\.get(?:int)?\(SECTION, "(\w+)"', source))
+    options = INFO["config"]["vmdirac"]["options"]
+    assert read == options.keys()
+    assert {name for name, option in options.items() if option["sensitive"]} == {"secret_key", "sql_alchemy_conn"}
+
+
+def test_declared_defaults_are_those_without_the_declaration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is only dropped in declares nothing."""
+    options = INFO["config"]["vmdirac"]["options"]
+    for name in ("scheduler_interval", "sweep_interval"):
+        monkeypatch.delenv(f"AIRFLOW__VMDIRAC__{name.upper()}", raising=False)
+        assert options[name]["default"] == str(getattr(settings, name)())
+    assert {option["default"] for name, option in options.items() if not name.endswith("interval")} == {""}
+
+
+def test_the_database_managers_can_be_loaded() -> None:
+    for path in INFO["db-managers"]:
+        manager = resolve(path)
+        assert manager.version_table_name != "alembic_version"
+        assert manager.supports_table_dropping is False
+
+
+@pytest.mark.slow
+def test_airflow_finds_us() -> None:
+    from airflow.providers_manager import ProvidersManager
+
+    found = ProvidersManager()  # type: ignore[no-untyped-call]
+    assert "airflow-provider-vmdirac" in found.providers
+    for name in TYPES:
+        hook = found.hooks[name]
+        assert hook is not None
+        assert hook.connection_testable
