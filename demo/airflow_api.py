@@ -27,7 +27,7 @@ class AirflowApi:
     """A client for the API at ``url``; it logs in when it first has to."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
-        self._url = url
+        self.url = url
         self._user = user
         self._password = password
         self._token: str | None = None
@@ -75,13 +75,13 @@ class AirflowApi:
         if self._token is None:
             login = json.dumps({"username": self._user, "password": self._password}).encode()
             request = urllib.request.Request(  # noqa: S310
-                f"{self._url}/auth/token", data=login, headers={"Content-Type": "application/json"}
+                f"{self.url}/auth/token", data=login, headers={"Content-Type": "application/json"}
             )
             self._token = self._open(request, TIMEOUT)["access_token"]
         return self._ask(path, query, {"Authorization": f"Bearer {self._token}"}, TIMEOUT)
 
     def _ask(self, path: str, query: Mapping[str, object], headers: dict[str, str], timeout: float) -> dict[str, Any]:
-        url = f"{self._url}{path}?{urllib.parse.urlencode(query)}"
+        url = f"{self.url}{path}?{urllib.parse.urlencode(query)}"
         return self._open(urllib.request.Request(url, headers=headers), timeout)  # noqa: S310
 
     def _open(self, request: urllib.request.Request, timeout: float) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from demo import home as homes
 from demo import preflight, processes
@@ -81,6 +83,11 @@ class Demo:
             self.airflow.start()
             self._come_up(began_at)
             self.display.say(f"Airflow is up: {login}")
+            if self.settings.stay:
+                self.display.say(
+                    f"  its VMs:      {self.api.url}/plugin/vmdirac\n"
+                    f"  command line: AIRFLOW_HOME={self.home.path} {Path(sys.executable).parent / 'vmdirac'} jobs list"
+                )
             self._watch()
             self.finished = True
             if self.settings.stay:

@@ -149,5 +149,5 @@ def test_what_cannot_be_cancelled_is_told_and_the_rest_is(three: Store, capsys: 
     assert main(["jobs", "cancel", "1", "2", "9"]) == 1
     told = capsys.readouterr()
     assert told.out == "cancelled: 1\n"
-    assert told.err == "error: not waiting or running, so not cancelled: 2, 9\n"
+    assert told.err.startswith("error: not cancelled, because they are not there or have ended: 2, 9;")
     assert status(three, 1) is JobStatus.CANCELLED

@@ -27,6 +27,12 @@ CONFIGURED = {
     "AIRFLOW_CONN_A": json.dumps({"conn_type": "vmdirac_local", "extra": GOOD_ENDPOINT}),
 }
 
+
+def summary(*, errors: int) -> str:
+    """The last line, where one of each is configured."""
+    return f"read: 1 pods, 1 images, and the 1 endpoints that they name; errors: {errors}"
+
+
 Validate = Callable[..., tuple[int, list[str]]]
 
 
@@ -45,7 +51,7 @@ def validate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 
 @pytest.mark.usefixtures("store")
 def test_all_is_well(validate: Validate) -> None:
-    assert validate() == (0, ["1 pods, 1 images and 1 endpoints are good; 0 errors"])
+    assert validate() == (0, [summary(errors=0)])
 
 
 @pytest.mark.parametrize(
@@ -77,7 +83,7 @@ def test_what_is_wrong_is_told(validate: Validate, changed: dict[str, str], told
     status, lines = validate(**changed)
     assert status == 1
     assert lines[0].startswith(f"error: {told}")
-    assert lines[-1].endswith(f"; {len(lines) - 1} errors")
+    assert lines[-1].endswith(f"; errors: {len(lines) - 1}")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080/vmdirac", "http://localhost/vmdirac", "http://[::1]:80/x"])
@@ -92,7 +98,7 @@ def test_without_tables_the_rest_is_checked_all_the_same(validate: Validate) -> 
     assert status == 1
     assert lines == [
         "error: database: its tables are missing or old: run `airflow db migrate`",
-        "1 pods, 1 images and 1 endpoints are good; 1 errors",
+        summary(errors=1),
     ]
 
 
@@ -140,7 +146,7 @@ def test_what_is_in_airflows_database_is_seen_outside_of_tasks(tmp_path: Path) -
         done = run(tmp_path, "airflow", *command)
         assert done.returncode == 0, done.stderr
     done = run(tmp_path, "vmdirac.cli", "validate")
-    assert (done.returncode, done.stdout) == (0, "1 pods, 1 images and 1 endpoints are good; 0 errors\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, f"{summary(errors=0)}\n"), done.stderr
 
     variables["vmdirac_running_pods"] = {"pod": {**GOOD_POD, "endpoints": ["A", "B"]}}
     run(tmp_path, "airflow", "variables", "import", write(tmp_path / "variables.json", variables))

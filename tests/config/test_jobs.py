@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vmdirac.config.jobs import MAX_FILE_BYTES, MAX_OUTPUT_FILES, JobsFileError, read_jobs_file
+from vmdirac.config.jobs import MAX_FILE_BYTES, MAX_JOB_BYTES, MAX_OUTPUT_FILES, JobsFileError, read_jobs_file
 from vmdirac.model.requirements import Requirements
 from vmdirac.store.queue import InputFile, NewJob
 
@@ -140,7 +140,7 @@ def test_all_mistakes_of_all_jobs_are_told(tmp_path: Path) -> None:
         (b"", "it is not JSON"),
         (b"{", "it is not JSON"),
         (b"\xff\xfe", "it is not JSON"),
-        (b"[]", "Input should be"),
+        (b"[]", "it must be a JSON object"),
         (b"{}", "jobs: Field required"),
         (b'{"jobs": []}', "jobs: Tuple should have at least 1 item"),
         (b'{"job": []}', "unknown key 'job'; did you mean 'jobs'?"),
@@ -169,6 +169,21 @@ def test_files_that_cannot_be_taken_along(tmp_path: Path) -> None:
         f"job 'job of large': {tmp_path}/large is larger than {MAX_FILE_BYTES} bytes",
         f"job 'job of folder/..': {tmp_path}/folder/.. cannot be read: Is a directory",
     ]
+
+
+def test_the_files_of_a_job_must_fit_into_one_message(tmp_path: Path) -> None:
+    names = []
+    for number in range(MAX_JOB_BYTES // MAX_FILE_BYTES):
+        names.append(f"part-{number}")
+        (tmp_path / names[-1]).write_bytes(bytes(MAX_FILE_BYTES))
+    (tmp_path / "last").write_bytes(b"x")
+    fits, too_much = (
+        {**payload(files=[{"path": name} for name in each]), "name": f"{len(each)} files"}
+        for each in (names, [*names, "last"])
+    )
+    assert len(read_jobs_file(write(tmp_path, fits))[0].files) == len(names)
+    [problem] = mistakes(write(tmp_path, fits, too_much))
+    assert problem == f"job '{len(names) + 1} files': its files are together larger than {MAX_JOB_BYTES} bytes"
 
 
 def test_a_file_of_many_jobs_is_read_once(tmp_path: Path) -> None:

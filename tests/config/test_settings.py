@@ -86,6 +86,31 @@ def test_where_vms_call_in(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.vm_url() == "https://vms.example.org/vmdirac"
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8080/x", "http://localhost", "http://[::1]:80", "https://10.0.0.1"])
+def test_loopback_needs_no_encryption(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    configure(monkeypatch, vm_url=url)
+    assert settings.vm_url() == url
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("http://airflow.example.org", "secrets in clear to airflow.example.org"),
+        ("http://127.0.0.1.example.org", "secrets in clear"),
+        ("http://localhost@example.org", "secrets in clear to example.org"),
+        ("airflow.example.org", "not a URL that VMs can call"),
+        ("ftp://example.org", "not a URL that VMs can call"),
+        ("https://", "not a URL that VMs can call"),
+        ("https://[bad", "not a URL that VMs can call"),
+        ("https://example.org:port", "not a URL that VMs can call"),
+    ],
+)
+def test_an_address_that_is_none_or_not_safe_is_refused(monkeypatch: pytest.MonkeyPatch, url: str, what: str) -> None:
+    configure(monkeypatch, vm_url=url)
+    with pytest.raises(SettingsError, match=what):
+        settings.vm_url()
+
+
 def test_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("scheduler_interval", "sweep_interval"):
         monkeypatch.delenv(f"AIRFLOW__VMDIRAC__{name.upper()}", raising=False)

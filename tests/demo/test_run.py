@@ -78,6 +78,7 @@ class FakeApi(AirflowApi):
     """Healthy at the second look, with one DAG run that ends between two looks."""
 
     def __init__(self, failed: int = 0) -> None:
+        self.url = "http://127.0.0.1:1"
         self.failed = failed
         self.missing = [["scheduler"], []]
         self.runs = [{("a", "1"), ("b", "2")}, {("b", "2"), ("c", "3")}, {("c", "3")}]

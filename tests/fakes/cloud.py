@@ -99,6 +99,10 @@ class FakeCloud:
         finally:
             del self._broken[verb]
 
+    def forgive(self) -> None:
+        """Everything goes well from now on."""
+        self._faults.clear()
+
     def watch(self, watcher: Watcher) -> None:
         """Call this from inside of every later call, before the call has any effect."""
         self._watchers.append(watcher)

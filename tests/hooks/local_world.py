@@ -30,7 +30,7 @@ class LocalWorld:
         self.store = LocalStore(root)
 
     def hook(self, installation: str = "ours", **config: Any) -> VmdiracLocalHook:
-        extra = {"root_directory": str(self.root), "boot_delay": 0, **config}
+        extra = {"max_instances": 10, "root_directory": str(self.root), "boot_delay": 0, **config}
         connection = Connection(conn_id="local", conn_type="vmdirac_local", extra=json.dumps(extra))
         return VmdiracLocalHook("local", installation, connection=connection)
 

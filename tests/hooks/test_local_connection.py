@@ -51,7 +51,10 @@ def test_testing_the_connection_makes_nothing(world: LocalWorld) -> None:
 
 
 def test_airflow_makes_the_hook_from_the_connections_id_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    connection = {"conn_type": "vmdirac_local", "extra": {"root_directory": str(tmp_path / "cloud")}}
+    connection = {
+        "conn_type": "vmdirac_local",
+        "extra": {"max_instances": 1, "root_directory": str(tmp_path / "cloud")},
+    }
     monkeypatch.setenv("AIRFLOW_CONN_HERE", json.dumps(connection))
     hook = VmdiracLocalHook(**{VmdiracLocalHook.conn_name_attr: "here"})  # type: ignore[arg-type]
     assert hook.test_connection() == (True, f"The local cloud is ready for 64 VMs below {tmp_path}/cloud.")

@@ -59,6 +59,33 @@ def test_the_test_button_says_yes(airflow: AirflowServer, tmp_path: Path) -> Non
     assert (status, answer["status"]) == (200, True), answer
 
 
+def test_the_button_in_the_list_works_for_a_stored_endpoint(airflow: AirflowServer, tmp_path: Path) -> None:
+    extra = json.dumps({"max_instances": 1, "root_directory": str(tmp_path / "cloud")})
+    stored = {"connection_id": "stored", "conn_type": "vmdirac_local", "host": "", "port": 0, "extra": extra}
+    assert ask(airflow, "/api/v2/connections", body=stored)[0] == 201
+    # What the UI sends for a row of the list.
+    body = {**stored, "description": "", "login": "", "password": "", "schema": ""}
+    status, answer = ask(airflow, "/api/v2/connections/test", body=body)
+    assert (status, answer["status"]) == (200, True), answer
+
+
+@pytest.mark.parametrize(
+    ("extra", "why"),
+    [
+        ({"max_instances": 3, "sitte": "home"}, "unknown key 'sitte'; did you mean 'site'?"),
+        ({}, "max_instances: Field required"),
+        ({"max_instances": 1, "root_directory": "below"}, "must be an absolute path"),
+    ],
+)
+def test_the_test_button_looks_at_all_of_the_connection(
+    airflow: AirflowServer, extra: dict[str, object], why: str
+) -> None:
+    body = {"connection_id": "tested", "conn_type": "vmdirac_local", "extra": json.dumps(extra)}
+    status, answer = ask(airflow, "/api/v2/connections/test", body=body)
+    assert (status, answer["status"]) == (200, False)
+    assert why in answer["message"]
+
+
 def test_the_test_button_says_no_and_why(airflow: AirflowServer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     extra = {"max_instances": 1, "root_directory": str(tmp_path / "file" / "below")}

@@ -1,6 +1,7 @@
 """What an instance counts for: a place under the limits, processors for jobs."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -58,3 +59,22 @@ def test_a_place_is_held_until_the_vm_is_confirmed_gone(status: S, *, vm_gone: b
 )
 def test_free_processors(status: S, busy: int, free: int) -> None:
     assert make(status, busy=busy).free_processors == free
+
+
+@pytest.mark.parametrize(
+    ("memory", "busy", "free"), [(0, 0, None), (0, 500, None), (1000, 0, 1000), (1000, 400, 600), (1000, 1500, 0)]
+)
+def test_free_memory(memory: int, busy: int, free: int | None) -> None:
+    assert replace(make(S.RUNNING), memory_mb=memory, busy_memory_mb=busy).free_memory_mb == free
+
+
+@pytest.mark.parametrize("period", [5.0, 60.0])
+def test_what_a_vm_said_is_good_for_three_periods(period: float) -> None:
+    span = timedelta(seconds=3 * period)
+    one = replace(make(S.RUNNING), heartbeat_period=period, heard_at=NOW)
+    assert one.recently_heard(NOW)
+    assert one.recently_heard(NOW + span)
+    assert not one.recently_heard(NOW + span + timedelta(seconds=1))
+    # Another host's clock is ahead.
+    assert one.recently_heard(NOW - timedelta(hours=1))
+    assert not make(S.RUNNING).recently_heard(NOW)

@@ -12,7 +12,7 @@ from tests.policy.builders import HOUR, MINUTE, NOW, SECOND, instance
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import DeadlineOverrides, Deadlines
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
-from vmdirac.policy.stalled import MarkStalled, SilenceAction, StopByForce, silent_instances
+from vmdirac.policy.stalled import MarkStalled, SilenceAction, StopByForce, never_asked, silent_instances
 
 S = InstanceStatus
 LONG_AGO = NOW - 100 * HOUR
@@ -108,6 +108,30 @@ def test_each_is_judged_by_its_own_deadlines() -> None:
     listed = {"A": NOW, "B": NOW}
     found = silent_instances([RUNNING, patient], lambda item: own[item.id], listed, LONG_AGO, NOW)
     assert found == [MarkStalled(RUNNING)]
+
+
+def forgotten(one: Instance, deadlines: Deadlines | None = None) -> bool:
+    return never_asked([one], lambda _: deadlines or Deadlines(), NOW) == [one]
+
+
+RESERVED = instance(1, S.NEW, created_at=NOW - 5 * MINUTE - SECOND)
+
+
+def test_a_row_that_the_cloud_was_never_asked_for_is_given_up_after_its_deadline() -> None:
+    assert forgotten(RESERVED)
+    assert not forgotten(replace(RESERVED, created_at=NOW - 5 * MINUTE))
+    assert not forgotten(RESERVED, Deadlines.resolve(DeadlineOverrides(launch=HOUR)))
+
+
+def test_a_row_that_the_cloud_was_asked_for_may_have_a_vm() -> None:
+    assert not forgotten(replace(RESERVED, launch_attempts=1, last_launch_at=NOW - HOUR))
+    # It is to be asked again, and the first answer may still come true.
+    assert not forgotten(replace(RESERVED, launch_attempts=1, last_launch_at=None))
+
+
+@pytest.mark.parametrize("status", [status for status in S if status is not S.NEW])
+def test_only_new_rows_are_given_up_so(status: InstanceStatus) -> None:
+    assert not forgotten(replace(RESERVED, status=status))
 
 
 AGES = st.integers(0, 4000).map(lambda seconds: NOW - seconds * SECOND)

@@ -127,5 +127,8 @@ def cancel(store: Store, arguments: argparse.Namespace) -> int:
     if cancelled:
         print(f"cancelled: {', '.join(map(str, sorted(cancelled)))}")
     if left:
-        raise CommandError(f"not waiting or running, so not cancelled: {', '.join(map(str, left))}")
+        raise CommandError(
+            f"not cancelled, because they are not there or have ended: {', '.join(map(str, left))};"
+            " `vmdirac jobs list` shows those there are"
+        )
     return 0

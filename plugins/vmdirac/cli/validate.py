@@ -43,8 +43,8 @@ def validate(store: Store, arguments: argparse.Namespace) -> int:
     for problem in problems:
         print(f"error: {problem}")
     print(
-        f"{len(configuration.pods)} pods, {len(configuration.images)} images and"
-        f" {len(configuration.endpoints)} endpoints are good; {len(problems)} errors"
+        f"read: {len(configuration.pods)} pods, {len(configuration.images)} images, and the"
+        f" {len(configuration.endpoints)} endpoints that they name; errors: {len(problems)}"
     )
     return 1 if problems else 0
 

@@ -52,6 +52,8 @@ def sentences(error: ValidationError, model: type[BaseModel] | None = None) -> l
             # Pydantic does not count the entries that are wrong themselves.
             continue
         place, what = item["loc"], item["msg"].removeprefix("Value error, ")
+        if item["type"] == "model_type":
+            what = "it must be a JSON object"
         if item["type"] == "extra_forbidden":
             name, place = str(place[-1]), place[:-1]
             known = _keys_at(model, place) if model is not None else ()

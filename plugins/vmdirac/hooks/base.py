@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from airflow.sdk import BaseHook, Connection
 
+from vmdirac.config.endpoints import EndpointError, parse_endpoint
 from vmdirac.model.cloud import (
     INSTALLATION_TAG,
     TOKEN_TAG,
@@ -62,6 +63,15 @@ class VmdiracCloudHook(BaseHook, ABC):
         if not self._installation_id:
             raise ConfigError("this hook was made without an installation id: it cannot tell its own VMs")
         return self._installation_id
+
+    def configuration_findings(self) -> list[str]:
+        """A sentence for each mistake in the connection, those in what all endpoints have included."""
+        connection = self.connection
+        try:
+            parse_endpoint(self.vmdirac_conn_id, connection.conn_type or "", dict(connection.extra_dejson))
+        except EndpointError as error:
+            return error.findings
+        return []
 
     def tags_of(self, request: LaunchRequest) -> dict[str, str]:
         """All tags that the request's VM must carry: its own, and above them who owns it and its launch token."""

@@ -217,14 +217,15 @@ class VmdiracLocalHook(VmdiracCloudHook):
         """See :meth:`vmdirac.model.contracts.Cloud.test_connection`. Makes no directory."""
         if not sys.platform.startswith("linux"):
             return False, "The local cloud needs Linux: it looks after its processes through /proc."
-        try:
-            capacity, root = self.config.capacity, self.root
-        except CloudError as error:
-            return False, str(error)
+        if findings := self.configuration_findings():
+            return False, "; ".join(findings)
+        capacity, root = self.config.capacity, self.root
         nearest = next(path for path in (root, *root.parents) if os.access(path, os.F_OK))
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
             return False, f"The root directory {root} cannot be used: {nearest} is no directory we may write to."
-        return True, f"The local cloud is ready for {capacity} VMs below {root}."
+        # Airflow tests under a name that it made up, so a default directory would be one that nobody uses.
+        place = f" below {root}" if self.config.root_directory is not None else ""
+        return True, f"The local cloud is ready for {capacity} VMs{place}."
 
     def _flavor(self, name: str) -> LocalFlavor:
         try:

@@ -214,7 +214,8 @@ def _confirm_gone(session: Session, instance: Instance, now: datetime) -> bool:
     if instance.status is InstanceStatus.ERROR and instance.cloud_id is None:
         return instances.change(session, instance, now, "the cloud has no VM for it", vm_gone=True)
     reason = "the cloud says that it is gone"
-    if not instances.change(session, instance, now, reason, to=InstanceStatus.HALTED, vm_gone=True):
+    nothing: dict[str, Any] = {"jobs": 0, "busy_processors": 0, "load": 0.0}
+    if not instances.change(session, instance, now, reason, to=InstanceStatus.HALTED, vm_gone=True, **nothing):
         return False
     leases.release(session, instance.id, "lost", now)
     return True

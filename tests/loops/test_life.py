@@ -1,0 +1,343 @@
+"""Any order of ticks, sweeps, calls of VMs, deaths, lost answers and crashes: the invariants of the design hold after
+each step, and when all is well again every job ends and every VM is gone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import select
+
+from tests.fakes.account import Machine
+from tests.fakes.clock import Clock
+from tests.fakes.cloud import FakeCloud, Fault
+from tests.fakes.configured import a_pod, an_endpoint, an_image
+from tests.fakes.vm import FakeVm
+from tests.fakes.world import World
+from vmdirac.manager.vm_messages import VmAction
+from vmdirac.manager.vm_service import RefusedError
+from vmdirac.model.cloud import CloudState
+from vmdirac.model.errors import CapacityError, CloudError, QuotaError, ThrottleError, TransientError
+from vmdirac.model.requirements import Requirements
+from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus
+from vmdirac.store import leases, queue
+from vmdirac.store.database import Store
+from vmdirac.store.tables import Base, InstanceRow, JobRow, TaskQueueRow
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+ENDPOINTS = ("alpha", "beta")
+POD_LIMIT = 5
+ENDPOINT_LIMIT = 3
+MAX_ATTEMPTS = 3
+
+LAUNCH_FAULTS = [
+    TransientError("time-out"),
+    Fault(TransientError("lost"), after=True),
+    CapacityError("no room"),
+    QuotaError("account is full"),
+    ThrottleError("slower", 40),
+    RuntimeError("the task dies here"),
+]
+TERMINATE_FAULTS = [
+    TransientError("time-out"),
+    Fault(TransientError("lost"), after=True),
+    RuntimeError("the task dies here"),
+    Fault(RuntimeError("the task dies after it was done"), after=True),
+]
+
+endpoint_names = st.sampled_from(ENDPOINTS)
+choices = st.integers(min_value=0, max_value=20)
+
+
+class Life(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = Store("sqlite://")
+        Base.metadata.create_all(self.store.engine)
+        clock = Clock()
+        self.world = World(
+            self.store,
+            [a_pod(endpoints=ENDPOINTS, max_instances=POD_LIMIT)],
+            [an_endpoint(name, max_instances=ENDPOINT_LIMIT) for name in ENDPOINTS],
+            [an_image(flavor="large")],
+            clouds={name: FakeCloud(clock) for name in ENDPOINTS},
+            clock=clock,
+        )
+        self.vms: dict[tuple[str, str], FakeVm] = {}
+        self.accepted: Counter[int] = Counter()
+        for name, cloud in self.world.clouds.items():
+            cloud.watch(partial(self.check_what_is_deleted, name))
+
+    def teardown(self) -> None:
+        self.store.close()
+
+    # What may happen.
+
+    @initialize(visible_after=st.sampled_from([0, 60]), delete_takes=st.sampled_from([0, 200]), remembers=st.booleans())
+    def kind_of_cloud(self, visible_after: int, delete_takes: int, remembers: bool) -> None:
+        for cloud in self.world.clouds.values():
+            cloud.behaviour.visible_after = timedelta(seconds=visible_after)
+            cloud.behaviour.delete_takes = timedelta(seconds=delete_takes)
+            cloud.behaviour.remembers = remembers
+
+    @rule(jobs=st.integers(1, 6), processors=st.integers(1, 4))
+    def submit(self, jobs: int, processors: int) -> None:
+        self.world.submit(jobs, processors=processors, max_attempts=MAX_ATTEMPTS)
+
+    @rule(choice=choices)
+    def cancel(self, choice: int) -> None:
+        with self.store.write() as session:
+            ids = session.scalars(select(JobRow.id)).all()
+            if ids:
+                queue.cancel(session, [ids[choice % len(ids)]], self.world.clock())
+
+    @rule(minutes=st.sampled_from([0.5, 1, 4, 12, 50]))
+    def time_passes(self, minutes: float) -> None:
+        self.world.clock.advance(minutes=minutes)
+
+    @rule()
+    def tick(self) -> None:
+        # A crash is one of the faults; the next passes put it right.
+        with suppress(ExceptionGroup):
+            self.world.tick()
+
+    @rule(endpoint=endpoint_names, faults=st.lists(st.sampled_from([None, *LAUNCH_FAULTS]), min_size=1, max_size=3))
+    def tick_with_faults(self, endpoint: str, faults: list[Exception | Fault | None]) -> None:
+        self.world.clouds[endpoint].fail("launch", *faults)
+        self.tick()
+
+    @rule(endpoint=endpoint_names)
+    def reconcile(self, endpoint: str) -> None:
+        self.world.clock.advance(seconds=1)
+        with suppress(RuntimeError):
+            self.world.reconcile(endpoint)
+
+    @rule(endpoint=endpoint_names, page=st.integers(0, 2))
+    def list_fails(self, endpoint: str, page: int) -> None:
+        before = self.world.instances()
+        self.world.clouds[endpoint].fail("list", Fault(TransientError("time-out"), page=page))
+        with suppress(CloudError):
+            self.world.reconcile(endpoint)
+            raise AssertionError("the list was to fail")
+        assert self.world.instances() == before
+
+    @rule(endpoint=endpoint_names, fault=st.sampled_from(TERMINATE_FAULTS))
+    def reconcile_with_faults(self, endpoint: str, fault: Exception | Fault) -> None:
+        self.world.clouds[endpoint].fail("terminate", fault)
+        self.reconcile(endpoint)
+
+    @rule()
+    def sweep_idle(self) -> None:
+        self.world.sweep_idle()
+
+    @rule()
+    def sweep_stalled(self) -> None:
+        self.world.sweep_stalled()
+
+    @precondition(lambda self: self.living())
+    @rule(choice=choices)
+    def call_in(self, choice: int) -> None:
+        self.let_call(self.chosen(choice))
+
+    @precondition(lambda self: self.living())
+    @rule(choice=choices, count=st.integers(1, 4))
+    def take_jobs(self, choice: int, count: int) -> None:
+        vm = self.chosen(choice)
+        if vm.registered and not vm.draining:
+            with suppress(RefusedError):
+                vm.match(count, processors=64)
+
+    @precondition(lambda self: any(vm.jobs for vm in self.living()))
+    @rule(choice=choices, exit_code=st.sampled_from([0, 0, 1]))
+    def finish(self, choice: int, exit_code: int) -> None:
+        busy = [vm for vm in self.living() if vm.jobs]
+        vm = busy[choice % len(busy)]
+        self.let_finish(vm, exit_code)
+
+    @precondition(lambda self: self.living())
+    @rule(choice=choices)
+    def power_off(self, choice: int) -> None:
+        self.chosen(choice).power_off()
+
+    @precondition(lambda self: self.living())
+    @rule(choice=choices)
+    def vanish(self, choice: int) -> None:
+        self.chosen(choice).vanish()
+
+    @precondition(lambda self: any(vm.registered for vm in self.living()))
+    @rule(choice=choices)
+    def end_by_itself(self, choice: int) -> None:
+        registered = [vm for vm in self.living() if vm.registered]
+        self.let_end(registered[choice % len(registered)])
+
+    # How VMs behave.
+
+    def living(self) -> list[FakeVm]:
+        """The VMs that run, in their order."""
+        found = []
+        for name, cloud in self.world.clouds.items():
+            for machine in cloud.machines():
+                if machine.state is CloudState.RUNNING:
+                    found.append(self.vm(name, machine))
+        return found
+
+    def vm(self, endpoint: str, machine: Machine) -> FakeVm:
+        key = (endpoint, machine.cloud_id)
+        if key not in self.vms:
+            self.vms[key] = FakeVm(self.world, machine, endpoint)
+        return self.vms[key]
+
+    def chosen(self, choice: int) -> FakeVm:
+        living = self.living()
+        return living[choice % len(living)]
+
+    def let_call(self, vm: FakeVm) -> None:
+        try:
+            if not vm.registered:
+                vm.register()
+            answer = vm.heartbeat()
+        except RefusedError:
+            return
+        if answer.action is VmAction.HALT:
+            self.let_end(vm)
+
+    def let_end(self, vm: FakeVm) -> None:
+        with suppress(RefusedError):
+            vm.halting("told to")
+        vm.jobs.clear()
+        vm.power_off()
+
+    def let_finish(self, vm: FakeVm, exit_code: int = 0) -> None:
+        job = vm.jobs[0]
+        vm.jobs.remove(job)
+        with suppress(RefusedError):
+            self.accepted[job.job] += vm.finish(job, exit_code)
+
+    # What must hold.
+
+    def check_what_is_deleted(self, endpoint: str, verb: str, names: Sequence[str]) -> None:
+        """Looked at from inside the cloud's call: it is committed, and no job is killed that nobody gave up."""
+        if verb != "terminate":
+            return
+        with self.store.read() as session:
+            for cloud_id in names:
+                row = session.scalars(
+                    select(InstanceRow).where(InstanceRow.endpoint == endpoint, InstanceRow.cloud_id == cloud_id)
+                ).one()
+                assert (row.status, row.drain_phase) == (InstanceStatus.STOPPING, DrainPhase.DELETING)
+                assert row.forced or not leases.running_on(session, row.id), "a VM that works is killed"
+
+    @invariant()
+    def limits_hold(self) -> None:
+        holding = [item for item in self.world.instances() if item.holds_a_place]
+        assert len(holding) <= POD_LIMIT
+        assert max(Counter(item.endpoint for item in holding).values(), default=0) <= ENDPOINT_LIMIT
+
+    @invariant()
+    def every_vm_is_one_that_a_row_stands_for(self) -> None:
+        rows = {(item.endpoint, item.launch_token): item for item in self.world.instances()}
+        for name, cloud in self.world.clouds.items():
+            machines = cloud.machines()
+            assert len({machine.request.token for machine in machines}) == len(machines), "two VMs of one launch"
+            for machine in machines:
+                item = rows[name, machine.request.token]
+                assert item.holds_a_place, f"{machine.cloud_id} lives, and nobody counts it: {item}"
+                assert item.cloud_id in {None, machine.cloud_id}
+
+    @invariant()
+    def states_are_what_they_say(self) -> None:
+        for item in self.world.instances():
+            known = item.cloud_id is not None
+            if item.status is InstanceStatus.NEW:
+                assert not known
+            elif item.status not in {InstanceStatus.ERROR, InstanceStatus.HALTED}:
+                assert known
+            history = self.world.history(item.id)
+            assert history[-1].status is item.status
+            assert len(history) >= 1
+
+    @invariant()
+    def jobs_run_once_and_where_there_is_room(self) -> None:
+        with self.store.read() as session:
+            running = session.execute(
+                select(JobRow.instance_id, InstanceRow.status, InstanceRow.processors, TaskQueueRow.requirements)
+                .join(InstanceRow, InstanceRow.id == JobRow.instance_id)
+                .join(TaskQueueRow, TaskQueueRow.id == JobRow.task_queue_id)
+                .where(JobRow.status == JobStatus.RUNNING)
+            ).all()
+            attempts = session.scalars(select(JobRow.attempts)).all()
+        taken: Counter[int] = Counter()
+        for instance_id, status, processors, needs in running:
+            assert status not in {InstanceStatus.HALTED, InstanceStatus.ERROR, InstanceStatus.NEW}
+            taken[instance_id] += Requirements.from_json(needs).processors
+            assert taken[instance_id] <= processors
+        assert max(attempts, default=0) <= MAX_ATTEMPTS
+        assert max(self.accepted.values(), default=0) <= 1
+
+    # When all is well again.
+
+    @rule()
+    def all_is_well_again(self) -> None:
+        """Clouds answer, VMs call in and work: in the end every job has ended and every VM is gone."""
+        for cloud in self.world.clouds.values():
+            cloud.forgive()
+        for _ in range(40):
+            self.one_good_round()
+            if self.is_quiet():
+                return
+        raise AssertionError(
+            f"not quiet: {self.world.job_counts()}, {[item for item in self.world.instances() if item.holds_a_place]}"
+        )
+
+    def one_good_round(self) -> None:
+        self.world.tick()
+        for endpoint in ENDPOINTS:
+            self.world.clock.advance(seconds=1)
+            self.world.reconcile(endpoint)
+        for vm in self.living():
+            while vm.jobs:
+                self.let_finish(vm)
+            self.let_call(vm)
+            if vm.registered and not vm.draining:
+                with suppress(RefusedError):
+                    vm.match(4, processors=64)
+        self.world.sweep_idle()
+        self.world.sweep_stalled()
+        self.world.clock.advance(minutes=2)
+
+    def is_quiet(self) -> bool:
+        with self.store.read() as session:
+            open_jobs = session.scalars(
+                select(JobRow.id).where(JobRow.status.in_([JobStatus.WAITING, JobStatus.RUNNING]))
+            ).all()
+        machines = [machine for cloud in self.world.clouds.values() for machine in cloud.machines()]
+        return not open_jobs and not machines and not any(item.holds_a_place for item in self.world.instances())
+
+
+def test_whatever_happens() -> None:
+    run_state_machine_as_test(
+        Life,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=40,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
