@@ -61,6 +61,7 @@ def measure() -> Iterator[Measurement]:
             instances=[],
             demand=demand,
             holds=[],
+            hearing_since=NOW,
             now=NOW,
             rng=random.Random(0),  # noqa: S311 - it breaks ties
         )

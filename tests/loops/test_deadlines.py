@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from tests.fakes.clock import START
 from tests.fakes.configured import a_pod, an_endpoint, an_image
+from tests.fakes.world import World
 from vmdirac.config.loader import Configuration
-from vmdirac.loops.deadlines import deadlines_of
+from vmdirac.loops.deadlines import can_be_judged, deadlines_of
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import DeadlineOverrides, Deadlines
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import InstanceStatus
+from vmdirac.policy.plan import Invalid
+from vmdirac.store.database import Store
 
 INSTANCE = Instance(
     id=1,
@@ -54,3 +58,35 @@ def test_the_nearest_to_the_pod_counts(pod: int | None, image: int | None, endpo
 
 def test_of_what_is_configured_no_more_the_defaults_count() -> None:
     assert deadlines_of(Configuration({}, {}, {}, (), (), True))(INSTANCE) == Deadlines()
+
+
+GOOD = Configuration({"pod": a_pod()}, {"worker": an_image()}, {"alpha": an_endpoint()}, (), (), True)
+
+
+@pytest.mark.parametrize(
+    ("configuration", "can"),
+    [
+        pytest.param(GOOD, True, id="all is well"),
+        pytest.param(replace(GOOD, endpoints={}), False, id="endpoint missing or in error"),
+        pytest.param(replace(GOOD, images={}), False, id="image missing or in error"),
+        pytest.param(
+            replace(GOOD, pods={}, invalid=(Invalid("pod", "", "a typing mistake"),)), False, id="pod in error"
+        ),
+        pytest.param(replace(GOOD, pods={}, complete=False), False, id="pods could not be read"),
+        pytest.param(replace(GOOD, pods={}), True, id="pod taken out of the configuration"),
+    ],
+)
+def test_nobody_is_judged_by_deadlines_that_are_not_known(configuration: Configuration, *, can: bool) -> None:
+    assert can_be_judged(configuration, INSTANCE) is can
+
+
+def test_a_typing_mistake_in_a_pod_kills_no_vm(sqlite_store: Store) -> None:
+    world = World(sqlite_store)
+    world.submit()
+    world.tick()
+    world.clock.advance(minutes=60)
+    world.reconcile()
+    world.pods, world.invalid = {}, (Invalid("pod", "", "a typing mistake"),)
+    assert world.sweep_stalled().given_up == 0
+    world.pods, world.invalid = {"pod": a_pod()}, ()
+    assert world.sweep_stalled().given_up == 1

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from tests.fakes.cloud import FakeCloud, Fault
 from tests.fakes.configured import a_pod, an_endpoint
+from tests.fakes.fixtures import on_servers
 from tests.fakes.rows import add_instance
 from tests.fakes.vm import FakeVm, boot
 from tests.fakes.world import World
@@ -22,6 +23,7 @@ from vmdirac.model.errors import AuthError, CapacityError, ErrorKind, TransientE
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import DeadlineOverrides
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus, StopReason
+from vmdirac.policy import reconcile as policy
 from vmdirac.store import endpoints, instances
 from vmdirac.store.database import Store
 from vmdirac.store.tables import EndpointRow, InstanceRow
@@ -178,6 +180,30 @@ class TestRowsThatChangedAfterTheListBegan:
         world.reconcile()
         assert (vm.instance.status, vm.instance.absences) == (InstanceStatus.RUNNING, 1)
         assert world.job_counts() == {JobStatus.RUNNING: 1}
+
+    @on_servers
+    def test_a_vm_that_goes_on_while_it_is_confirmed_gone_keeps_its_job(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Between the look at its row and the change of it, it hands in one job and takes another."""
+        world, (vm,) = running(store, jobs=True)
+        world.submit()
+        world.cloud.behaviour.remembers = True
+        vm.vanish()
+        decide = policy.reconcile
+
+        def then_work(*arguments: Any) -> list[policy.Action]:
+            actions = decide(*arguments)
+            assert [type(action) for action in actions] == [policy.ConfirmGone]
+            vm.finish(vm.jobs[0])
+            vm.heartbeat()
+            assert vm.match()
+            return actions
+
+        monkeypatch.setattr(policy, "reconcile", then_work)
+        assert world.reconcile().gone == 0
+        assert vm.instance.status is InstanceStatus.RUNNING
+        assert world.job_counts() == {JobStatus.DONE: 1, JobStatus.RUNNING: 1}
 
 
 class TestAbsence:

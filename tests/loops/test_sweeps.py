@@ -25,7 +25,7 @@ from vmdirac.model.pod import DeadlineOverrides
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus, StopReason, VmStopPolicy
 from vmdirac.policy.idle import idle_instances
 from vmdirac.policy.plan import Invalid
-from vmdirac.store import installation, leases, queue
+from vmdirac.store import installation, queue
 from vmdirac.store.database import Store
 from vmdirac.store.tables import InstanceRow
 
@@ -182,19 +182,18 @@ class TestIdle:
 class TestJobAgainstDrain:
     """A job that is taken between the check and the stop wins."""
 
-    def idle(self, world: World) -> FakeVm:
+    def idle(self, world: World) -> tuple[FakeVm, list[int]]:
         """A VM that is idle beyond its margin while a job comes in."""
         (vm,) = vms_of(world)
         pass_time(world, [vm], 6)
-        world.submit()
-        return vm
+        return vm, world.submit()
 
     def test_taken_after_the_check(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """The VM matches once the sweep has read the rows and decided, in another session."""
         if store.engine.dialect.name == "sqlite":
             pytest.skip("SQLite's sweep and match come after each other")
         world = World(store)
-        vm = self.idle(world)
+        vm, _ = self.idle(world)
         decide = idle_instances
 
         def then_match(*arguments: Any) -> list[Instance]:
@@ -214,7 +213,7 @@ class TestJobAgainstDrain:
         """Either the VM drains and has no job, or it has one and does not drain."""
         world = World(store)
         for _ in range(12):
-            vm = self.idle(world)
+            vm, job = self.idle(world)
             together = Barrier(2)
 
             def run(deed: Callable[[], object], together: Barrier = together) -> object:
@@ -227,7 +226,7 @@ class TestJobAgainstDrain:
             assert vm.instance.status is (InstanceStatus.RUNNING if matched else InstanceStatus.STOPPING)
             with store.write() as session:
                 session.get_one(InstanceRow, vm.instance_id).status = InstanceStatus.HALTED
-                leases.release(session, vm.instance_id, "lost", world.clock())
+                queue.cancel(session, job, world.clock())
             world.cloud.terminate([vm.cloud_id])
 
 

@@ -80,6 +80,7 @@ def plan(
     *,
     holds: Sequence[Hold] = (),
     invalid: Sequence[Invalid] = (),
+    hearing_since: datetime | None = NOW - 24 * HOUR,
     now: datetime = NOW,
     seed: int = 0,
 ) -> Plan:
@@ -98,6 +99,7 @@ def plan(
         instances=[as_started(item) for item in instances],
         demand=Demand(tuple(queues), now),
         holds=holds,
+        hearing_since=hearing_since,
         now=now,
         rng=random.Random(seed),
     )

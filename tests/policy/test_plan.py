@@ -1,7 +1,7 @@
 """How many VMs are started where, and what is said of it."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import pytest
@@ -89,6 +89,13 @@ def test_a_vm_that_should_have_called_in_is_not_waited_for() -> None:
     assert total(plan(ways, [queue(1)], [heard])) == 0
     assert total(plan(ways, [queue(1)], [replace(heard, heard_at=NOW - 3 * MINUTE - SECOND)])) == 1
     assert total(plan(ways, [queue(1)], [instance(status=S.SUBMITTED)])) == 0, "it never called in yet"
+
+
+@pytest.mark.parametrize("hearing_since", [None, NOW - 3 * MINUTE])
+def test_no_vm_is_taken_for_dead_because_it_could_not_reach_us(hearing_since: datetime | None) -> None:
+    ways, unheard = [candidate(POD, endpoint())], instance(heard_at=NOW - 60 * MINUTE)
+    assert total(plan(ways, [queue(1)], [unheard], hearing_since=hearing_since)) == 0
+    assert total(plan(ways, [queue(1)], [unheard], hearing_since=NOW - 3 * MINUTE - SECOND)) == 1
 
 
 def test_a_vm_is_taken_for_what_it_was_started_for_whatever_its_pod_offers_today() -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from tests.fakes.clock import START
 from tests.fakes.fixtures import on_servers
+from tests.fakes.lock_waits import wait_until_somebody_waits
 from tests.fakes.processes import each_in_a_process
 from tests.fakes.rows import add_instance
 from vmdirac.model.requirements import Requirements
@@ -113,6 +114,23 @@ def test_nobody_waits_for_a_job_that_another_is_taking(store: Store, jobs: list[
     locks = [text for text in statements if "vmdirac_jobs" in text and "FOR UPDATE" in text]
     assert locks
     assert all("SKIP LOCKED" in text for text in locks)
+
+
+@on_servers
+def test_a_lease_that_is_being_taken_back_is_not_renewed(store: Store, jobs: list[int], vms: list[int]) -> None:
+    vm = vms[0]
+    take_until_empty(store, vm, JOBS)
+    with store.read() as session:
+        lease = session.scalars(select(JobRow.lease)).first()
+    assert lease is not None
+    with ThreadPoolExecutor(1) as pool:
+        with store.write() as session:
+            leases.release(session, vm, "lost", START)
+            renewed = pool.submit(store.transact, partial(leases.renew, instance_id=vm, held=[lease], now=START))
+            wait_until_somebody_waits(store)
+        assert renewed.result() == [lease]
+    with store.read() as session:
+        assert set(session.scalars(select(JobRow.lease_until))) == {None}
 
 
 @pytest.mark.slow

@@ -21,3 +21,13 @@ def deadlines_of(configuration: Configuration) -> Callable[[Instance], Deadlines
         return Deadlines.resolve(*(source.deadlines for source in sources if source is not None))
 
     return look_up
+
+
+def can_be_judged(configuration: Configuration, instance: Instance) -> bool:
+    """Whether its deadlines are known. While one of their sources is in error they are not, and must not be taken for
+    the defaults, which may be shorter; those of a pod that was taken out of the configuration are the defaults."""
+    if instance.endpoint not in configuration.endpoints:
+        return False
+    if instance.pod in configuration.pods:
+        return instance.image in configuration.images
+    return configuration.complete and all(instance.pod != bad.pod for bad in configuration.invalid)

@@ -20,7 +20,7 @@ from vmdirac.model.instance import Instance
 from vmdirac.model.states import InstanceStatus
 from vmdirac.policy.candidates import build_candidates
 from vmdirac.policy.plan import Candidate, Plan, make_plan
-from vmdirac.store import endpoints, instances, leases, pods, ticks
+from vmdirac.store import endpoints, installation, instances, leases, pods, ticks
 from vmdirac.store.database import Store
 from vmdirac.store.tables import InstanceRow
 
@@ -87,6 +87,7 @@ def _plan(session: Session, configuration: Configuration, tick_id: int, now: dat
         instances=_with_leases(session, instances.unfinished(session)),
         demand=demand or Demand((), now),
         holds=endpoints.holds(session, now),
+        hearing_since=installation.hearing_since(session, now),
         now=now,
         rng=rng,
     )

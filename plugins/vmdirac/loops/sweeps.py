@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from vmdirac.config.loader import Configuration
-from vmdirac.loops.deadlines import deadlines_of
+from vmdirac.loops.deadlines import can_be_judged, deadlines_of
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason, VmStopPolicy
 from vmdirac.policy.idle import IdleRule, idle_instances, outside_campaign
@@ -104,7 +104,7 @@ def sweep_stalled(store: Store, configuration: Configuration, now: datetime) -> 
             # Nobody can call in now: silence says nothing.
             return StalledReport(never_asked=retired)
         actions = silent_instances(
-            everything,
+            [item for item in everything if can_be_judged(configuration, item)],
             deadlines,
             endpoints.listed_at(session),
             hearing,

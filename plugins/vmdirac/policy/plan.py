@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from vmdirac.model.decision import Decision, Reason, ReasonCode
 from vmdirac.model.demand import Demand
@@ -86,6 +86,7 @@ def make_plan(
     instances: Sequence[Instance],
     demand: Demand,
     holds: Sequence[Hold],
+    hearing_since: datetime | None,
     now: datetime,
     rng: random.Random,
 ) -> Plan:
@@ -94,10 +95,11 @@ def make_plan(
     :param candidates: every (pod, endpoint) that can be planned; all of a pod's share one :class:`RunningPod`.
     :param invalid: those that cannot, and why: they only get a decision.
     :param instances: all rows that are not Halted, of all pods and endpoints.
+    :param hearing_since: since when VMs can call in; ``None``: they cannot now.
     :param rng: decides between equals, and nothing else.
     """
     backlog = Backlog(demand.task_queues, [item.offer for item in candidates])
-    _give_jobs_to_existing_vms(backlog, instances, now)
+    _give_jobs_to_existing_vms(backlog, instances, hearing_since, now)
     planner = _Planner(backlog, Counts.of(instances), rng)
     decisions = [
         Decision(bad.pod, bad.endpoint, 0, 0, 0, 0, 0, 0, (Reason.of(ReasonCode.INVALID, message=bad.message),))
@@ -113,16 +115,22 @@ def make_plan(
     return Plan(tuple(launches), tuple(decisions))
 
 
-def _give_jobs_to_existing_vms(backlog: Backlog, instances: Sequence[Instance], now: datetime) -> None:
-    able = [item for item in instances if item.free_processors and not _is_silent(item, now)]
+def _give_jobs_to_existing_vms(
+    backlog: Backlog, instances: Sequence[Instance], hearing_since: datetime | None, now: datetime
+) -> None:
+    able = [item for item in instances if item.free_processors and not _is_silent(item, hearing_since, now)]
     # Those that can do least choose first, or a VM that could have done something else takes their jobs.
     for item in sorted(able, key=lambda item: (len(backlog.matching(item.offer)), item.id)):
         backlog.fill(item.offer, item.free_processors, item.free_memory_mb)
 
 
-def _is_silent(instance: Instance, now: datetime) -> bool:
-    """Whether it should have called in by now: it may be dead, and jobs must not wait until that is sure."""
-    return instance.status is InstanceStatus.RUNNING and not instance.recently_heard(now)
+def _is_silent(instance: Instance, hearing_since: datetime | None, now: datetime) -> bool:
+    """Whether it should have called in by now: it may be dead, and jobs must not wait until that is sure. While or
+    right after VMs could not reach us, none should have."""
+    if instance.status is not InstanceStatus.RUNNING or hearing_since is None:
+        return False
+    had_its_chance = now - hearing_since > timedelta(seconds=3 * instance.heartbeat_period)
+    return had_its_chance and not instance.recently_heard(now)
 
 
 def _pods_in_order(
