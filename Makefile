@@ -37,11 +37,15 @@ test: setup-dev ## The whole test suite
 test-fast: setup-dev ## Its quick part: no servers, no browser, no running Airflow
 	.venv/bin/python -m pytest -m "not slow and not server and not browser and not airflow"
 
+.PHONY: bench
+bench: setup-dev ## Measure speed: a table, and JSON lines in benchmarks/results.jsonl
+	.venv/bin/python -m benchmarks
+
 .PHONY: lint
 lint: setup-dev ## Formatting, linting, types
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
-	.venv/bin/mypy plugins/vmdirac dags demo tests
+	.venv/bin/mypy plugins/vmdirac dags demo benchmarks tests
 
 # What `make requirements` writes: its own name into the files, and no address of a package index.
 COMPILE = uv pip compile --universal --python-version 3.11 --no-emit-index-url \
