@@ -25,6 +25,7 @@ from vmdirac.model.pod import DeadlineOverrides
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus, StopReason, VmStopPolicy
 from vmdirac.policy.idle import idle_instances
 from vmdirac.policy.plan import Invalid
+from vmdirac.policy.stalled import MarkStalled, SilenceAction, silent_instances
 from vmdirac.store import installation, queue
 from vmdirac.store.database import Store
 from vmdirac.store.tables import InstanceRow
@@ -188,10 +189,9 @@ class TestJobAgainstDrain:
         pass_time(world, [vm], 6)
         return vm, world.submit()
 
+    @on_servers
     def test_taken_after_the_check(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         """The VM matches once the sweep has read the rows and decided, in another session."""
-        if store.engine.dialect.name == "sqlite":
-            pytest.skip("SQLite's sweep and match come after each other")
         world = World(store)
         vm, _ = self.idle(world)
         decide = idle_instances
@@ -318,6 +318,23 @@ class TestStalled:
         world, _ = self.silent(store, 3)
         world.pods["pod"] = a_pod(deadlines=DeadlineOverrides(silence=timedelta(minutes=2)))
         assert world.sweep_stalled().stalled == 1
+
+    @on_servers
+    def test_a_vm_that_calls_in_between_the_look_and_the_mark_is_left(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        world, vm = self.silent(store, 41)
+        decide = silent_instances
+
+        def then_call(*arguments: Any) -> list[SilenceAction]:
+            silent = decide(*arguments)
+            assert silent == [MarkStalled(vm.instance)]
+            vm.heartbeat()
+            return silent
+
+        monkeypatch.setattr(sweeps, "silent_instances", then_call)
+        assert world.sweep_stalled().stalled == 0
+        assert vm.instance.status is InstanceStatus.RUNNING
 
     def test_a_stalled_vm_that_calls_in_again_is_revived(self, store: Store) -> None:
         world, vm = self.silent(store, 41)

@@ -142,9 +142,8 @@ def test_every_kind_of_character_of_a_url_reaches_alembic() -> None:
     assert alembic_config(url).get_main_option("sqlalchemy.url") == url
 
 
+@pytest.mark.parametrize("database_url", [pytest.param("mariadb", marks=pytest.mark.server)], indirect=True)
 def test_on_mariadb_every_text_is_compared_with_case(manager: VmdiracDBManager, store: Store) -> None:
-    if store.engine.dialect.name != "mysql":
-        pytest.skip("only MariaDB compares without case by default")
     by_migrations(manager)
     with store.read() as session:
         collations = session.execute(

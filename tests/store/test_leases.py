@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from tests.fakes.clock import START
+from tests.fakes.fixtures import on_servers
 from tests.fakes.rows import add_instance
 from vmdirac.model.requirements import Offer, Requirements
 from vmdirac.model.states import JobStatus
@@ -175,10 +176,9 @@ class TestMatch:
             jobs.submit(Requirements(cpu_time=10, memory_mb=1_000_000))
         assert len(jobs.match(jobs.vm(processors=4, memory_mb=0), memory_mb=0)) == 4
 
+    @on_servers
     def test_two_at_the_same_moment_get_different_jobs(self, jobs: Queue) -> None:
         """The second does not wait for the first, and does not go away empty-handed either."""
-        if jobs.store.engine.dialect.name == "sqlite":
-            pytest.skip("SQLite has one writer at a time")
         one_vm, other_vm = jobs.vm(processors=2), jobs.vm(processors=2)
         first, second, third, fourth = [jobs.submit() for _ in range(4)]
         with jobs.store.write() as session, jobs.store.write() as other:
