@@ -26,7 +26,7 @@ from vmdirac.loops.tick import user_data_renderer
 from vmdirac.model.decision import ReasonCode
 from vmdirac.model.states import InstanceStatus, RunningPodStatus, VmPolicy, VmStopPolicy
 from vmdirac.policy.plan import Invalid
-from vmdirac.store import ticks
+from vmdirac.store import queue, ticks
 from vmdirac.store.database import Store
 from vmdirac.store.tables import DecisionRow, ImageRow, RunningPodRow, TickRow
 
@@ -226,11 +226,11 @@ ROUNDS = 4
 class TestAtOnce:
     """Two schedulers never exceed a limit together, and neither fails because of the other."""
 
-    def plan_at_once(self, world: World, planners: int) -> None:
-        together = Barrier(planners)
-        tick_ids = [world.read_demand() for _ in range(planners)]
+    def plan_at_once(self, *worlds: World) -> None:
+        """Each world plans a tick, all at the same moment."""
+        together = Barrier(len(worlds))
 
-        def plan(tick_id: int) -> None:
+        def plan(world: World, tick_id: int) -> None:
             together.wait(60)
             plan_and_reserve(
                 world.store,
@@ -242,41 +242,66 @@ class TestAtOnce:
                 rng=random.Random(tick_id),
             )
 
-        with ThreadPoolExecutor(planners) as pool:
-            for future in [pool.submit(plan, tick_id) for tick_id in tick_ids]:
+        tick_ids = [world.read_demand() for world in worlds]
+        with ThreadPoolExecutor(len(worlds)) as pool:
+            for future in [pool.submit(plan, world, tick_id) for world, tick_id in zip(worlds, tick_ids, strict=True)]:
                 future.result()
 
     @pytest.mark.slow
-    def test_the_pods_limit_holds(self, store: Store) -> None:
-        """Each round begins with pods and endpoints that no database has rows of yet: the worst case."""
+    @pytest.mark.parametrize("known", [False, True])
+    def test_the_pods_limit_holds(self, store: Store, known: bool) -> None:
+        """Whether there are rows of the pods and endpoints to be locked already, or they are all made at once."""
         for number in range(ROUNDS):
             names = (f"alpha-{number}", f"beta-{number}")
             endpoints = [an_endpoint(name) for name in names]
             pods = [a_pod(f"pod-{number}", names, max_instances=7), a_pod(f"other-{number}", names, max_instances=5)]
-            world = World(store, pods, endpoints, [an_image("worker")])
-            world.submit(50)
-            self.plan_at_once(world, planners=3)
+            world = World(store, pods, endpoints)
+            if known:
+                world.plan()
+            jobs = world.submit(50)
+            self.plan_at_once(world, world, world)
             counted = Counter(item.pod for item in world.instances())
             assert (counted[f"pod-{number}"], counted[f"other-{number}"]) == (7, 5)
+            with store.write() as session:
+                queue.cancel(session, jobs, world.clock())
 
     @pytest.mark.slow
-    def test_the_endpoints_limit_holds_for_pods_that_share_it(self, store: Store) -> None:
+    @pytest.mark.parametrize("known", [False, True])
+    def test_the_endpoints_limit_holds_for_pods_that_share_it(self, store: Store, known: bool) -> None:
+        """Even for schedulers that know of different pods, as when the configuration is just being changed."""
         for number in range(ROUNDS):
             name = f"alpha-{number}"
-            world = World(
-                store,
-                [a_pod(f"p{number}", (name,)), a_pod(f"q{number}", (name,))],
-                [an_endpoint(name, max_instances=6)],
-            )
-            world.submit(50)
-            self.plan_at_once(world, planners=3)
-            assert Counter(item.endpoint for item in world.instances())[name] == 6
+            endpoint = an_endpoint(name, max_instances=6)
+            worlds = [World(store, [a_pod(f"{pod}-{number}", (name,))], [endpoint]) for pod in "pqr"]
+            for world in worlds:
+                world.complete = False
+                if known:
+                    world.plan()
+            jobs = worlds[0].submit(50)
+            self.plan_at_once(*worlds)
+            assert Counter(item.endpoint for item in worlds[0].instances())[name] == 6
+            with store.write() as session:
+                queue.cancel(session, jobs, START)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("known", [False, True])
+    def test_the_pods_limit_holds_on_different_endpoints(self, store: Store, known: bool) -> None:
+        for number in range(ROUNDS):
+            pod, names = f"pod-{number}", [f"{name}-{number}" for name in ("alpha", "beta", "gamma")]
+            worlds = [World(store, [a_pod(pod, (name,), max_instances=6)], [an_endpoint(name)]) for name in names]
+            for world in worlds if known else []:
+                world.plan()
+            jobs = worlds[0].submit(50)
+            self.plan_at_once(*worlds)
+            assert Counter(item.pod for item in worlds[0].instances())[pod] == 6
+            with store.write() as session:
+                queue.cancel(session, jobs, START)
 
     @pytest.mark.slow
     def test_jobs_are_not_served_twice(self, store: Store) -> None:
         world = World(store)
         world.submit(10)
-        self.plan_at_once(world, planners=4)
+        self.plan_at_once(world, world, world, world)
         assert len(world.instances()) == 10
 
     @pytest.mark.slow
