@@ -82,6 +82,7 @@ class FakeCloud:
         self._watchers: list[Watcher] = []
         self._faults: dict[Verb, deque[Fault | None]] = defaultdict(deque)
         self._broken: dict[Verb, Fault] = {}
+        self._forgotten: int | None = None
 
     # What tests do behind the API's back.
 
@@ -98,6 +99,11 @@ class FakeCloud:
             yield
         finally:
             del self._broken[verb]
+
+    def forget_once(self, which: int) -> None:
+        """The next list is complete, and yet without one VM that is there and is to stay: ``which`` of them, counted round
+        and round. Eventually consistent clouds do that."""
+        self._forgotten = which
 
     def forgive(self) -> None:
         """Everything goes well from now on."""
@@ -146,7 +152,12 @@ class FakeCloud:
         fault = self._fault("list")
         self._age()
         with self.account.opened() as inventory:
-            listed = [self._describe(machine) for machine in inventory.machines.values() if self._is_listed(machine)]
+            shown = [machine for machine in inventory.machines.values() if self._is_listed(machine)]
+        staying = [machine for machine in shown if machine.delete_asked_at is None]
+        if self._forgotten is not None and staying:
+            shown.remove(staying[self._forgotten % len(staying)])
+        self._forgotten = None
+        listed = [self._describe(machine) for machine in shown]
         pages = [listed[i : i + self.behaviour.page_size] for i in range(0, len(listed), self.behaviour.page_size)]
         for number, page in enumerate(pages or [[]]):
             if fault and number == fault.page:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
@@ -16,7 +17,6 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -88,12 +88,25 @@ class Life(RuleBasedStateMachine):
 
     # What may happen.
 
-    @initialize(visible_after=st.sampled_from([0, 60]), delete_takes=st.sampled_from([0, 200]), remembers=st.booleans())
-    def kind_of_cloud(self, visible_after: int, delete_takes: int, remembers: bool) -> None:
+    @initialize(
+        idempotent=st.booleans(),
+        visible_after=st.sampled_from([0, 60]),
+        delete_takes=st.sampled_from([0, 200]),
+        remembers=st.booleans(),
+    )
+    def working_fleet(self, idempotent: bool, visible_after: int, delete_takes: int, remembers: bool) -> None:
+        """Clouds of some kind, and VMs on them that have jobs."""
         for cloud in self.world.clouds.values():
+            cloud.behaviour.idempotent = idempotent
             cloud.behaviour.visible_after = timedelta(seconds=visible_after)
             cloud.behaviour.delete_takes = timedelta(seconds=delete_takes)
             cloud.behaviour.remembers = remembers
+        self.submit(4, 4)
+        self.tick("alpha", [])
+        self.world.clock.advance(minutes=2)
+        self.all_call_in()
+        for vm in self.living():
+            self.act(vm, "match")
 
     @rule(jobs=st.integers(1, 6), processors=st.integers(1, 4))
     def submit(self, jobs: int, processors: int) -> None:
@@ -103,29 +116,46 @@ class Life(RuleBasedStateMachine):
     def cancel(self, choice: int) -> None:
         with self.store.write() as session:
             ids = session.scalars(select(JobRow.id)).all()
-            if ids:
-                queue.cancel(session, [ids[choice % len(ids)]], self.world.clock())
+            queue.cancel(session, [ids[choice % len(ids)]], self.world.clock())
 
-    @rule(minutes=st.sampled_from([0.5, 1, 4, 12, 50]))
+    @rule(runs=st.booleans())
+    def campaign(self, runs: bool) -> None:
+        yesterday = self.world.clock().date() - timedelta(days=1)
+        pod = self.world.pods["pod"]
+        self.world.pods["pod"] = replace(pod, campaign_end=None if runs else yesterday)
+
+    @rule(minutes=st.sampled_from([0.5, 4, 12, 50]))
     def time_passes(self, minutes: float) -> None:
         self.world.clock.advance(minutes=minutes)
 
-    @rule()
-    def tick(self) -> None:
+    @rule(endpoint=endpoint_names, faults=st.lists(st.sampled_from([None, *LAUNCH_FAULTS]), max_size=3))
+    def tick(self, endpoint: str, faults: list[Exception | Fault | None]) -> None:
+        self.world.clouds[endpoint].fail("launch", *faults)
         # A crash is one of the faults; the next passes put it right.
         with suppress(ExceptionGroup):
             self.world.tick()
 
-    @rule(endpoint=endpoint_names, faults=st.lists(st.sampled_from([None, *LAUNCH_FAULTS]), min_size=1, max_size=3))
-    def tick_with_faults(self, endpoint: str, faults: list[Exception | Fault | None]) -> None:
-        self.world.clouds[endpoint].fail("launch", *faults)
-        self.tick()
-
-    @rule(endpoint=endpoint_names)
-    def reconcile(self, endpoint: str) -> None:
-        self.world.clock.advance(seconds=1)
-        with suppress(RuntimeError):
-            self.world.reconcile(endpoint)
+    @rule(
+        endpoint=endpoint_names,
+        times=st.integers(1, 2),
+        fault=st.sampled_from([None, *TERMINATE_FAULTS]),
+        forgotten=st.none() | choices,
+    )
+    def reconcile(self, endpoint: str, times: int, fault: Exception | Fault | None, forgotten: int | None) -> None:
+        """One or two passes; in the last one the list may be without a VM that is there."""
+        cloud = self.world.clouds[endpoint]
+        cloud.fail("terminate", fault)
+        for number in range(times):
+            if forgotten is not None and number == times - 1:
+                cloud.forget_once(forgotten)
+            self.world.clock.advance(seconds=1)
+            with suppress(RuntimeError):
+                self.world.reconcile(endpoint)
+        if forgotten is not None:
+            # No list is wrong twice in a row.
+            self.world.clock.advance(seconds=1)
+            with suppress(RuntimeError):
+                self.world.reconcile(endpoint)
 
     @rule(endpoint=endpoint_names, page=st.integers(0, 2))
     def list_fails(self, endpoint: str, page: int) -> None:
@@ -136,54 +166,22 @@ class Life(RuleBasedStateMachine):
             raise AssertionError("the list was to fail")
         assert self.world.instances() == before
 
-    @rule(endpoint=endpoint_names, fault=st.sampled_from(TERMINATE_FAULTS))
-    def reconcile_with_faults(self, endpoint: str, fault: Exception | Fault) -> None:
-        self.world.clouds[endpoint].fail("terminate", fault)
-        self.reconcile(endpoint)
+    @rule(idle=st.booleans(), stalled=st.booleans())
+    def sweep(self, idle: bool, stalled: bool) -> None:
+        if idle:
+            self.world.sweep_idle()
+        if stalled:
+            self.world.sweep_stalled()
 
     @rule()
-    def sweep_idle(self) -> None:
-        self.world.sweep_idle()
+    def all_call_in(self) -> None:
+        for vm in self.living():
+            self.act(vm, "call")
 
-    @rule()
-    def sweep_stalled(self) -> None:
-        self.world.sweep_stalled()
-
-    @precondition(lambda self: self.living())
-    @rule(choice=choices)
-    def call_in(self, choice: int) -> None:
-        self.let_call(self.chosen(choice))
-
-    @precondition(lambda self: self.living())
-    @rule(choice=choices, count=st.integers(1, 4))
-    def take_jobs(self, choice: int, count: int) -> None:
-        vm = self.chosen(choice)
-        if vm.registered and not vm.draining:
-            with suppress(RefusedError):
-                vm.match(count, processors=64)
-
-    @precondition(lambda self: any(vm.jobs for vm in self.living()))
-    @rule(choice=choices, exit_code=st.sampled_from([0, 0, 1]))
-    def finish(self, choice: int, exit_code: int) -> None:
-        busy = [vm for vm in self.living() if vm.jobs]
-        vm = busy[choice % len(busy)]
-        self.let_finish(vm, exit_code)
-
-    @precondition(lambda self: self.living())
-    @rule(choice=choices)
-    def power_off(self, choice: int) -> None:
-        self.chosen(choice).power_off()
-
-    @precondition(lambda self: self.living())
-    @rule(choice=choices)
-    def vanish(self, choice: int) -> None:
-        self.chosen(choice).vanish()
-
-    @precondition(lambda self: any(vm.registered for vm in self.living()))
-    @rule(choice=choices)
-    def end_by_itself(self, choice: int) -> None:
-        registered = [vm for vm in self.living() if vm.registered]
-        self.let_end(registered[choice % len(registered)])
+    @rule(choice=choices, action=st.sampled_from(["call", "match", "finish", "power off", "vanish", "end"]))
+    def one_acts(self, choice: int, action: str) -> None:
+        if living := self.living():
+            self.act(living[choice % len(living)], action)
 
     # How VMs behave.
 
@@ -202,9 +200,22 @@ class Life(RuleBasedStateMachine):
             self.vms[key] = FakeVm(self.world, machine, endpoint)
         return self.vms[key]
 
-    def chosen(self, choice: int) -> FakeVm:
-        living = self.living()
-        return living[choice % len(living)]
+    def act(self, vm: FakeVm, action: str) -> None:
+        """What a VM may do; one that the manager does not know, or know any more, gets nowhere with it."""
+        match action:
+            case "power off":
+                vm.power_off()
+            case "vanish":
+                vm.vanish()
+            case "finish" if vm.jobs:
+                self.let_finish(vm)
+            case "match" if vm.registered and not vm.draining:
+                with suppress(RefusedError):
+                    vm.match(4, processors=64)
+            case "end" if vm.registered:
+                self.let_end(vm)
+            case "call":
+                self.let_call(vm)
 
     def let_call(self, vm: FakeVm) -> None:
         try:
@@ -222,11 +233,10 @@ class Life(RuleBasedStateMachine):
         vm.jobs.clear()
         vm.power_off()
 
-    def let_finish(self, vm: FakeVm, exit_code: int = 0) -> None:
+    def let_finish(self, vm: FakeVm) -> None:
         job = vm.jobs[0]
-        vm.jobs.remove(job)
         with suppress(RefusedError):
-            self.accepted[job.job] += vm.finish(job, exit_code)
+            self.accepted[job.job] += vm.finish(job)
 
     # What must hold.
 
@@ -296,6 +306,7 @@ class Life(RuleBasedStateMachine):
         """Clouds answer, VMs call in and work: in the end every job has ended and every VM is gone."""
         for cloud in self.world.clouds.values():
             cloud.forgive()
+        self.campaign(runs=True)
         for _ in range(40):
             self.one_good_round()
             if self.is_quiet():
@@ -305,17 +316,15 @@ class Life(RuleBasedStateMachine):
         )
 
     def one_good_round(self) -> None:
-        self.world.tick()
+        self.tick("alpha", [])
         for endpoint in ENDPOINTS:
             self.world.clock.advance(seconds=1)
             self.world.reconcile(endpoint)
         for vm in self.living():
             while vm.jobs:
                 self.let_finish(vm)
-            self.let_call(vm)
-            if vm.registered and not vm.draining:
-                with suppress(RefusedError):
-                    vm.match(4, processors=64)
+            self.act(vm, "call")
+            self.act(vm, "match")
         self.world.sweep_idle()
         self.world.sweep_stalled()
         self.world.clock.advance(minutes=2)
