@@ -37,6 +37,8 @@ class LaunchRequest:
     :param flavor: the VM's shape, as this cloud names it.
     :param user_data: what the VM is given to boot with. May carry the single-use bootstrap secret: never logged.
     :param tags: the VM's tags (EC2) or metadata (OpenStack), ownership among them.
+    :param max_price: price an hour above which it is not wanted, where the cloud has prices that change; a VM that
+        would cost more ends with a CapacityError. ``None``: whatever it costs.
     """
 
     token: str
@@ -45,6 +47,7 @@ class LaunchRequest:
     flavor: str
     user_data: str = field(repr=False)
     tags: tuple[tuple[str, str], ...] = ()
+    max_price: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,14 @@ class ReasonCode(StrEnum):
     POD_LIMIT = "pod_limit"
     ENDPOINT_LIMIT = "endpoint_limit"
     LAUNCHES_PER_TICK = "launches_per_tick"
+    LAUNCH_RATE = "launch_rate"
     SERVED_ELSEWHERE = "served_elsewhere"
     UNACTIVE = "unactive"
     INVALID = "invalid"
     HELD = "held"
+    PROBING = "probing"
+    TIME_BUDGET = "time_budget"
+    ASKED_FOR = "asked_for"
     DEMAND_UNKNOWN = "demand_unknown"
 
 
@@ -40,13 +44,34 @@ SENTENCES: Final = MappingProxyType(
         ReasonCode.POD_LIMIT: "the pod has {count} of at most {limit} VMs",
         ReasonCode.ENDPOINT_LIMIT: "the endpoint has {count} of at most {limit} VMs",
         ReasonCode.LAUNCHES_PER_TICK: "the endpoint starts at most {limit} VMs a tick",
-        ReasonCode.SERVED_ELSEWHERE: "the pod's other endpoints took the demand",
+        ReasonCode.LAUNCH_RATE: "the endpoint started {count} VMs in the last {minutes:g} minutes, of at most {limit}",
+        ReasonCode.SERVED_ELSEWHERE: "other endpoints, or other pods, took the demand",
         ReasonCode.UNACTIVE: "the campaign runs from {start} to {end}",
         ReasonCode.INVALID: "{message}",
-        ReasonCode.HELD: "launches are held until {until} ({kind} error: {message})",
-        ReasonCode.DEMAND_UNKNOWN: "the demand could not be read: {message}",
+        ReasonCode.HELD: "launches are held until {until} ({kind}: {message})",
+        ReasonCode.PROBING: "one VM tries whether it works again, the others wait for it ({kind}: {message})",
+        ReasonCode.TIME_BUDGET: "the time for one plan was over: the next tick goes on",
+        ReasonCode.ASKED_FOR: "{vms} VMs were asked for by hand",
+        ReasonCode.DEMAND_UNKNOWN: "the demand of {source} could not be read: {message}",
     }
 )
+
+
+CLIPPING: Final = frozenset(
+    {
+        ReasonCode.CPU_PER_INSTANCE,
+        ReasonCode.POD_LIMIT,
+        ReasonCode.ENDPOINT_LIMIT,
+        ReasonCode.LAUNCHES_PER_TICK,
+        ReasonCode.LAUNCH_RATE,
+        ReasonCode.UNACTIVE,
+        ReasonCode.INVALID,
+        ReasonCode.HELD,
+        ReasonCode.PROBING,
+        ReasonCode.TIME_BUDGET,
+    }
+)
+"""Reasons for which fewer VMs start than there is work for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +111,8 @@ class Decision:
     warranted: int
     planned: int
     reasons: tuple[Reason, ...]
+
+    @property
+    def clipped_by(self) -> ReasonCode | None:
+        """The limit that kept more VMs from being started here; ``None``: nothing did."""
+        return next((reason.code for reason in self.reasons if reason.code in CLIPPING), None)

@@ -26,6 +26,7 @@ class Instance:
     :param forced: stopped without waiting for its jobs.
     :param busy_memory_mb: memory that its jobs asked for.
     :param heartbeat_period: seconds between its calls.
+    :param load: average load that it reported last.
     :param launch_attempts: how often the cloud was asked for it.
     :param last_launch_at: when the cloud was last asked for it.
     :param absences: complete lists in a row in which the VM was looked for and not found.
@@ -59,6 +60,7 @@ class Instance:
     busy_processors: int = 0
     busy_memory_mb: int = 0
     heartbeat_period: float = 60.0
+    load: float = 0.0
     launch_attempts: int = 0
     last_launch_at: datetime | None = None
     delete_attempts: int = 0
@@ -96,3 +98,17 @@ class Instance:
     def recently_heard(self, now: datetime) -> bool:
         """Whether it called in within its last three periods. What it said before that is too old to act on."""
         return self.heard_at is not None and now - self.heard_at <= timedelta(seconds=3 * self.heartbeat_period)
+
+    @property
+    def launched_at(self) -> datetime:
+        """When its VM began to live, as far as we know: when the cloud was last asked for it."""
+        return self.last_launch_at or self.created_at
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it has lived as long as it was to; ``None``: it has no such end."""
+        return self.launched_at + timedelta(seconds=self.offer.max_lifetime) if self.offer.max_lifetime else None
+
+    def seconds_left(self, now: datetime) -> float | None:
+        """How long it still takes jobs; ``None``: it has no end."""
+        return None if self.expires_at is None else max(0.0, (self.expires_at - now).total_seconds())

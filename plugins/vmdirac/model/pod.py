@@ -18,6 +18,7 @@ class DeadlineOverrides:
     silence: timedelta | None = None
     stalled_grace: timedelta | None = None
     delete: timedelta | None = None
+    lifetime: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,8 @@ class Deadlines:
     :param silence: without a call of the VM.
     :param stalled_grace: in Stalled before the VM is stopped by force.
     :param delete: from a delete that was asked for to the next try.
+    :param lifetime: from the launch to the drain; ``None``: none. It is part of what a VM offers to jobs, so the one
+        that it was launched with holds as long as it lives.
     """
 
     launch: timedelta = timedelta(minutes=5)
@@ -36,6 +39,7 @@ class Deadlines:
     silence: timedelta = timedelta(minutes=40)
     stalled_grace: timedelta = timedelta(minutes=15)
     delete: timedelta = timedelta(minutes=10)
+    lifetime: timedelta | None = None
 
     @classmethod
     def resolve(cls, *overrides: DeadlineOverrides) -> Deadlines:
@@ -50,12 +54,32 @@ class Deadlines:
 
 
 @dataclass(frozen=True, slots=True)
+class Traits:
+    """What a pod or an endpoint says of its VMs beside their flavor. ``None`` and empty: nothing said.
+
+    :param processors: slots for jobs, whatever the flavor has.
+    :param max_ram: MB that one job may ask for.
+    :param whole_node: whether a job may have a whole VM.
+    """
+
+    tags: tuple[str, ...] = ()
+    required_tags: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+    processors: int | None = None
+    max_ram: int | None = None
+    whole_node: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One account on one cloud.
 
     :param site: name that jobs know it by.
     :param weight: share of a pod's VMs that it gets beside the pod's other endpoints.
     :param max_launch_per_tick: ``None``: no limit but the others.
+    :param launch_rate: launches a minute at most; ``None``: no limit but the others.
+    :param cvmfs_proxy: HTTP proxy through which its VMs read CVMFS.
+    :param revision: changes with its configuration, credentials included; empty: not known.
     """
 
     name: str
@@ -66,7 +90,19 @@ class Endpoint:
     vm_stop_policy: VmStopPolicy = VmStopPolicy.ELASTIC
     weight: float = 1.0
     max_launch_per_tick: int | None = None
+    launch_rate: float | None = None
+    cvmfs_proxy: str = ""
+    traits: Traits = field(default_factory=Traits)
     deadlines: DeadlineOverrides = field(default_factory=DeadlineOverrides)
+    revision: str = ""
+
+    @property
+    def launch_window(self) -> tuple[timedelta, int] | None:
+        """In how long a time it may start how many VMs; ``None``: any number. A minute, or the time of one launch."""
+        if self.launch_rate is None:
+            return None
+        minutes = max(1.0, 1 / self.launch_rate)
+        return timedelta(minutes=minutes), max(1, int(self.launch_rate * minutes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +119,17 @@ class Image:
 
     :param default: for endpoints without an entry of their own; ``None``: there must be an entry.
     :param context_method: how the VM gets to know what to do.
+    :param max_allowed_price: of one of its VMs an hour, where prices change; a pod's own counts more.
+    :param revision: changes with its definition; empty: not known.
     """
 
     name: str
     context_method: str
     default: BootSource | None = None
     by_endpoint: tuple[tuple[str, BootSource], ...] = ()
+    max_allowed_price: float | None = None
     deadlines: DeadlineOverrides = field(default_factory=DeadlineOverrides)
+    revision: str = ""
 
     def on(self, endpoint: str) -> BootSource | None:
         """What boots on this endpoint; ``None`` if nothing is configured for it."""
@@ -102,9 +142,16 @@ class RunningPod:
 
     :param endpoints: (name, weight) in the order they were configured.
     :param cpu_per_instance: waiting CPU seconds per active instance below which no more are started; 0: no minimum.
-    :param offer: what its VMs offer to jobs; site, processors and memory are filled in for each endpoint.
+    :param offer: what its VMs offer to jobs; what ``traits`` and the endpoint say is filled in for each endpoint.
+    :param max_allowed_price: of one VM an hour, where the cloud has prices that change; ``None``: the image's.
     :param halt_margin: how long a VM is without a job before it is drained.
     :param heartbeat_period: how often its VMs call in.
+    :param min_working_load: load from which on a VM without a job counts as working all the same; ``None``: load does
+        not count.
+    :param load_average_timespan: over how long a VM averages the load that it reports.
+    :param halt_period: a VM is only drained at the end of such a period of its life (of the cloud's accounting, say);
+        ``None``: at any time. ``halt_before_margin``: how long before its end.
+    :param revision: changes with its configuration; empty: not known.
     """
 
     name: str
@@ -112,13 +159,20 @@ class RunningPod:
     endpoints: tuple[tuple[str, float], ...]
     max_instances: int
     offer: Offer
+    traits: Traits = field(default_factory=Traits)
+    max_allowed_price: float | None = None
     cpu_per_instance: float = 0.0
     priority: float = 0.0
     campaign_start: date | None = None
     campaign_end: date | None = None
     halt_margin: timedelta = timedelta(seconds=300)
     heartbeat_period: timedelta = timedelta(seconds=60)
+    min_working_load: float | None = None
+    load_average_timespan: timedelta = timedelta(seconds=60)
+    halt_period: timedelta | None = None
+    halt_before_margin: timedelta = timedelta(seconds=300)
     deadlines: DeadlineOverrides = field(default_factory=DeadlineOverrides)
+    revision: str = ""
 
     def in_campaign(self, today: date) -> bool:
         """Whether the campaign runs on this UTC date; both of its ends are included."""

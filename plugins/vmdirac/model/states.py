@@ -54,6 +54,7 @@ class StopReason(StrEnum):
     VM_REPORTED = "vm_reported"
     LAUNCH_REFUSED = "launch_refused"
     CAMPAIGN_ENDED = "campaign_ended"
+    MAX_LIFETIME = "max_lifetime"
 
 
 class ImageStatus(StrEnum):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from hashlib import sha256
+from types import MappingProxyType
 
 from vmdirac.model.cloud import Shape
-from vmdirac.model.pod import Endpoint, Image, RunningPod
-from vmdirac.policy.plan import Candidate, Invalid
+from vmdirac.model.pod import Deadlines, Endpoint, Image, RunningPod
+from vmdirac.model.requirements import Offer
+from vmdirac.policy.place import Candidate
+from vmdirac.policy.plan import Invalid
 
 
 def flavors_in_use(
@@ -29,10 +33,14 @@ def build_candidates(
     images: Mapping[str, Image],
     endpoints: Mapping[str, Endpoint],
     shapes: Mapping[tuple[str, str], Shape],
+    bad_images: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[list[Candidate], list[Invalid]]:
-    """Pair pods with their endpoints; pairs whose flavor is of unknown shape come back as invalid.
+    """Pair pods with their endpoints; pairs that cannot be planned as things are come back as invalid: those whose
+    flavor is of unknown shape, and those whose image is in Error.
 
     Pairs whose image or endpoint is missing are left out: whoever read the configuration has reported them.
+
+    :param bad_images: why images are in Error, by name.
     """
     candidates: list[Candidate] = []
     invalid: list[Invalid] = []
@@ -41,15 +49,62 @@ def build_candidates(
         for name, weight in pod.endpoints:
             endpoint = endpoints.get(name)
             source = image.on(name) if image is not None else None
-            if endpoint is None or source is None:
+            if endpoint is None or image is None or source is None:
+                continue
+            if image.name in bad_images:
+                message = (
+                    f"image {image.name!r} is in Error: {bad_images[image.name]}; change its definition, or"
+                    f" `vmdirac reset image {image.name}`"
+                )
+                invalid.append(Invalid(pod.name, name, message))
                 continue
             shape = shapes.get((name, source.flavor))
             if shape is None:
                 message = f"how many processors flavor {source.flavor!r} has is not known: the cloud did not tell"
                 invalid.append(Invalid(pod.name, name, message))
                 continue
-            offer = replace(pod.offer, site=endpoint.site, processors=shape.processors, memory_mb=shape.memory_mb)
+            price = pod.max_allowed_price if pod.max_allowed_price is not None else image.max_allowed_price
             candidates.append(
-                Candidate(pod, endpoint, weight * endpoint.weight, source.boot_image, source.flavor, offer)
+                Candidate(
+                    pod,
+                    endpoint,
+                    weight * endpoint.weight,
+                    source.boot_image,
+                    source.flavor,
+                    offer_of(pod, image, endpoint, shape),
+                    price,
+                    revision_of(pod, image, endpoint),
+                )
             )
     return candidates, invalid
+
+
+def offer_of(pod: RunningPod, image: Image, endpoint: Endpoint, shape: Shape) -> Offer:
+    """What a VM of these offers to jobs: what the pod says comes before what the endpoint says, and that before the
+    flavor; of tags it has both."""
+    mine, its = pod.traits, endpoint.traits
+    whole_node = mine.whole_node if mine.whole_node is not None else its.whole_node is not False
+    lifetime = Deadlines.resolve(endpoint.deadlines, image.deadlines, pod.deadlines).lifetime
+    return replace(
+        pod.offer,
+        site=endpoint.site,
+        grid_ces=pod.offer.grid_ces or (endpoint.name,),
+        platforms=mine.platforms or its.platforms,
+        tags=_union(mine.tags, its.tags),
+        required_tags=_union(mine.required_tags, its.required_tags),
+        processors=mine.processors or its.processors or shape.processors,
+        memory_mb=shape.memory_mb,
+        max_ram=mine.max_ram or its.max_ram or 0,
+        whole_node=whole_node,
+        max_lifetime=int(lifetime.total_seconds()) if lifetime is not None else 0,
+    )
+
+
+def _union(left: tuple[str, ...], right: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*left, *right]))
+
+
+def revision_of(pod: RunningPod, image: Image, endpoint: Endpoint) -> str:
+    """Changes with the configuration of any of them; empty if none of them has a revision."""
+    parts = [pod.revision, image.revision, endpoint.revision]
+    return sha256(" ".join(parts).encode()).hexdigest()[:16] if any(parts) else ""

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from vmdirac.model.errors import CloudError, ErrorKind, ThrottleError
-from vmdirac.model.hold import Hold
+from vmdirac.model.hold import PROBED, Hold, HoldKind, Scope
+from vmdirac.model.instance import Instance
+from vmdirac.model.states import BOOTING, InstanceStatus
 
 CAPACITY_RECOVERY: Final = timedelta(seconds=600)
 QUOTA_PAUSE: Final = timedelta(minutes=10)
@@ -15,11 +17,11 @@ DEFAULT_THROTTLE_PAUSE: Final = timedelta(seconds=30)
 LONGEST_THROTTLE_PAUSE: Final = timedelta(days=1)
 FIRST_PROBE: Final = timedelta(minutes=10)
 LAST_PROBE: Final = timedelta(hours=1)
+FIRST_BOOT_PAUSE: Final = timedelta(minutes=1)
+LAST_BOOT_PAUSE: Final = timedelta(hours=1)
 
 
-def after_error(
-    error: CloudError, *, endpoint: str, pod: str, flavor: str, now: datetime, previous: Hold | None
-) -> Hold | None:
+def after_error(error: CloudError, *, scope: Scope, now: datetime, previous: Hold | None) -> Hold | None:
     """The hold that a failed launch puts on what it could harm; ``None`` if the outcome is merely unknown.
 
     Throttling pauses the endpoint and marks nothing bad; a configuration error concerns only (pod, endpoint); lack of
@@ -30,28 +32,32 @@ def after_error(
     failures = 1 if previous is None else previous.failures + (previous.until <= now)
     since = previous.since if previous is not None else now
     probe = min(LAST_PROBE, FIRST_PROBE * 2 ** min(failures - 1, 16))
+    endpoint, message = scope.endpoint, str(error)
     match error.kind:
         case ErrorKind.TRANSIENT:
             return None
         case ErrorKind.THROTTLE:
             pause = _throttle_pause(error)
-            return Hold(endpoint, error.kind, str(error), since, now + pause, failures=failures)
+            return Hold(endpoint, HoldKind.THROTTLE, message, since, now + pause, failures=failures)
         case ErrorKind.CAPACITY:
+            until = now + CAPACITY_RECOVERY
+            return Hold(endpoint, HoldKind.CAPACITY, message, now, until, flavor=scope.flavor, failures=failures)
+        case ErrorKind.QUOTA:
+            return Hold(endpoint, HoldKind.QUOTA, message, since, now + QUOTA_PAUSE, failures=failures)
+        case ErrorKind.AUTH:
+            revision = scope.endpoint_revision
+            return Hold(endpoint, HoldKind.AUTH, message, since, now + probe, failures=failures, revision=revision)
+        case ErrorKind.CONFIG:
             return Hold(
                 endpoint,
-                error.kind,
-                str(error),
-                now,
-                now + CAPACITY_RECOVERY,
-                flavor=flavor,
+                HoldKind.CONFIG,
+                message,
+                since,
+                now + probe,
+                pod=scope.pod,
                 failures=failures,
+                revision=scope.revision,
             )
-        case ErrorKind.QUOTA:
-            return Hold(endpoint, error.kind, str(error), since, now + QUOTA_PAUSE, failures=failures)
-        case ErrorKind.AUTH:
-            return Hold(endpoint, error.kind, str(error), since, now + probe, failures=failures)
-        case ErrorKind.CONFIG:
-            return Hold(endpoint, error.kind, str(error), since, now + probe, pod=pod, failures=failures)
 
 
 def _throttle_pause(error: CloudError) -> timedelta:
@@ -62,32 +68,87 @@ def _throttle_pause(error: CloudError) -> timedelta:
     return timedelta(seconds=min(max(0.0, asked), LONGEST_THROTTLE_PAUSE.total_seconds()))
 
 
-def concerns(hold: Hold, *, endpoint: str, pod: str, flavor: str) -> bool:
-    """Whether a launch of this pod and flavor on this endpoint falls under the hold."""
-    return (
-        hold.endpoint == endpoint and (not hold.pod or hold.pod == pod) and (not hold.flavor or hold.flavor == flavor)
+def after_boot_failure(
+    message: str, *, scope: Scope, launched_at: datetime, now: datetime, previous: Hold | None
+) -> Hold | None:
+    """The breaker of (pod, endpoint), opened by a VM that did not boot: for a minute, then twice as long each time, up
+    to an hour. ``None``: it stays as it is.
+
+    A VM that was launched before the last failure was known is of the same burst, and says nothing new.
+
+    :param previous: the breaker as it is; ``None``: it is closed.
+    """
+    if previous is None:
+        return Hold(
+            scope.endpoint,
+            HoldKind.BOOT,
+            message,
+            now,
+            now + FIRST_BOOT_PAUSE,
+            pod=scope.pod,
+            revision=scope.revision,
+        )
+    last_failure = previous.until - _boot_pause(previous.failures)
+    if launched_at <= last_failure:
+        return None
+    failures = previous.failures + 1
+    until = now + _boot_pause(failures)
+    return Hold(
+        scope.endpoint,
+        HoldKind.BOOT,
+        message,
+        previous.since,
+        until,
+        pod=scope.pod,
+        failures=failures,
+        revision=scope.revision,
     )
 
 
-def blocking(holds: Iterable[Hold], *, endpoint: str, pod: str, flavor: str, now: datetime) -> Hold | None:
+def _boot_pause(failures: int) -> timedelta:
+    longer: timedelta = FIRST_BOOT_PAUSE * 2 ** min(failures - 1, 16)
+    return min(LAST_BOOT_PAUSE, longer)
+
+
+def concerns(hold: Hold, scope: Scope) -> bool:
+    """Whether a launch falls under the hold: of its endpoint, pod and flavor, and configured as what failed was."""
+    if hold.endpoint != scope.endpoint:
+        return False
+    if (hold.pod and hold.pod != scope.pod) or (hold.flavor and hold.flavor != scope.flavor):
+        return False
+    revision = scope.revision if hold.pod else scope.endpoint_revision
+    return not hold.revision or not revision or hold.revision == revision
+
+
+def blocking(holds: Iterable[Hold], scope: Scope, now: datetime) -> Hold | None:
     """The hold that forbids launches now, the one that lasts longest; lack of room forbids none, it only scores."""
     found = [
-        hold
-        for hold in holds
-        if hold.kind is not ErrorKind.CAPACITY
-        and hold.until > now
-        and concerns(hold, endpoint=endpoint, pod=pod, flavor=flavor)
+        hold for hold in holds if hold.kind is not HoldKind.CAPACITY and hold.until > now and concerns(hold, scope)
     ]
     return max(found, key=lambda hold: hold.until, default=None)
 
 
-def score(holds: Iterable[Hold], *, endpoint: str, pod: str, flavor: str, now: datetime) -> float:
-    """How likely a launch here finds room: 0 right after a capacity error, 1 again 600 s later, linear between."""
-    found = [
-        hold.since
-        for hold in holds
-        if hold.kind is ErrorKind.CAPACITY and concerns(hold, endpoint=endpoint, pod=pod, flavor=flavor)
-    ]
+def to_be_probed(holds: Iterable[Hold], scope: Scope, now: datetime) -> Hold | None:
+    """The hold that has run out and that nothing has proved wrong yet, the newest: one launch is to try it."""
+    found = [hold for hold in holds if hold.kind in PROBED and hold.until <= now and concerns(hold, scope)]
+    return max(found, key=lambda hold: hold.until, default=None)
+
+
+def is_probing(instance: Instance, hold: Hold) -> bool:
+    """Whether this instance will show whether the hold is still true: by its launch, or by booting."""
+    if instance.endpoint != hold.endpoint or (hold.pod and instance.pod != hold.pod):
+        return False
+    if instance.status is InstanceStatus.NEW:
+        return True
+    return hold.kind is HoldKind.BOOT and instance.status in BOOTING
+
+
+def score(holds: Iterable[Hold], scope: Scope, now: datetime) -> float:
+    """How likely a launch here finds room: 0 right after a capacity error, 1 again 600 s later, linear between.
+
+    Source: Ray's autoscaler v2 lowers and restores the score of a node type in the same way.
+    """
+    found = [hold.since for hold in holds if hold.kind is HoldKind.CAPACITY and concerns(hold, scope)]
     if not found:
         return 1.0
     age = max(timedelta(0), now - max(found))

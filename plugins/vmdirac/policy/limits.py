@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from vmdirac.model.decision import Reason, ReasonCode
@@ -13,20 +13,25 @@ from vmdirac.model.pod import Endpoint, RunningPod
 
 @dataclass(slots=True)
 class Counts:
-    """Rows that hold a place, by pod and by endpoint. Kept while one plan is made, and thrown away with it."""
+    """Rows that hold a place, by pod and by endpoint. Kept while one plan is made, and thrown away with it.
+
+    :param recent: VMs that were started on each endpoint within its launch window.
+    """
 
     by_pod: Counter[str]
     by_endpoint: Counter[str]
     planned_by_endpoint: Counter[str]
+    recent: Mapping[str, int]
 
     @classmethod
-    def of(cls, instances: Iterable[Instance]) -> Counts:
+    def of(cls, instances: Iterable[Instance], recent: Mapping[str, int]) -> Counts:
         """The count before anything is planned."""
         holding = [instance for instance in instances if instance.holds_a_place]
         return cls(
             Counter(instance.pod for instance in holding),
             Counter(instance.endpoint for instance in holding),
             Counter(),
+            recent,
         )
 
     def add(self, pod: RunningPod, endpoint: Endpoint) -> None:
@@ -50,4 +55,13 @@ class Counts:
         limit = endpoint.max_launch_per_tick
         if limit is not None and self.planned_by_endpoint[endpoint.name] >= limit:
             return Reason.of(ReasonCode.LAUNCHES_PER_TICK, limit=limit)
-        return None
+        return self._rate(endpoint)
+
+    def _rate(self, endpoint: Endpoint) -> Reason | None:
+        if endpoint.launch_window is None:
+            return None
+        window, limit = endpoint.launch_window
+        count = self.recent.get(endpoint.name, 0) + self.planned_by_endpoint[endpoint.name]
+        if count < limit:
+            return None
+        return Reason.of(ReasonCode.LAUNCH_RATE, count=count, limit=limit, minutes=window.total_seconds() / 60)

@@ -1,11 +1,12 @@
 """Which jobs an offer can serve: the semantics of DIRAC's task queues.
 
-Source: DIRAC ``WorkloadManagementSystem/DB/TaskQueueDB.py``, as of 2024-10, described field by field in the
-documentation page ``docs/matching.md``.
+Source: DIRAC ``WorkloadManagementSystem/DB/TaskQueueDB.py`` (match) and ``Client/Matcher.py`` (numbers spelled as
+tags), described field by field in the documentation page ``docs/matching.md``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
 
 from vmdirac.model.requirements import ANY, Offer, Requirements
@@ -16,37 +17,87 @@ class Mismatch(StrEnum):
 
     CPU_TIME = "cpu_time"
     PROCESSORS = "processors"
+    WHOLE_NODE = "whole_node"
     MEMORY = "memory"
-    SITE = "site"
+    LIFETIME = "lifetime"
     BANNED_SITE = "banned_site"
+    SITE = "site"
+    GRID_CE = "grid_ce"
     PLATFORM = "platform"
+    JOB_TYPE = "job_type"
     SUBMIT_POOL = "submit_pool"
+    PILOT_TYPE = "pilot_type"
+    GRID_MIDDLEWARE = "grid_middleware"
+    SETUP = "setup"
+    OWNER = "owner"
     OWNER_GROUP = "owner_group"
     TAGS = "tags"
     REQUIRED_TAGS = "required_tags"
+    BANNED_BY_OFFER = "banned_by_offer"
 
 
-def _accepts(wanted: tuple[str, ...], offered: tuple[str, ...]) -> bool:
+def is_any(values: Collection[str]) -> bool:
+    """Whether one of the values switches the check of its field off."""
+    return any(value.lower() == ANY for value in values)
+
+
+def _accepts(wanted: Collection[str], offered: Collection[str]) -> bool:
     """A multi-value field: no wish, an offer of anything, or one value in common."""
-    return not wanted or not offered or ANY in offered or not set(wanted).isdisjoint(offered)
+    return not wanted or not offered or not set(wanted).isdisjoint(offered) or is_any(offered)
+
+
+def _is_one_of(value: str, offered: Collection[str]) -> bool:
+    """A single-value field: nothing offered, or just this."""
+    return not offered or value in offered or is_any(offered)
+
+
+def _avoids(named: Collection[str], banned: Collection[str]) -> bool:
+    """The bans of an offer: the job names none of the values, whatever else it names."""
+    return not banned or is_any(banned) or set(named).isdisjoint(banned)
 
 
 def mismatch(requirements: Requirements, offer: Offer) -> Mismatch | None:
     """The first rule by which ``offer`` cannot serve a job with these requirements; ``None``: it can."""
+    wants = requirements
     rules = (
-        (Mismatch.CPU_TIME, requirements.cpu_time <= offer.cpu_time),
-        (Mismatch.PROCESSORS, max(1, requirements.processors) <= offer.processors),
-        (Mismatch.MEMORY, not offer.memory_mb or requirements.memory_mb <= offer.memory_mb),
+        (Mismatch.CPU_TIME, wants.cpu_time <= offer.cpu_time),
+        (Mismatch.PROCESSORS, max(1, wants.processors) <= offer.processors),
+        (Mismatch.WHOLE_NODE, offer.whole_node or not wants.whole_node),
+        (Mismatch.MEMORY, _memory_is_enough(wants.memory_mb, offer)),
+        (Mismatch.LIFETIME, not offer.max_lifetime or wants.shortest_run(offer.processors) <= offer.max_lifetime),
         # A ban is checked before the wish: banned always wins.
-        (Mismatch.BANNED_SITE, offer.site not in requirements.banned_sites),
-        (Mismatch.SITE, _accepts(requirements.sites, (offer.site,))),
-        (Mismatch.PLATFORM, _accepts(requirements.platforms, offer.platforms)),
-        (Mismatch.SUBMIT_POOL, _accepts(requirements.submit_pools, offer.submit_pools)),
-        (Mismatch.OWNER_GROUP, not offer.owner_groups or requirements.owner_group in offer.owner_groups),
-        (Mismatch.TAGS, set(requirements.tags) <= set(offer.tags)),
-        (Mismatch.REQUIRED_TAGS, set(offer.required_tags) <= set(requirements.tags)),
+        (Mismatch.BANNED_SITE, offer.site not in wants.banned_sites),
+        (Mismatch.SITE, _accepts(wants.sites, (offer.site,))),
+        (Mismatch.GRID_CE, _accepts(wants.grid_ces, offer.grid_ces)),
+        (Mismatch.PLATFORM, _accepts(wants.platforms, offer.platforms)),
+        (Mismatch.JOB_TYPE, _accepts(wants.job_types, offer.job_types)),
+        (Mismatch.SUBMIT_POOL, _accepts(wants.submit_pools, offer.submit_pools)),
+        (Mismatch.PILOT_TYPE, _accepts(wants.pilot_types, offer.pilot_types)),
+        (Mismatch.GRID_MIDDLEWARE, _accepts(wants.grid_middlewares, offer.grid_middlewares)),
+        (Mismatch.SETUP, not offer.setup or _is_one_of(wants.setup, (offer.setup,))),
+        (Mismatch.OWNER, _is_one_of(wants.owner, offer.owners)),
+        (Mismatch.OWNER_GROUP, _is_one_of(wants.owner_group, offer.owner_groups)),
+        (Mismatch.TAGS, set(wants.tags) <= set(offer.tags) or is_any(offer.tags)),
+        (Mismatch.REQUIRED_TAGS, set(offer.required_tags) <= set(wants.tags) or is_any(offer.required_tags)),
+        (Mismatch.BANNED_BY_OFFER, _is_not_banned(wants, offer)),
     )
     return next((name for name, holds in rules if not holds), None)
+
+
+def _memory_is_enough(memory_mb: int, offer: Offer) -> bool:
+    if offer.max_ram and memory_mb > offer.max_ram:
+        return False
+    return not offer.memory_mb or memory_mb <= offer.memory_mb
+
+
+def _is_not_banned(wants: Requirements, offer: Offer) -> bool:
+    return (
+        _avoids(wants.sites, offer.banned_sites)
+        and _avoids(wants.grid_ces, offer.banned_grid_ces)
+        and _avoids(wants.platforms, offer.banned_platforms)
+        and _avoids(wants.job_types, offer.banned_job_types)
+        and _avoids(wants.tags, offer.banned_tags)
+    )
 
 
 def matches(requirements: Requirements, offer: Offer) -> bool:
@@ -54,9 +105,13 @@ def matches(requirements: Requirements, offer: Offer) -> bool:
     return mismatch(requirements, offer) is None
 
 
-def jobs_that_fit(requirements: Requirements, processors: int, memory_mb: int | None) -> int:
-    """How many such jobs fit side by side into so many processors and so much memory (``None``: unlimited)."""
-    by_processors = processors // max(1, requirements.processors)
+def jobs_that_fit(requirements: Requirements, processors: int, memory_mb: int | None, of: int) -> int:
+    """How many such jobs fit side by side into so many free processors and so much free memory.
+
+    :param memory_mb: ``None``: unlimited.
+    :param of: all processors of the VM.
+    """
+    by_processors = processors // requirements.processors_of(of)
     if memory_mb is None or not requirements.memory_mb:
         return by_processors
     return min(by_processors, memory_mb // requirements.memory_mb)

@@ -1,15 +1,17 @@
-"""One endpoint of a pod while a plan is made, and which of a pod's endpoints gets the next VM."""
+"""One endpoint of a pod while a plan is made, and which of all that are open gets the next VM."""
 
 from __future__ import annotations
 
+import heapq
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from vmdirac.model.decision import Decision, Reason
-from vmdirac.model.hold import Hold
+from vmdirac.model.hold import Hold, Scope
 from vmdirac.model.pod import Endpoint, RunningPod
 from vmdirac.model.requirements import Offer, TaskQueue
+from vmdirac.model.states import VmPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,8 @@ class Candidate:
 
     :param weight: the pod's weight for this endpoint times the endpoint's own.
     :param offer: what such a VM offers, site, processors and memory included.
+    :param max_price: price an hour above which the VM is not wanted; ``None``: any.
+    :param revision: changes with the configuration of the pod, its image or the endpoint.
     """
 
     pod: RunningPod
@@ -26,6 +30,13 @@ class Candidate:
     boot_image: str
     flavor: str
     offer: Offer
+    max_price: float | None = None
+    revision: str = ""
+
+    @property
+    def scope(self) -> Scope:
+        """What a launch here is of."""
+        return Scope(self.endpoint.name, self.pod.name, self.flavor, self.revision, self.endpoint.revision)
 
 
 @dataclass(slots=True)
@@ -34,15 +45,20 @@ class Place:
 
     :param queues: task queues that it matches, as they were when the plan began.
     :param score: how likely a launch finds room there, from 0 to 1.
+    :param hold: what forbids launches there; ``None``: nothing.
+    :param probe: what forbade them until lately, so that one launch has to try it first; ``None``: nothing.
     :param active: the pod's instances there in New or a live state; ``in_flight``: those that have not called in yet.
+    :param lot: decides between equals; smaller is sooner.
     """
 
     candidate: Candidate
     queues: Sequence[TaskQueue]
     score: float
     hold: Hold | None
+    probe: Hold | None
     active: int
     in_flight: int
+    lot: float = 0.0
     planned: int = 0
     reasons: list[Reason] = field(default_factory=list)
 
@@ -79,15 +95,60 @@ def waiting_cpu(places: Sequence[Place]) -> int:
     return sum(queue.waiting_cpu for queue in queues.values())
 
 
-def best(places: Sequence[Place], rng: random.Random) -> Place:
-    """The place that is furthest behind its share; by lot between equals.
+def draw_lots(places: Iterable[Place], rng: random.Random) -> None:
+    """Give each place its lot, the same one in whatever order they come."""
+    for place in sorted(places, key=lambda place: (place.candidate.pod.name, place.endpoint.name)):
+        place.lot = rng.random()
 
-    Highest averages (D'Hondt): over many VMs each place gets its part by weight times score, and a place whose score
-    is 0 is taken only when no other is open.
+
+@dataclass(slots=True)
+class PodPlan:
+    """One pod while the plan is being made.
+
+    :param active: its instances in New or a live state, also on endpoints that it names no more or that are in error,
+        and those planned so far.
+    :param waiting_cpu: CPU seconds that wait for it, as they were when the plan began.
+    :param warranted: VMs that it was worth in this plan, before limits.
     """
 
-    def average(place: Place) -> float:
-        return place.candidate.weight * place.score / (place.active + place.planned + 1)
+    pod: RunningPod
+    active: int
+    places: list[Place]
+    waiting_cpu: int = 0
+    warranted: int = 0
 
-    highest = max(average(place) for place in places)
-    return rng.choice([place for place in places if average(place) == highest])
+    @property
+    def planned(self) -> int:
+        return sum(place.planned for place in self.places)
+
+    def usable(self, policy: VmPolicy) -> list[Place]:
+        """Its places of this policy where launches are not held."""
+        return [place for place in self.places if place.hold is None and place.endpoint.vm_policy is policy]
+
+
+class OpenPlaces:
+    """Places that may still get a VM, the one furthest behind its share first.
+
+    Highest averages (D'Hondt): over many VMs each place, of whatever pod, gets its part by weight times score, and a
+    place whose score is 0 is taken only when no other is open. Between equals the one comes first whose pod has more
+    work waiting, then the lot decides.
+    """
+
+    def __init__(self, places: Iterable[tuple[PodPlan, Place]]) -> None:
+        self._heap = [(self._rank(entry, place), entry, place) for entry, place in places]
+        heapq.heapify(self._heap)
+
+    @staticmethod
+    def _rank(entry: PodPlan, place: Place) -> tuple[float, int, float, int]:
+        average = place.candidate.weight * place.score / (place.active + place.planned + 1)
+        return -average, -entry.waiting_cpu, place.lot, id(place)
+
+    def __iter__(self) -> Iterator[tuple[PodPlan, Place]]:
+        """Take the first place out, until none is open any more."""
+        while self._heap:
+            _, entry, place = heapq.heappop(self._heap)
+            yield entry, place
+
+    def put_back(self, entry: PodPlan, place: Place) -> None:
+        """It may get another one, in its turn."""
+        heapq.heappush(self._heap, (self._rank(entry, place), entry, place))

@@ -8,23 +8,25 @@ are served by priority, and each VM planned takes its jobs out of the backlog be
 from __future__ import annotations
 
 import random
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
+from types import MappingProxyType
 
 from vmdirac.model.decision import Decision, Reason, ReasonCode
 from vmdirac.model.demand import Demand
 from vmdirac.model.hold import Hold
 from vmdirac.model.instance import Instance
-from vmdirac.model.pod import RunningPod
-from vmdirac.model.states import ACTIVE, InstanceStatus, VmPolicy, VmStopPolicy
+from vmdirac.model.states import ACTIVE, InstanceStatus
 from vmdirac.policy import holds as hold_policy
+from vmdirac.policy.fill import Order, Planner, fill_static, follow_demand, start_as_asked
 from vmdirac.policy.limits import Counts
-from vmdirac.policy.place import Candidate, Place, best, waiting_cpu
+from vmdirac.policy.place import Candidate, Place, PodPlan, draw_lots, waiting_cpu
 from vmdirac.policy.supply import Backlog
 
-__all__ = ["Candidate", "Invalid", "Plan", "PlannedLaunch", "make_plan"]
+__all__ = ["Candidate", "Invalid", "Order", "Plan", "PlannedLaunch", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,33 +54,6 @@ class Plan:
     decisions: tuple[Decision, ...]
 
 
-@dataclass(slots=True)
-class _PodPlan:
-    """One pod while the plan is being made.
-
-    :param active: its instances in New or a live state, also on endpoints that it names no more or that are in error.
-    """
-
-    pod: RunningPod
-    active: int
-    places: list[Place]
-
-
-@dataclass(slots=True)
-class _Planner:
-    """What all pods share while the plan is being made."""
-
-    backlog: Backlog
-    counts: Counts
-    rng: random.Random
-
-    def start_one(self, place: Place) -> None:
-        """Plan one VM; it takes the jobs that fit into it out of the backlog."""
-        self.backlog.fill(place.offer, place.offer.processors, place.offer.memory_mb or None)
-        self.counts.add(place.candidate.pod, place.endpoint)
-        place.planned += 1
-
-
 def make_plan(
     *,
     candidates: Sequence[Candidate],
@@ -89,6 +64,9 @@ def make_plan(
     hearing_since: datetime | None,
     now: datetime,
     rng: random.Random,
+    recent_launches: Mapping[str, int] = MappingProxyType({}),
+    order: Order | None = None,
+    out_of_time: Callable[[], bool] = lambda: False,
 ) -> Plan:
     """Decide what to start now.
 
@@ -97,21 +75,27 @@ def make_plan(
     :param instances: all rows that are not Halted, of all pods and endpoints.
     :param hearing_since: since when VMs can call in; ``None``: they cannot now.
     :param rng: decides between equals, and nothing else.
+    :param recent_launches: VMs started within its launch window, for each endpoint that has one.
+    :param order: what somebody asked for by hand, in place of what the demand asks for; ``None``: nobody did.
+    :param out_of_time: asked before each VM; once it says yes, the plan is what has been planned by then.
     """
     backlog = Backlog(demand.task_queues, [item.offer for item in candidates])
     _give_jobs_to_existing_vms(backlog, instances, hearing_since, now)
-    planner = _Planner(backlog, Counts.of(instances), rng)
+    pods = _pods(candidates, backlog, instances, holds, now, rng)
+    planner = Planner(backlog, Counts.of(instances, recent_launches), _probes(pods, instances), out_of_time)
     decisions = [
         Decision(bad.pod, bad.endpoint, 0, 0, 0, 0, 0, 0, (Reason.of(ReasonCode.INVALID, message=bad.message),))
         for bad in invalid
+        if order is None or bad.pod == order.pod
     ]
-    launches: list[PlannedLaunch] = []
-    for entry in _pods_in_order(candidates, backlog, instances, holds, now, rng):
-        warranted = _plan_pod(entry, planner, now)
-        for place in entry.places:
-            if place.planned:
-                launches.append(PlannedLaunch(place.candidate, place.planned))
-            decisions.append(place.decision(warranted))
+    if order is not None:
+        pods = [entry for entry in pods if entry.pod.name == order.pod]
+    for _, equals in groupby(pods, key=lambda entry: entry.pod.priority):
+        _plan_equals(list(equals), planner, order, now)
+    decisions += [place.decision(entry.warranted) for entry in pods for place in entry.places]
+    launches = [
+        PlannedLaunch(place.candidate, place.planned) for entry in pods for place in entry.places if place.planned
+    ]
     return Plan(tuple(launches), tuple(decisions))
 
 
@@ -121,7 +105,7 @@ def _give_jobs_to_existing_vms(
     able = [item for item in instances if item.free_processors and not _is_silent(item, hearing_since, now)]
     # Those that can do least choose first, or a VM that could have done something else takes their jobs.
     for item in sorted(able, key=lambda item: (len(backlog.matching(item.offer)), item.id)):
-        backlog.fill(item.offer, item.free_processors, item.free_memory_mb)
+        backlog.fill(item.offer, item.free_processors, item.free_memory_mb, item.seconds_left(now))
 
 
 def _is_silent(instance: Instance, hearing_since: datetime | None, now: datetime) -> bool:
@@ -133,146 +117,72 @@ def _is_silent(instance: Instance, hearing_since: datetime | None, now: datetime
     return had_its_chance and not instance.recently_heard(now)
 
 
-def _pods_in_order(
+def _pods(
     candidates: Sequence[Candidate],
     backlog: Backlog,
     instances: Sequence[Instance],
     holds: Sequence[Hold],
     now: datetime,
     rng: random.Random,
-) -> list[_PodPlan]:
-    """Pods by priority, then by waiting work, then by lot."""
+) -> list[PodPlan]:
+    """Pods with their places, those of the highest priority first, by name among equals."""
     active = [item for item in instances if item.status in ACTIVE]
     by_pod = Counter(item.pod for item in active)
     by_place = Counter((item.pod, item.endpoint) for item in active)
     flying = Counter((item.pod, item.endpoint) for item in active if item.status is not InstanceStatus.RUNNING)
-    pods: dict[str, _PodPlan] = {}
-    # By name, so that the lot falls the same way in whatever order they were configured.
+    holds_of: dict[str, list[Hold]] = defaultdict(list)
+    for hold in holds:
+        holds_of[hold.endpoint].append(hold)
+    pods: dict[str, PodPlan] = {}
     for item in sorted(candidates, key=lambda item: (item.pod.name, item.endpoint.name)):
-        key = (item.pod.name, item.endpoint.name)
-        scope = {"endpoint": item.endpoint.name, "pod": item.pod.name, "flavor": item.flavor}
+        key, here = (item.pod.name, item.endpoint.name), holds_of[item.endpoint.name]
         place = Place(
             candidate=item,
             queues=backlog.matching(item.offer),
-            score=hold_policy.score(holds, now=now, **scope),
-            hold=hold_policy.blocking(holds, now=now, **scope),
+            score=hold_policy.score(here, item.scope, now),
+            hold=hold_policy.blocking(here, item.scope, now),
+            probe=hold_policy.to_be_probed(here, item.scope, now),
             active=by_place[key],
             in_flight=flying[key],
         )
-        pods.setdefault(item.pod.name, _PodPlan(item.pod, by_pod[item.pod.name], [])).places.append(place)
-    ordered = list(pods.values())
-    rng.shuffle(ordered)
-    return sorted(ordered, key=lambda entry: (-entry.pod.priority, -waiting_cpu(entry.places)))
+        pods.setdefault(item.pod.name, PodPlan(item.pod, by_pod[item.pod.name], [])).places.append(place)
+    for entry in pods.values():
+        entry.waiting_cpu = waiting_cpu(entry.places)
+    draw_lots((place for entry in pods.values() for place in entry.places), rng)
+    return sorted(pods.values(), key=lambda entry: -entry.pod.priority)
 
 
-def _plan_pod(entry: _PodPlan, planner: _Planner, now: datetime) -> int:
-    """Plan one pod: fills each place's ``planned`` and ``reasons``; returns the VMs it was worth before limits."""
-    pod = entry.pod
-    if not pod.in_campaign(now.date()):
-        reason = Reason.of(
-            ReasonCode.UNACTIVE,
-            start=str(pod.campaign_start or "ever"),
-            end=str(pod.campaign_end or "ever"),
-        )
+def _probes(pods: Iterable[PodPlan], instances: Iterable[Instance]) -> Counter[Hold]:
+    """For each hold that is to be probed: how many instances are doing so already."""
+    probed = {place.probe for entry in pods for place in entry.places if place.probe is not None}
+    if not probed:
+        return Counter()
+    return Counter(hold for hold in probed for item in instances if hold_policy.is_probing(item, hold))
+
+
+def _plan_equals(entries: Sequence[PodPlan], planner: Planner, order: Order | None, now: datetime) -> None:
+    """Plan pods of equal priority together, so that none of them takes what another one could have had as well."""
+    active = []
+    for entry in entries:
+        pod = entry.pod
+        if pod.in_campaign(now.date()):
+            active.append(entry)
+            continue
+        start, end = str(pod.campaign_start or "ever"), str(pod.campaign_end or "ever")
         for place in entry.places:
-            place.reasons.append(reason)
-        return 0
-    usable = []
-    for place in entry.places:
-        if place.hold is None:
-            usable.append(place)
-        else:
-            place.reasons.append(_held(place.hold))
-    _fill_static([place for place in usable if place.endpoint.vm_policy is VmPolicy.STATIC], pod, planner)
-    elastic = [place for place in usable if place.endpoint.vm_policy is VmPolicy.ELASTIC]
-    return _follow_demand(entry, elastic, planner)
+            place.reasons.append(Reason.of(ReasonCode.UNACTIVE, start=start, end=end))
+    for entry in active:
+        for place in entry.places:
+            if place.hold is not None:
+                place.reasons.append(_held(place.hold))
+    if order is not None and order.vms is not None:
+        for entry in active:
+            start_as_asked(entry, order.vms, planner)
+        return
+    fill_static(active, planner)
+    follow_demand(active, planner)
 
 
 def _held(hold: Hold) -> Reason:
     until = hold.until.isoformat(timespec="seconds")
     return Reason.of(ReasonCode.HELD, until=until, kind=str(hold.kind), message=hold.message)
-
-
-def _fill_static(places: Sequence[Place], pod: RunningPod, planner: _Planner) -> None:
-    """Static endpoints are filled while at least one matching job waits, or always when they never stop."""
-    open_places = []
-    for place in places:
-        if place.jobs or place.endpoint.vm_stop_policy is VmStopPolicy.NEVER:
-            open_places.append(place)
-        else:
-            place.reasons.append(Reason.of(ReasonCode.NO_MATCHING_JOBS))
-    # One VM after the other: where the pod's limit is reached before all are full, each has its share.
-    while open_places:
-        place = best(open_places, planner.rng)
-        limit = planner.counts.pod_limit(pod) or planner.counts.endpoint_limit(place.endpoint)
-        if limit is None:
-            planner.start_one(place)
-            continue
-        open_places.remove(place)
-        if place.planned:
-            always = place.endpoint.vm_stop_policy is VmStopPolicy.NEVER
-            code = ReasonCode.KEPT_FILLED if always else ReasonCode.STATIC_FILL
-            place.reasons.append(Reason.of(code, vms=place.planned, limit=place.endpoint.max_instances))
-        place.reasons.append(limit)
-
-
-def _follow_demand(entry: _PodPlan, elastic: Sequence[Place], planner: _Planner) -> int:
-    """Elastic endpoints: one VM after the other while jobs are left, the elastic rule holds, and there is room."""
-    pod, backlog, counts = entry.pod, planner.backlog, planner.counts
-    cpu = waiting_cpu(entry.places)
-    filled = sum(place.planned for place in entry.places)
-    active = entry.active + filled
-    by_jobs = backlog.vms_to_fill([place.offer for place in elastic])
-    warranted = filled + min(by_jobs, _vms_by_rule(pod, cpu, active, by_jobs))
-    for place in elastic:
-        place.reasons.append(_demand(place, backlog))
-    open_places = [place for place in elastic if backlog.left(place.offer)]
-    while open_places:
-        held_back = _rule(pod, cpu, active) or counts.pod_limit(pod)
-        if held_back:
-            for place in open_places:
-                if backlog.left(place.offer):
-                    place.reasons.append(held_back)
-                else:
-                    _served_elsewhere(place)
-            break
-        place = best(open_places, planner.rng)
-        if not backlog.left(place.offer):
-            _served_elsewhere(place)
-            open_places.remove(place)
-        elif limit := counts.endpoint_limit(place.endpoint):
-            place.reasons.append(limit)
-            open_places.remove(place)
-        else:
-            planner.start_one(place)
-            active += 1
-    return max(warranted, sum(place.planned for place in entry.places))
-
-
-def _demand(place: Place, backlog: Backlog) -> Reason:
-    left = backlog.left(place.offer)
-    if left:
-        return Reason.of(ReasonCode.DEMAND, jobs=left, vms=backlog.vms_to_fill([place.offer]))
-    if place.jobs:
-        return Reason.of(ReasonCode.DEMAND_COVERED, jobs=place.jobs)
-    return Reason.of(ReasonCode.NO_MATCHING_JOBS)
-
-
-def _served_elsewhere(place: Place) -> None:
-    if not place.planned:
-        place.reasons.append(Reason.of(ReasonCode.SERVED_ELSEWHERE))
-
-
-def _rule(pod: RunningPod, cpu: int, active: int) -> Reason | None:
-    """Why VMDIRAC's elastic rule lets no VM start; the waiting CPU is that of the start of the tick, not reduced by
-    what is planned."""
-    if not active or cpu >= pod.cpu_per_instance * active:
-        return None
-    return Reason.of(ReasonCode.CPU_PER_INSTANCE, cpu=cpu, active=active, minimum=pod.cpu_per_instance)
-
-
-def _vms_by_rule(pod: RunningPod, cpu: int, active: int, at_most: int) -> int:
-    """How many VMs the elastic rule alone would still let start, counted no further than ``at_most``."""
-    if not at_most or _rule(pod, cpu, active + at_most - 1) is None:
-        return at_most
-    return max(0 if active else 1, int(cpu // pod.cpu_per_instance) - active + 1)

@@ -49,9 +49,10 @@ class CountAbsence:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmGone:
-    """The cloud has said that the VM is gone."""
+    """The cloud has said that the VM is gone: ``seen`` in its list as such; ``None``: by listing it no more."""
 
     instance: Instance
+    seen: CloudInstance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ def _with_cloud_id(
             yield _absent(instance, ConfirmGone(instance))
         return
     if seen.state in ENDED:
-        yield ConfirmGone(instance)
+        yield ConfirmGone(instance, seen)
         return
     yield Observe(instance, seen)
     dead = seen.state in DEAD

@@ -46,8 +46,11 @@ class Backlog:
         """Jobs that this offer serves and that nothing has been thought of for."""
         return sum(self._left[queue.key] for queue in self.matching(offer))
 
-    def fill(self, offer: Offer, processors: int, memory_mb: int | None) -> int:
-        """Give jobs to a VM with so much free; the number of jobs given."""
+    def fill(self, offer: Offer, processors: int, memory_mb: int | None, seconds_left: float | None = None) -> int:
+        """Give jobs to a VM with so much free; the number of jobs given.
+
+        :param seconds_left: how long it still takes jobs: it is given none that cannot end by then. ``None``: no end.
+        """
         given = 0
         for queue in self.matching(offer):
             if processors <= 0:
@@ -56,9 +59,11 @@ class Backlog:
             if not waiting:
                 continue
             needs = queue.requirements
-            taken = min(waiting, jobs_that_fit(needs, processors, memory_mb))
+            if seconds_left is not None and needs.shortest_run(offer.processors) > seconds_left:
+                continue
+            taken = min(waiting, jobs_that_fit(needs, processors, memory_mb, offer.processors))
             self._left[queue.key] -= taken
-            processors -= taken * max(1, needs.processors)
+            processors -= taken * needs.processors_of(offer.processors)
             if memory_mb is not None:
                 memory_mb -= taken * needs.memory_mb
             given += taken
@@ -70,6 +75,7 @@ class Backlog:
         parts: dict[str, Fraction] = {}
         for offer in offers:
             for queue in self.matching(offer):
-                part = Fraction(1, jobs_that_fit(queue.requirements, offer.processors, offer.memory_mb or None))
+                size, memory_mb = offer.processors, offer.memory_mb or None
+                part = Fraction(1, jobs_that_fit(queue.requirements, size, memory_mb, size))
                 parts[queue.key] = min(part, parts.get(queue.key, part))
         return math.ceil(sum(self._left[key] * part for key, part in parts.items()))
