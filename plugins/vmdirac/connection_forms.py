@@ -42,11 +42,34 @@ COMMON_FIELDS: dict[str, dict[str, Any]] = {
     "max_launch_per_tick": _field(
         "Max launches a tick", "VMs started in one tick at most; empty: no limit.", type=["integer", "null"], minimum=1
     ),
+    "launch_rate": _field(
+        "Launch rate", "VMs started in a minute at most; empty: no limit.", type=["number", "null"], exclusiveMinimum=0
+    ),
+    "cvmfs_proxy": _field(
+        "CVMFS proxy",
+        "HTTP proxy through which its VMs read CVMFS, such as http://squid.example.org:3128.",
+        type=["string", "null"],
+    ),
+    "tags": _field("Tags", "What all its VMs offer to jobs, with commas between.", type=["string", "null"]),
+    "required_tags": _field(
+        "Required tags", "Tags that a job must carry to be served here, with commas between.", type=["string", "null"]
+    ),
+    "platforms": _field("Platforms", "Platforms of its VMs, with commas between.", type=["string", "null"]),
+    "processors": _field(
+        "Processors", "Slots for jobs on one VM; empty: the flavor's processors.", type=["integer", "null"], minimum=1
+    ),
+    "max_ram": _field(
+        "Max RAM", "MB that one job may ask for; empty: all that the flavor has.", type=["integer", "null"], minimum=1
+    ),
+    "whole_node": _field(
+        "Whole node", "Whether a job may have a whole VM; empty: yes.", type=["boolean", "null"], default=None
+    ),
     "launch_deadline": _seconds("Launch deadline", "Seconds until a launch without an answer is looked for (300)."),
     "boot_deadline": _seconds("Boot deadline", "Seconds until a VM must have called in (900)."),
     "silence_deadline": _seconds("Silence deadline", "Seconds without a call until a VM is Stalled (2400)."),
     "stalled_grace": _seconds("Stalled grace", "Seconds in Stalled until the VM is deleted by force (900)."),
     "delete_deadline": _seconds("Delete deadline", "Seconds until a delete is asked for again (600)."),
+    "max_lifetime": _seconds("Max lifetime", "Seconds after which a VM is drained (none)."),
 }
 
 LOCAL_FIELDS: dict[str, dict[str, Any]] = {

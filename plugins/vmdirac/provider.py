@@ -51,6 +51,12 @@ CONFIGURATION = {
             ),
             "scheduler_interval": _option("Seconds between two ticks of the scheduler.", "integer", "60"),
             "sweep_interval": _option("Seconds between two passes of each sweep.", "integer", "60"),
+            "decision_retention_days": _option("For how many days ticks and their decisions are kept.", "float", "7"),
+            "plan_time_budget": _option(
+                "Seconds of CPU after which a plan is what has been planned by then; the next tick goes on.",
+                "float",
+                "30",
+            ),
             "templates_folder": _option(
                 "Folder with user data templates of your own. Default: the templates that come with us.", "string", ""
             ),

@@ -11,7 +11,15 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from vmdirac.config.fields import ConfigModel, InstanceCount, Weight, WithDeadlines, Word
+from vmdirac.config.fields import (
+    ConfigModel,
+    InstanceCount,
+    Weight,
+    WithDeadlines,
+    WithTraits,
+    Word,
+    revision_of,
+)
 from vmdirac.config.local import LocalCloudConfig
 from vmdirac.config.problems import sentences, unknown_keys
 from vmdirac.model.pod import Endpoint
@@ -20,10 +28,11 @@ from vmdirac.model.states import VmPolicy, VmStopPolicy
 CONN_TYPE_PREFIX = "vmdirac_"
 
 
-class EndpointConfig(WithDeadlines):
+class EndpointConfig(WithTraits, WithDeadlines):
     """What every endpoint has, whatever its cloud.
 
     ``site``: the name that jobs know it by (default: the conn_id). ``max_instances``: VMs of ours at most.
+    ``launch_rate``: launches a minute at most. ``cvmfs_proxy``: the HTTP proxy through which its VMs read CVMFS.
     """
 
     site: Word | None = None
@@ -32,8 +41,10 @@ class EndpointConfig(WithDeadlines):
     vm_stop_policy: VmStopPolicy = VmStopPolicy.ELASTIC
     weight: Weight = 1.0
     max_launch_per_tick: Annotated[int, Field(gt=0, le=100_000)] | None = None
+    launch_rate: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] | None = None
+    cvmfs_proxy: Word | None = None
 
-    def endpoint(self, name: str, driver: str) -> Endpoint:
+    def endpoint(self, name: str, driver: str, revision: str) -> Endpoint:
         """The endpoint as the decisions see it."""
         return Endpoint(
             name=name,
@@ -44,7 +55,11 @@ class EndpointConfig(WithDeadlines):
             vm_stop_policy=self.vm_stop_policy,
             weight=self.weight,
             max_launch_per_tick=self.max_launch_per_tick,
+            launch_rate=self.launch_rate,
+            cvmfs_proxy=self.cvmfs_proxy or "",
+            traits=self.traits(),
             deadlines=self.deadlines(),
+            revision=revision,
         )
 
 
@@ -81,9 +96,10 @@ def driver_of(conn_type: str) -> str:
     return driver
 
 
-def parse_endpoint(conn_id: str, conn_type: str, extra: dict[str, Any]) -> Endpoint:
+def parse_endpoint(conn_id: str, conn_type: str, extra: dict[str, Any], credentials: str = "") -> Endpoint:
     """The endpoint that a connection describes.
 
+    :param credentials: a fingerprint of what else the connection holds.
     :raises EndpointError: with every mistake that it has.
     """
     driver = driver_of(conn_type)
@@ -97,10 +113,11 @@ def parse_endpoint(conn_id: str, conn_type: str, extra: dict[str, Any]) -> Endpo
         config = EndpointConfig.model_validate({k: v for k, v in given.items() if k in common_keys})
     except ValidationError as error:
         findings.extend(sentences(error))
+    own: ConfigModel | None = None
     try:
-        particular.model_validate({k: v for k, v in given.items() if k in own_keys})
+        own = particular.model_validate({k: v for k, v in given.items() if k in own_keys})
     except ValidationError as error:
         findings.extend(sentences(error))
-    if findings or config is None:
+    if findings or config is None or own is None:
         raise EndpointError(findings)
-    return config.endpoint(conn_id, driver)
+    return config.endpoint(conn_id, driver, revision_of(own, credentials))

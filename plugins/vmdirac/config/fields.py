@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from hashlib import sha256
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from vmdirac.model.pod import DeadlineOverrides
+from vmdirac.model.pod import DeadlineOverrides, Traits
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=190, pattern=r"^[\w.@:/+-]+$")]
 """A name of a pod, image or endpoint. Blanks around it are dropped: " B" and "B" are the same endpoint."""
@@ -26,6 +27,15 @@ Text = Annotated[str, WITHOUT_NUL]
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), WITHOUT_NUL]
 
 
+def _split(value: object) -> object:
+    """Forms, and DIRAC's configuration, write lists as text with commas."""
+    return [part for part in (piece.strip() for piece in value.split(",")) if part] if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[Word, ...], BeforeValidator(_split)]
+"""A list, or its values with commas between them."""
+
+
 def _stays_in_its_directory(name: str) -> str:
     if "/" in name or "\x00" in name or name in {".", ".."}:
         raise ValueError(f"{name!r} is not the name of a file in one directory")
@@ -38,12 +48,41 @@ FileName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_s
 Seconds = Annotated[float, Field(gt=0, le=366 * 86400, allow_inf_nan=False)]
 Weight = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 InstanceCount = Annotated[int, Field(ge=0, le=1_000_000)]
+Price = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Megabytes = Annotated[int, Field(gt=0, le=10**9)]
+Processors = Annotated[int, Field(ge=1, le=65535)]
 
 
 class ConfigModel(BaseModel):
     """Base of all configuration models: unknown keys are refused, and nothing is changed after validation."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def revision_of(model: BaseModel, *more: str) -> str:
+    """Changes whenever what is configured changes, not with how it is written."""
+    return sha256("\n".join([model.model_dump_json(), *more]).encode()).hexdigest()[:16]
+
+
+class WithTraits(ConfigModel):
+    """What VMs offer to jobs and ask of them beside their flavor; see :class:`vmdirac.model.pod.Traits`."""
+
+    tags: Words = ()
+    required_tags: Words = ()
+    platforms: Words = ()
+    processors: Processors | None = None
+    max_ram: Megabytes | None = None
+    whole_node: bool | None = None
+
+    def traits(self) -> Traits:
+        return Traits(
+            tags=self.tags,
+            required_tags=self.required_tags,
+            platforms=self.platforms,
+            processors=self.processors,
+            max_ram=self.max_ram,
+            whole_node=self.whole_node,
+        )
 
 
 class WithDeadlines(ConfigModel):
@@ -54,6 +93,7 @@ class WithDeadlines(ConfigModel):
     silence_deadline: Seconds | None = None
     stalled_grace: Seconds | None = None
     delete_deadline: Seconds | None = None
+    max_lifetime: Seconds | None = None
 
     def deadlines(self) -> DeadlineOverrides:
         def span(seconds: float | None) -> timedelta | None:
@@ -65,4 +105,5 @@ class WithDeadlines(ConfigModel):
             silence=span(self.silence_deadline),
             stalled_grace=span(self.stalled_grace),
             delete=span(self.delete_deadline),
+            lifetime=span(self.max_lifetime),
         )

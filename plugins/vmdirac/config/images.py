@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from vmdirac.config.fields import ConfigModel, Name, WithDeadlines, Word
+from vmdirac.config.fields import ConfigModel, Name, Price, WithDeadlines, Word, revision_of
 from vmdirac.model.pod import BootSource, Image
 
 IMAGES_VARIABLE = "vmdirac_images"
@@ -25,6 +25,7 @@ class ImageConfig(WithDeadlines):
     boot_image: Word | None = None
     flavor: Word | None = None
     context_method: Literal["cloudinit"] = "cloudinit"
+    max_allowed_price: Price | None = None
     endpoints: dict[Name, BootConfig] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -49,5 +50,7 @@ class ImageConfig(WithDeadlines):
             context_method=self.context_method,
             default=self._source(BootConfig()),
             by_endpoint=tuple((endpoint, source) for endpoint, source in sources.items() if source),
+            max_allowed_price=self.max_allowed_price,
             deadlines=self.deadlines(),
+            revision=revision_of(self),
         )

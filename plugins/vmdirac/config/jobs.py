@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError, field_validator
 
-from vmdirac.config.fields import WITHOUT_NUL, ConfigModel, FileName, Text, Word
+from vmdirac.config.fields import WITHOUT_NUL, ConfigModel, FileName, Text, Word, Words
 from vmdirac.config.problems import Problem, sentences
 from vmdirac.model.requirements import Requirements
 from vmdirac.store.queue import InputFile, NewJob
@@ -35,12 +35,19 @@ class JobRequirements(ConfigModel):
     cpu_time: Annotated[int, Field(gt=0, le=10**9)]
     processors: Annotated[int, Field(ge=1, le=65535)] = 1
     memory_mb: Annotated[int, Field(ge=0, le=10**9)] = 0
-    sites: tuple[Word, ...] = ()
-    banned_sites: tuple[Word, ...] = ()
-    platforms: tuple[Word, ...] = ()
-    tags: tuple[Word, ...] = ()
+    whole_node: bool = False
+    sites: Words = ()
+    banned_sites: Words = ()
+    platforms: Words = ()
+    tags: Words = ()
+    owner: Annotated[str, Field(max_length=255), WITHOUT_NUL] = ""
     owner_group: Annotated[str, Field(max_length=255), WITHOUT_NUL] = ""
-    submit_pools: tuple[Word, ...] = ()
+    setup: Annotated[str, Field(max_length=255), WITHOUT_NUL] = ""
+    submit_pools: Words = ()
+    grid_ces: Words = ()
+    job_types: Words = ()
+    pilot_types: Words = ()
+    grid_middlewares: Words = ()
 
 
 class PayloadFile(ConfigModel):

@@ -147,7 +147,7 @@ def _endpoint(source: ConfigSource, name: str, problems: list[Problem]) -> Endpo
         problems.append(Problem(where, what))
         return None
     try:
-        return parse_endpoint(name, connection.conn_type, connection.extra)
+        return parse_endpoint(name, connection.conn_type, connection.extra, connection.fingerprint)
     except EndpointError as error:
         problems.extend(Problem(where, finding) for finding in error.findings)
         return None

@@ -20,10 +20,14 @@ def _from_json(value: object) -> object:
 
 
 class LocalFlavor(ConfigModel):
-    """The shape that VMs of this flavor are said to have: nothing holds them to it."""
+    """The shape that VMs of this flavor are said to have: nothing holds them to it.
+
+    :param price: what one costs an hour: a launch that allows less finds no room.
+    """
 
     processors: int = Field(ge=1)
     memory_mb: int = Field(ge=0)
+    price: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
 class LocalFault(ConfigModel):

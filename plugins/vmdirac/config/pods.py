@@ -8,41 +8,75 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 
 from vmdirac.config.fields import (
-    ConfigModel,
     InstanceCount,
     Name,
+    Price,
     Seconds,
     Weight,
     WithDeadlines,
+    WithTraits,
     Word,
+    Words,
+    revision_of,
 )
 from vmdirac.model.pod import RunningPod
 from vmdirac.model.requirements import Offer
+from vmdirac.policy.matching import is_any
 
 RUNNING_PODS_VARIABLE = "vmdirac_running_pods"
 
 
-class PodRequirements(ConfigModel):
-    """What the pod's VMs offer to jobs, and what they ask of them.
+class PodRequirements(WithTraits):
+    """What the pod's VMs offer to jobs, and what they ask of them; see :class:`vmdirac.model.requirements.Offer`.
 
-    ``cpu_time``: CPU seconds that a job may take. ``owner_groups``, ``submit_pools``, ``platforms``: empty means any.
-    ``tags``: capabilities offered. ``required_tags``: tags that a job must carry.
+    ``cpu_time``: CPU seconds that a job may take. Lists that are empty mean any. ``tags``: capabilities offered.
+    ``required_tags``: tags that a job must carry. ``max_ram``: MB that a job may ask for.
     """
 
     cpu_time: Annotated[int, Field(gt=0, le=10**9)]
-    owner_groups: tuple[Word, ...] = ()
-    submit_pools: tuple[Word, ...] = ()
-    platforms: tuple[Word, ...] = ()
-    tags: tuple[Word, ...] = ()
-    required_tags: tuple[Word, ...] = ()
+    setup: Word | None = None
+    owners: Words = ()
+    owner_groups: Words = ()
+    submit_pools: Words = ()
+    job_types: Words = ()
+    pilot_types: Words = ()
+    grid_middlewares: Words = ()
+    grid_ces: Words = ()
+    banned_sites: Words = ()
+    banned_grid_ces: Words = ()
+    banned_platforms: Words = ()
+    banned_job_types: Words = ()
+    banned_tags: Words = ()
 
     @model_validator(mode="after")
-    def _required_tags_are_offered(self) -> PodRequirements:
+    def _can_be_matched(self) -> PodRequirements:
+        """Such a pod could never serve anything."""
         missing = set(self.required_tags) - set(self.tags)
-        if missing:
-            # A job with a tag that is not offered does not match, so such a pod could never serve anything.
+        if missing and not is_any(self.tags) and not is_any(self.required_tags):
+            # A job with a tag that is not offered does not match.
             raise ValueError(f"required_tags must be among tags; not there: {', '.join(sorted(missing))}")
+        if both := set(self.required_tags) & set(self.banned_tags):
+            raise ValueError(f"tags that jobs must carry and must not carry: {', '.join(sorted(both))}")
         return self
+
+    def offer(self) -> Offer:
+        """The offer of one of its VMs, as far as the pod says it."""
+        return Offer(
+            cpu_time=self.cpu_time,
+            setup=self.setup or "",
+            owners=self.owners,
+            owner_groups=self.owner_groups,
+            submit_pools=self.submit_pools,
+            job_types=self.job_types,
+            pilot_types=self.pilot_types,
+            grid_middlewares=self.grid_middlewares,
+            grid_ces=self.grid_ces,
+            banned_sites=self.banned_sites,
+            banned_grid_ces=self.banned_grid_ces,
+            banned_platforms=self.banned_platforms,
+            banned_job_types=self.banned_job_types,
+            banned_tags=self.banned_tags,
+        )
 
 
 class PodConfig(WithDeadlines):
@@ -56,12 +90,19 @@ class PodConfig(WithDeadlines):
     priority: Annotated[float, Field(ge=-1e9, le=1e9)] = 0.0
     campaign_start: date | None = None
     campaign_end: date | None = None
+    max_allowed_price: Price | None = None
     halt_margin: Seconds = 300.0
     heartbeat_period: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    min_working_load: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    load_average_timespan: Annotated[float, Field(gt=0, le=86400)] = 60.0
+    halt_period: Seconds | None = None
+    halt_before_margin: Seconds | None = None
 
     @field_validator("endpoints", mode="before")
     @classmethod
     def _list_means_equal_weights(cls, value: object) -> object:
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
         if not isinstance(value, list | dict) or not all(isinstance(name, str) for name in value):
             raise ValueError("a list of connection ids is needed, or an object of connection id and weight")
         if len({name.strip() for name in value}) != len(value):
@@ -81,27 +122,37 @@ class PodConfig(WithDeadlines):
             raise ValueError("campaign_end is before campaign_start")
         return self
 
+    @model_validator(mode="after")
+    def _halt_period_ends(self) -> PodConfig:
+        margin = self.halt_before_margin
+        if margin is not None and self.halt_period is None:
+            raise ValueError("halt_before_margin is the end of a halt_period, which is not set")
+        if margin is not None and self.halt_period is not None and margin > self.halt_period:
+            raise ValueError("halt_before_margin is longer than halt_period")
+        return self
+
     def pod(self, name: str) -> RunningPod:
         """The pod as the decisions see it."""
-        wants = self.requirements
+        period = None if self.halt_period is None else timedelta(seconds=self.halt_period)
+        margin = self.halt_before_margin or min(300.0, self.halt_period or 300.0)
         return RunningPod(
             name=name,
             image=self.image,
             endpoints=tuple(self.endpoints.items()),
             max_instances=self.max_instances,
-            offer=Offer(
-                cpu_time=wants.cpu_time,
-                owner_groups=wants.owner_groups,
-                submit_pools=wants.submit_pools,
-                platforms=wants.platforms,
-                tags=wants.tags,
-                required_tags=wants.required_tags,
-            ),
+            offer=self.requirements.offer(),
+            traits=self.requirements.traits(),
+            max_allowed_price=self.max_allowed_price,
             cpu_per_instance=self.cpu_per_instance,
             priority=self.priority,
             campaign_start=self.campaign_start,
             campaign_end=self.campaign_end,
             halt_margin=timedelta(seconds=self.halt_margin),
             heartbeat_period=timedelta(seconds=self.heartbeat_period),
+            min_working_load=self.min_working_load,
+            load_average_timespan=timedelta(seconds=self.load_average_timespan),
+            halt_period=period,
+            halt_before_margin=timedelta(seconds=margin),
             deadlines=self.deadlines(),
+            revision=revision_of(self),
         )

@@ -6,6 +6,7 @@ Read anew at each call: Airflow caches its configuration itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -94,6 +95,22 @@ def scheduler_interval() -> int:
 def sweep_interval() -> int:
     """Seconds between two passes of each sweep."""
     return int(conf.getint(SECTION, "sweep_interval", fallback=60))
+
+
+def decision_retention() -> timedelta:
+    """For how long ticks and their decisions are kept.
+
+    :raises SettingsError: if it is no positive number of days.
+    """
+    days = conf.getfloat(SECTION, "decision_retention_days", fallback=7.0)
+    if not 0 < days <= 36500:
+        raise SettingsError("[vmdirac] decision_retention_days must be a positive number of days")
+    return timedelta(days=days)
+
+
+def plan_time_budget() -> float:
+    """Seconds of CPU after which a plan is what has been planned by then."""
+    return float(conf.getfloat(SECTION, "plan_time_budget", fallback=30.0))
 
 
 def templates_folder() -> Path:

@@ -36,7 +36,7 @@ from vmdirac.model.cloud import (
     Shape,
     TerminateOutcome,
 )
-from vmdirac.model.errors import CloudError, ConfigError, ErrorKind, QuotaError
+from vmdirac.model.errors import CapacityError, CloudError, ConfigError, ErrorKind, QuotaError
 
 CONSOLE_BYTES = 64 * 1024
 """How much of a VM's console is shown: its end."""
@@ -123,6 +123,9 @@ class VmdiracLocalHook(VmdiracCloudHook):
             user_data = request.user_data.encode()
         except UnicodeEncodeError:
             raise ConfigError("the user data is not text that UTF-8 can express") from None
+        if request.max_price is not None and flavor.price > request.max_price:
+            price = f"{flavor.price:g} an hour, {request.max_price:g} is allowed"
+            raise CapacityError(f"flavor {request.flavor!r} costs {price}")
         if len(self._store.machines()) >= self.config.capacity:
             raise QuotaError(f"all {self.config.capacity} VMs that the local cloud may have are there")
         boot_fault = self._faults.for_boot(request.token)
