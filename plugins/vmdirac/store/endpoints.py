@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from vmdirac.model.cloud import Shape
-from vmdirac.model.errors import ErrorKind
-from vmdirac.model.hold import Hold
+from vmdirac.model.hold import PROBED, Hold, HoldKind, Scope
+from vmdirac.model.instance import Instance
+from vmdirac.policy.holds import concerns
 from vmdirac.store.tables import EndpointRow, FlavorRow, HoldRow
 
 
@@ -48,30 +50,35 @@ def listed_at(session: Session) -> dict[str, datetime]:
 
 
 def holds(session: Session, now: datetime) -> list[Hold]:
-    """All holds that still matter."""
-    rows = session.scalars(select(HoldRow).where(HoldRow.until > now).order_by(HoldRow.id))
-    return [_to_hold(row) for row in rows]
+    """All holds that still matter: those that hold, and those that wait for a probe."""
+    query = select(HoldRow).where(or_(HoldRow.until > now, HoldRow.kind.in_(PROBED))).order_by(HoldRow.id)
+    return [_to_hold(row) for row in session.scalars(query)]
 
 
 def _to_hold(row: HoldRow) -> Hold:
-    return Hold(row.endpoint, row.kind, row.message, row.since, row.until, row.pod, row.flavor, row.failures)
-
-
-def last_hold(session: Session, *, endpoint: str, pod: str, flavor: str, kind: ErrorKind) -> Hold | None:
-    """The newest hold of this kind that such a launch fell under, even if it has run out: back-off needs it."""
-    query = (
-        select(HoldRow)
-        .where(
-            HoldRow.endpoint == endpoint,
-            HoldRow.kind == kind,
-            HoldRow.pod.in_(["", pod]),
-            HoldRow.flavor.in_(["", flavor]),
-        )
-        .order_by(HoldRow.until.desc())
-        .limit(1)
+    return Hold(
+        row.endpoint, row.kind, row.message, row.since, row.until, row.pod, row.flavor, row.failures, row.revision
     )
-    row = session.scalar(query)
-    return None if row is None else _to_hold(row)
+
+
+def scope_of(instance: Instance, request: Mapping[str, Any]) -> Scope:
+    """What the launch of an instance is of, by its frozen request."""
+    return Scope(
+        instance.endpoint,
+        instance.pod,
+        request["flavor"],
+        request.get("revision", ""),
+        request.get("endpoint_revision", ""),
+    )
+
+
+def hold_of(session: Session, scope: Scope, kind: HoldKind) -> Hold | None:
+    """The newest hold of this kind that such a launch falls under, even if it has run out: back-off needs it."""
+    query = (
+        select(HoldRow).where(HoldRow.endpoint == scope.endpoint, HoldRow.kind == kind).order_by(HoldRow.until.desc())
+    )
+    found = (hold for row in session.scalars(query) if concerns(hold := _to_hold(row), scope))
+    return next(found, None)
 
 
 def put_hold(session: Session, hold: Hold) -> None:
@@ -83,25 +90,64 @@ def put_hold(session: Session, hold: Hold) -> None:
             HoldRow.pod == hold.pod,
             HoldRow.flavor == hold.flavor,
             HoldRow.kind == hold.kind,
+            HoldRow.revision == hold.revision,
         )
         .with_for_update()
     )
     if row is None:
-        row = HoldRow(endpoint=hold.endpoint, pod=hold.pod, flavor=hold.flavor, kind=hold.kind)
+        row = HoldRow(endpoint=hold.endpoint, pod=hold.pod, flavor=hold.flavor, kind=hold.kind, revision=hold.revision)
         session.add(row)
     row.message, row.since, row.until, row.failures = hold.message, hold.since, hold.until, hold.failures
     session.flush()
 
 
 def release_holds(session: Session, *, endpoint: str, pod: str, flavor: str) -> None:
-    """A launch has succeeded: nothing that held it is true any more."""
+    """A launch has succeeded: nothing that the cloud held it for is true any more. Whether the VM boots is another
+    matter."""
     session.execute(
         delete(HoldRow).where(
             HoldRow.endpoint == endpoint,
             HoldRow.pod.in_(["", pod]),
             HoldRow.flavor.in_(["", flavor]),
+            HoldRow.kind != HoldKind.BOOT,
         )
     )
+
+
+def release_quota(session: Session, endpoint: str, now: datetime) -> None:
+    """A VM of the endpoint is gone: there may be room in its quota again, so one launch may try it now."""
+    session.execute(
+        update(HoldRow)
+        .where(HoldRow.endpoint == endpoint, HoldRow.kind == HoldKind.QUOTA, HoldRow.until > now)
+        .values(until=now)
+    )
+
+
+def drop_outdated_holds(session: Session, scopes: Iterable[Scope]) -> list[Hold]:
+    """Drop the holds of configurations that have changed since; which they were.
+
+    :param scopes: of all launches that are configured now.
+    """
+    of_pods = {(scope.endpoint, scope.pod): scope.revision for scope in scopes}
+    of_endpoints = {scope.endpoint: scope.endpoint_revision for scope in scopes}
+    dropped = []
+    for row in session.scalars(select(HoldRow).where(HoldRow.revision != "")):
+        now = of_pods.get((row.endpoint, row.pod)) if row.pod else of_endpoints.get(row.endpoint)
+        if now and now != row.revision:
+            dropped.append(_to_hold(row))
+            session.delete(row)
+    return dropped
+
+
+def reset_holds(session: Session, *, endpoint: str, pod: str | None = None) -> list[Hold]:
+    """Drop all holds of an endpoint, or those of one pod on it, because a person says so; which they were."""
+    query = select(HoldRow).where(HoldRow.endpoint == endpoint)
+    if pod is not None:
+        query = query.where(HoldRow.pod == pod)
+    rows = session.scalars(query.order_by(HoldRow.id)).all()
+    for row in rows:
+        session.delete(row)
+    return [_to_hold(row) for row in rows]
 
 
 FLAVOR_LIFETIME = timedelta(days=1)

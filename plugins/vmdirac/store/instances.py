@@ -106,6 +106,16 @@ def endpoints_due_for_launch(session: Session) -> list[str]:
     return list(session.scalars(query))
 
 
+def launched_since(session: Session, endpoint: str, since: datetime) -> int:
+    """How many VMs were decided to be started on the endpoint since then, whatever became of them."""
+    query = (
+        select(func.count())
+        .select_from(InstanceRow)
+        .where(InstanceRow.endpoint == endpoint, InstanceRow.created_at > since)
+    )
+    return session.scalars(query).one()
+
+
 def frozen_requests(session: Session, ids: Collection[int]) -> dict[int, tuple[dict[str, Any], str]]:
     """The launch request of each instance as it was frozen, and the id of the key that its secret comes from."""
     query = select(InstanceRow.id, InstanceRow.request, InstanceRow.secret_key_id).where(InstanceRow.id.in_(ids))

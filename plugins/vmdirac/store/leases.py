@@ -50,12 +50,16 @@ def match(
     if instance.memory_mb:
         bounds.append(max(0, instance.memory_mb - used.memory_mb))
     memory = min(bounds, default=None)
-    offer = Offer.from_json(instance.offer)
-    waiting = queue.waiting(session)
-    needs = {item.task_queue_id: item.requirements for item in waiting if matches(item.requirements, offer)}
+    offer, size = Offer.from_json(instance.offer), instance.processors
+    left = _seconds_left(instance, offer, now)
+    needs = {
+        item.task_queue_id: item.requirements
+        for item in queue.waiting(session)
+        if matches(item.requirements, offer) and (left is None or item.requirements.shortest_run(size) <= left)
+    }
     leased: list[Leased] = []
     while len(leased) < count:
-        fitting = {id_: fit for id_, item in needs.items() if (fit := jobs_that_fit(item, free, memory))}
+        fitting = {id_: fit for id_, item in needs.items() if (fit := jobs_that_fit(item, free, memory, size))}
         # So many fit whichever of these queues they come from.
         jobs = _take(session, fitting, min(count - len(leased), *fitting.values())) if fitting else []
         if not jobs:
@@ -64,10 +68,18 @@ def match(
             _lease(session, job, instance, now)
             requirements = needs[job.task_queue_id]
             leased.append(Leased(job, requirements))
-            free -= requirements.processors
+            free -= requirements.processors_of(size)
             if memory is not None:
                 memory -= requirements.memory_mb
     return leased
+
+
+def _seconds_left(instance: InstanceRow, offer: Offer, now: datetime) -> float | None:
+    """How long the VM may still work; ``None``: it has no end. It is given no job that cannot end by then."""
+    if not offer.max_lifetime:
+        return None
+    launched = instance.last_launch_at or instance.created_at
+    return offer.max_lifetime - (now - launched).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +93,19 @@ class InUse:
 def in_use(session: Session, instance_id: int | None = None) -> dict[int, InUse]:
     """What leases take, by VM, of one or of all; VMs without leases are left out."""
     query = (
-        select(JobRow.instance_id, TaskQueueRow.requirements, func.count())
+        select(JobRow.instance_id, InstanceRow.processors, TaskQueueRow.requirements, func.count())
         .join(TaskQueueRow, JobRow.task_queue_id == TaskQueueRow.id)
+        .join(InstanceRow, JobRow.instance_id == InstanceRow.id)
         .where(JobRow.status == JobStatus.RUNNING)
-        .group_by(JobRow.instance_id, TaskQueueRow.id)
+        .group_by(JobRow.instance_id, InstanceRow.processors, TaskQueueRow.id)
     )
     if instance_id is not None:
         query = query.where(JobRow.instance_id == instance_id)
     found: dict[int, InUse] = {}
-    for holder, raw, jobs in session.execute(query):
+    for holder, size, raw, jobs in session.execute(query):
         needs, before = Requirements.from_json(raw), found.get(holder, InUse())
-        found[holder] = InUse(before.processors + jobs * needs.processors, before.memory_mb + jobs * needs.memory_mb)
+        processors = jobs * needs.processors_of(size)
+        found[holder] = InUse(before.processors + processors, before.memory_mb + jobs * needs.memory_mb)
     return found
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from vmdirac.model.pod import RunningPod
+from vmdirac.model.pod import Image, RunningPod
 from vmdirac.model.states import ImageStatus, RunningPodStatus
 from vmdirac.store.tables import ImageRow, RunningPodRow
 
@@ -53,16 +53,48 @@ def lock_pods(session: Session, names: Collection[str]) -> None:
     )
 
 
-def note_images(session: Session, names: Iterable[str], now: datetime) -> None:
-    """Make a row for every image that is used for the first time."""
-    known = set(session.scalars(select(ImageRow.name)))
-    session.add_all(ImageRow(name=name, status=ImageStatus.NEW, changed_at=now) for name in set(names) - known)
+def note_images(session: Session, images: Iterable[Image], now: datetime) -> None:
+    """Bring the images' rows up to date with the configuration: one that is new, or defined anew, is New."""
+    rows = {row.name: row for row in session.scalars(select(ImageRow))}
+    for image in images:
+        row = rows.get(image.name)
+        if row is None:
+            row = ImageRow(name=image.name, definition=image.revision, defined_at=now)
+            session.add(row)
+        elif row.definition == image.revision:
+            continue
+        row.definition, row.defined_at = image.revision, now
+        _make_new(row, now)
 
 
-def validate_image(session: Session, name: str, now: datetime) -> None:
-    """A VM of this image has called in: it boots."""
-    session.execute(
-        update(ImageRow)
-        .where(ImageRow.name == name, ImageRow.status != ImageStatus.VALIDATED)
-        .values(status=ImageStatus.VALIDATED, changed_at=now, error_message="")
-    )
+def _make_new(row: ImageRow, now: datetime) -> None:
+    row.status, row.changed_at = ImageStatus.NEW, now
+    row.failures, row.failed_at, row.error_message = 0, None, ""
+
+
+def bad_images(session: Session, images: Mapping[str, Image]) -> dict[str, str]:
+    """Why images are in Error as they are defined now, by name."""
+    rows = session.scalars(select(ImageRow).where(ImageRow.status == ImageStatus.ERROR))
+    return {
+        row.name: row.error_message
+        for row in rows
+        if row.name in images and images[row.name].revision == row.definition
+    }
+
+
+def reset_image(session: Session, name: str, now: datetime) -> bool:
+    """Take an image out of Error because a person says so; whether there is one of this name."""
+    row = session.scalar(select(ImageRow).where(ImageRow.name == name).with_for_update())
+    if row is not None and row.status is ImageStatus.ERROR:
+        _make_new(row, now)
+    return row is not None
+
+
+def all_pods(session: Session) -> Sequence[RunningPodRow]:
+    """All pods that were ever configured, by name."""
+    return session.scalars(select(RunningPodRow).order_by(RunningPodRow.name)).all()
+
+
+def all_images(session: Session) -> Sequence[ImageRow]:
+    """All images that a pod ever used, by name."""
+    return session.scalars(select(ImageRow).order_by(ImageRow.name)).all()

@@ -173,11 +173,10 @@ class EmbeddedJobSource:
         """See :class:`vmdirac.model.contracts.JobSource`."""
         with self._store.read() as session:
             found = waiting(session)
+        different = set(offers)
+        served = [item for item in found if any(matches(item.requirements, offer) for offer in different)]
         return Demand(
-            tuple(
-                TaskQueue(str(item.task_queue_id), item.requirements, item.jobs, item.priority)
-                for item in found
-                if any(matches(item.requirements, offer) for offer in offers)
-            ),
+            tuple(TaskQueue(str(item.task_queue_id), item.requirements, item.jobs, item.priority) for item in served),
             observed_at=self._now,
+            unmatched=sum(item.jobs for item in found) - sum(item.jobs for item in served),
         )

@@ -2,69 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from vmdirac.model.decision import Decision, Reason
 from vmdirac.model.demand import Demand
-from vmdirac.model.requirements import Requirements, TaskQueue
-from vmdirac.store.tables import DecisionRow, TickRow
+from vmdirac.model.requirements import Offer, Requirements, TaskQueue
+from vmdirac.store.tables import DecisionRow, OfferRow, TickDemandRow, TickRow
+
+FORGET_AT_ONCE = 500
+"""So many ticks are forgotten in one transaction, so that nobody waits long for it."""
 
 
-def begin(session: Session, now: datetime, run_id: str, demand: Demand | None, demand_error: str = "") -> int:
-    """Open a tick with the demand that was read, or with why it could not be; its id."""
-    row = TickRow(
-        began_at=now,
-        run_id=run_id,
-        demand=[] if demand is None else [asdict(queue) for queue in demand.task_queues],
-        demand_observed_at=None if demand is None else demand.observed_at,
-        demand_error=demand_error,
-    )
+def begin(
+    session: Session, now: datetime, run_id: str = "", ordered_pod: str = "", ordered_vms: int | None = None
+) -> int:
+    """Open a tick; its id."""
+    row = TickRow(began_at=now, run_id=run_id, ordered_pod=ordered_pod, ordered_vms=ordered_vms)
     session.add(row)
     session.flush()
     return row.id
 
 
-def demand_of(session: Session, tick_id: int) -> Demand | None:
-    """The demand that the tick was opened with; ``None`` if it could not be read."""
-    row = session.get_one(TickRow, tick_id)
-    if row.demand_observed_at is None:
-        return None
-    return Demand(tuple(_task_queue(raw) for raw in row.demand), row.demand_observed_at)
+def put_demand(session: Session, tick_id: int, source: str, demand: Demand | None, error: str = "") -> None:
+    """Keep what a job source told the tick, or why it could not. Told again, the last word counts."""
+    session.execute(delete(TickDemandRow).where(TickDemandRow.tick_id == tick_id, TickDemandRow.source == source))
+    session.add(
+        TickDemandRow(
+            tick_id=tick_id,
+            source=source,
+            task_queues=[] if demand is None else [asdict(queue) for queue in demand.task_queues],
+            observed_at=None if demand is None else demand.observed_at,
+            unmatched=0 if demand is None else demand.unmatched,
+            error=error,
+        )
+    )
 
 
-def demand_error_of(session: Session, tick_id: int) -> str:
-    """Why the demand could not be read; empty if it was."""
-    return session.get_one(TickRow, tick_id).demand_error
+@dataclass(frozen=True, slots=True)
+class TickDemand:
+    """What all job sources told a tick.
+
+    :param demand: of all that could be read, the keys of their task queues made unlike each other; observed when the
+        first of them looked. ``None``: none of them could be read.
+    :param errors: why the others could not be, by source.
+    """
+
+    demand: Demand | None
+    errors: Mapping[str, str]
 
 
-def _task_queue(raw: dict[str, Any]) -> TaskQueue:
-    return TaskQueue(raw["key"], Requirements.from_json(raw["requirements"]), raw["jobs"], raw["priority"])
+def demand_of(session: Session, tick_id: int) -> TickDemand:
+    """What the job sources told the tick."""
+    query = select(TickDemandRow).where(TickDemandRow.tick_id == tick_id).order_by(TickDemandRow.source)
+    rows = session.scalars(query).all()
+    errors = {row.source: row.error for row in rows if row.observed_at is None}
+    read = [(row, row.observed_at) for row in rows if row.observed_at is not None]
+    if not read:
+        return TickDemand(None, errors)
+    queues = tuple(_task_queue(row.source, raw) for row, _ in read for raw in row.task_queues)
+    return TickDemand(
+        Demand(queues, min(observed for _, observed in read), sum(row.unmatched for row, _ in read)), errors
+    )
 
 
-def record_plan(session: Session, tick_id: int, decisions: Iterable[Decision], now: datetime) -> None:
-    """Keep the decisions of a tick."""
+def _task_queue(source: str, raw: dict[str, Any]) -> TaskQueue:
+    key = f"{source}:{raw['key']}"
+    return TaskQueue(key, Requirements.from_json(raw["requirements"]), raw["jobs"], raw["priority"])
+
+
+def record_plan(
+    session: Session,
+    tick_id: int,
+    decisions: Sequence[Decision],
+    now: datetime,
+    *,
+    offers: Mapping[tuple[str, str], Offer],
+    demand_age: float | None,
+) -> None:
+    """Keep the decisions of a tick.
+
+    :param offers: what VMs of each (pod, endpoint) would have offered.
+    :param demand_age: seconds since the demand was looked at; ``None``: it is not known.
+    """
     session.execute(update(TickRow).where(TickRow.id == tick_id).values(planned_at=now))
+    ids = _offer_ids(session, set(offers.values()))
     session.add_all(
         DecisionRow(
             tick_id=tick_id,
             pod=item.pod,
             endpoint=item.endpoint,
+            offer_id=ids[offers[item.pod, item.endpoint]] if (item.pod, item.endpoint) in offers else None,
             jobs=item.jobs,
             waiting_cpu=item.waiting_cpu,
+            demand_age=demand_age,
             active=item.active,
             in_flight=item.in_flight,
             warranted=item.warranted,
             planned=item.planned,
+            clipped_by=item.clipped_by,
             reasons=[reason_to_json(reason) for reason in item.reasons],
         )
         for item in decisions
     )
+
+
+def _offer_ids(session: Session, offers: Iterable[Offer]) -> dict[Offer, int]:
+    digests = {offer.digest(): offer for offer in offers}
+    known = {row.digest: row.id for row in session.execute(select(OfferRow.digest, OfferRow.id))} if digests else {}
+    for digest, offer in sorted(digests.items(), key=lambda item: item[0]):
+        if digest not in known:
+            row = OfferRow(digest=digest, offer=asdict(offer))
+            session.add(row)
+            session.flush()
+            known[digest] = row.id
+    return {offer: known[digest] for digest, offer in digests.items()}
 
 
 def reason_to_json(reason: Reason) -> dict[str, object]:
@@ -86,7 +143,60 @@ def count_launch(session: Session, tick_id: int | None, pod: str, endpoint: str,
     )
 
 
+def put_note(session: Session, tick_id: int, note: str) -> None:
+    """Keep in one line what came of a tick."""
+    session.execute(update(TickRow).where(TickRow.id == tick_id).values(note=note))
+
+
+def note_of_run(session: Session, run_id: str) -> str:
+    """The note of the tick of this DAG run; empty if there is none."""
+    query = select(TickRow.note).where(TickRow.run_id == run_id).order_by(TickRow.id.desc()).limit(1)
+    return session.scalar(query) or ""
+
+
+def get(session: Session, tick_id: int) -> TickRow | None:
+    """One tick."""
+    return session.get(TickRow, tick_id)
+
+
+def last_planned(session: Session) -> TickRow | None:
+    """The last tick for which a plan was made of all pods."""
+    query = (
+        select(TickRow)
+        .where(TickRow.planned_at.is_not(None), TickRow.ordered_pod == "")
+        .order_by(TickRow.id.desc())
+        .limit(1)
+    )
+    return session.scalar(query)
+
+
 def decisions(session: Session, tick_id: int) -> list[DecisionRow]:
     """The decisions of one tick, by pod and endpoint."""
     query = select(DecisionRow).where(DecisionRow.tick_id == tick_id).order_by(DecisionRow.pod, DecisionRow.endpoint)
     return list(session.scalars(query))
+
+
+def offers(session: Session, decisions: Iterable[DecisionRow]) -> dict[int, Offer]:
+    """What was offered where these decisions were taken, by the id of the offer."""
+    ids = {row.offer_id for row in decisions if row.offer_id is not None}
+    query = select(OfferRow.id, OfferRow.offer).where(OfferRow.id.in_(ids))
+    return {row.id: Offer.from_json(row.offer) for row in session.execute(query)}
+
+
+def forget(session: Session, before: datetime) -> int:
+    """Delete ticks that began before, with their decisions; how many. The oldest first, and not all at once."""
+    query = select(TickRow.id).where(TickRow.began_at < before).order_by(TickRow.id).limit(FORGET_AT_ONCE)
+    ids = session.scalars(query).all()
+    for table in (DecisionRow, TickDemandRow):
+        session.execute(delete(table).where(table.tick_id.in_(ids)))
+    session.execute(delete(TickRow).where(TickRow.id.in_(ids)))
+    if ids:
+        # Offers of today's decisions are few; those that nothing refers to any more are of configurations long gone.
+        used = select(DecisionRow.offer_id).where(DecisionRow.offer_id.is_not(None))
+        session.execute(delete(OfferRow).where(OfferRow.id.not_in(used)))
+    return len(ids)
+
+
+def count(session: Session) -> int:
+    """How many ticks are remembered."""
+    return session.scalars(select(func.count()).select_from(TickRow)).one()

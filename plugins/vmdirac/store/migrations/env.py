@@ -33,6 +33,9 @@ def run_migrations() -> None:
     batch = url.startswith("sqlite")
     store = Store(url)
     with store.engine.connect() as connection:
+        if batch:
+            # Or dropping the table that was copied would delete all rows that refer to it.
+            connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
         context.configure(
             connection=connection,
             target_metadata=Base.metadata,

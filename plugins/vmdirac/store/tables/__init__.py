@@ -6,7 +6,7 @@ from vmdirac.store.tables.installation import InstallationRow
 from vmdirac.store.tables.instances import HistoryRow, InstanceRow
 from vmdirac.store.tables.pods import ImageRow, RunningPodRow
 from vmdirac.store.tables.queue import AttemptRow, JobFileRow, JobRow, TaskQueueRow
-from vmdirac.store.tables.ticks import DecisionRow, TickRow
+from vmdirac.store.tables.ticks import DecisionRow, OfferRow, TickDemandRow, TickRow
 
 __all__ = [
     "AttemptRow",
@@ -21,7 +21,9 @@ __all__ = [
     "InstanceRow",
     "JobFileRow",
     "JobRow",
+    "OfferRow",
     "RunningPodRow",
     "TaskQueueRow",
+    "TickDemandRow",
     "TickRow",
 ]

@@ -3,7 +3,7 @@ from __future__ import annotations
 from sqlalchemy import String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from vmdirac.model.errors import ErrorKind
+from vmdirac.model.hold import HoldKind
 from vmdirac.store.tables.base import (
     MARIADB_OPTIONS,
     Base,
@@ -35,16 +35,20 @@ class EndpointRow(Base):
 
 
 class HoldRow(Base):
-    """Launches that are held after a failure; see :class:`vmdirac.model.hold.Hold`. Empty text: not narrowed."""
+    """Launches that are held after a failure; see :class:`vmdirac.model.hold.Hold`. Empty text: not narrowed.
+
+    Of launches with an older configuration that fail late, the hold stands beside that of the present one.
+    """
 
     __tablename__ = "vmdirac_holds"
-    __table_args__ = (UniqueConstraint("endpoint", "pod", "flavor", "kind"), MARIADB_OPTIONS)
+    __table_args__ = (UniqueConstraint("endpoint", "pod", "flavor", "kind", "revision"), MARIADB_OPTIONS)
 
     id: Mapped[Id]
     endpoint: Mapped[str] = mapped_column(String(190))
     pod: Mapped[str] = mapped_column(String(190), default="")
     flavor: Mapped[str] = mapped_column(String(255), default="")
-    kind: Mapped[ErrorKind] = mapped_column(Enumerated(ErrorKind))
+    kind: Mapped[HoldKind] = mapped_column(Enumerated(HoldKind))
+    revision: Mapped[str] = mapped_column(String(16), default="")
     message: Mapped[str] = mapped_column(LongText)
     since: Mapped[Time]
     until: Mapped[Time]

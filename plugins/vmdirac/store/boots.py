@@ -1,0 +1,65 @@
+"""What is learned from VMs that boot, and from those that do not: the breakers, and the states of images."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from vmdirac.model.hold import HoldKind, Scope
+from vmdirac.model.instance import Instance
+from vmdirac.model.states import ImageStatus
+from vmdirac.policy import holds as hold_policy
+from vmdirac.store import endpoints
+from vmdirac.store.tables import HoldRow, ImageRow, InstanceRow
+
+log = logging.getLogger(__name__)
+
+MAX_FAILURES = 5
+"""An image none of whose VMs ever booted is in Error after so many failures in a row, a burst counted as one."""
+
+
+def note_success(session: Session, row: InstanceRow, now: datetime) -> None:
+    """A VM has called in for the first time: its image boots, and so does its pod on its endpoint."""
+    session.execute(
+        delete(HoldRow).where(HoldRow.endpoint == row.endpoint, HoldRow.pod == row.pod, HoldRow.kind == HoldKind.BOOT)
+    )
+    image = session.scalar(select(ImageRow).where(ImageRow.name == row.image).with_for_update())
+    # A VM of an older definition says nothing about the present one.
+    if image is None or image.status is ImageStatus.VALIDATED or row.created_at < image.defined_at:
+        return
+    image.status, image.changed_at = ImageStatus.VALIDATED, now
+    image.failures, image.failed_at, image.error_message = 0, None, ""
+
+
+def note_failure(session: Session, instance: Instance, message: str, now: datetime) -> None:
+    """A VM did not boot: the breaker of its (pod, endpoint) opens, or stays open for longer."""
+    scope = _scope(session, instance)
+    previous = endpoints.hold_of(session, scope, HoldKind.BOOT)
+    hold = hold_policy.after_boot_failure(
+        message, scope=scope, launched_at=instance.launched_at, now=now, previous=previous
+    )
+    if hold is not None:
+        log.warning("%s on %s: VMs do not boot: held until %s", hold.pod, hold.endpoint, hold.until)
+        endpoints.put_hold(session, hold)
+    _blame_image(session, instance, message, now)
+
+
+def _scope(session: Session, instance: Instance) -> Scope:
+    request = session.scalars(select(InstanceRow.request).where(InstanceRow.id == instance.id)).one()
+    return endpoints.scope_of(instance, request)
+
+
+def _blame_image(session: Session, instance: Instance, message: str, now: datetime) -> None:
+    image = session.scalar(select(ImageRow).where(ImageRow.name == instance.image).with_for_update())
+    if image is None or image.status is not ImageStatus.NEW or instance.created_at < image.defined_at:
+        return
+    if image.failed_at is not None and instance.launched_at <= image.failed_at:
+        return
+    image.failures, image.failed_at = image.failures + 1, now
+    if image.failures >= MAX_FAILURES:
+        image.status, image.changed_at = ImageStatus.ERROR, now
+        image.error_message = f"none of its VMs ever booted, in {image.failures} tries; the last one: {message}"
+        log.error("image %s is in Error: %s", image.name, image.error_message)
