@@ -7,11 +7,14 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
+from vmdirac import listener
+
 
 class VmdiracPlugin(AirflowPlugin):
     """Mounts the manager on the API server and adds the page to the UI."""
 
     name = "vmdirac"
+    listeners = [listener]  # noqa: RUF012 - Airflow reads a list
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import DataError, IntegrityError
@@ -15,7 +16,8 @@ from vmdirac.config.settings import SecretKey
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER, UnknownKeyError, bootstrap_secret, key_by_id
 from vmdirac.model.cloud import LaunchOutcome, LaunchRequest
 from vmdirac.model.contracts import Cloud
-from vmdirac.model.errors import CloudError, ConfigError, TransientError
+from vmdirac.model.errors import CloudError, ConfigError, ErrorKind, TransientError
+from vmdirac.model.hold import HoldKind, Scope
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import InstanceStatus
 from vmdirac.policy import holds as hold_policy
@@ -50,9 +52,10 @@ def launch(
     sees that it was asked for and looks for it by its token. A batch is claimed only when its turn has come, so that a
     task that dies has claimed no more than it was asking for.
     """
-    report = LaunchReport()
-    while claimed := store.transact(lambda session: _claim_batch(session, endpoint, clock())):
-        report = _add(report, _launch_batch(store, cloud, claimed, keys, clock))
+    report, probed = LaunchReport(), frozenset[tuple[HoldKind, str]]()
+    while claim := store.transact(partial(_claim_batch, endpoint=endpoint, probed=probed, now=clock())):
+        probed |= claim.probed
+        report = _add(report, _launch_batch(store, cloud, claim.ids, keys, clock))
     log.info(
         "%s: %s launched, %s refused, %s without an answer",
         endpoint,
@@ -63,17 +66,47 @@ def launch(
     return report
 
 
-def _claim_batch(session: Session, endpoint: str, now: datetime) -> list[int]:
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """Instances that are to be asked for now, and the holds (kind and pod) that they try out."""
+
+    ids: list[int]
+    probed: frozenset[tuple[HoldKind, str]]
+
+
+def _claim_batch(
+    session: Session, endpoint: str, probed: frozenset[tuple[HoldKind, str]], now: datetime
+) -> _Claim | None:
+    """Claim what is due, one batch of it; ``None``: nothing is.
+
+    Where a hold has run out, one launch tries whether it is still true. The others wait for what comes of it: if it
+    succeeds the hold is gone, and they are claimed next.
+
+    :param probed: holds that a launch of this task has tried out already.
+    """
     due = instances.due_for_launch(session, endpoint)
     frozen = instances.frozen_requests(session, [item.id for item in due])
     held = endpoints.holds(session, now)
-    free = [
-        item
-        for item in due
-        if hold_policy.blocking(held, endpoint=endpoint, pod=item.pod, flavor=frozen[item.id][0]["flavor"], now=now)
-        is None
-    ]
-    return [item.id for item in free[:BATCH] if _claim(session, item, now)]
+    asked = (
+        [item for item in instances.unfinished(session, endpoint) if item.last_launch_at is not None] if held else []
+    )
+    ids: list[int] = []
+    probes = set(probed)
+    for item in due:
+        scope = endpoints.scope_of(item, frozen[item.id][0])
+        if hold_policy.blocking(held, scope, now) is not None:
+            continue
+        probe = hold_policy.to_be_probed(held, scope, now)
+        if probe is not None:
+            key = (probe.kind, probe.pod)
+            if key in probes or any(hold_policy.is_probing(other, probe) for other in asked):
+                continue
+            probes.add(key)
+        if _claim(session, item, now):
+            ids.append(item.id)
+        if len(ids) == BATCH:
+            break
+    return _Claim(ids, frozenset(probes)) if ids else None
 
 
 def _claim(session: Session, item: Instance, now: datetime) -> bool:
@@ -95,9 +128,9 @@ def _launch_batch(
     report = LaunchReport()
     # Successes first: they end the holds of earlier launches, not those that their own batch leads to.
     for item, outcome in sorted(zip(wanted, outcomes, strict=True), key=lambda pair: pair[1].error is not None):
-        flavor = frozen[item.id][0]["flavor"]
+        scope = endpoints.scope_of(item, frozen[item.id][0])
         # The time of the answer, not of the question: a list that was begun in between cannot know this VM.
-        report = _add(report, _record(store, item, flavor, outcome, clock()))
+        report = _add(report, _record(store, item, scope, outcome, clock()))
     return report
 
 
@@ -124,6 +157,7 @@ def _thaw(item: Instance, request: dict[str, Any], key_id: str, keys: Sequence[S
         boot_image=request["boot_image"],
         flavor=request["flavor"],
         user_data=request["user_data"].replace(PLACEHOLDER, secret),
+        max_price=request.get("max_price"),
     )
 
 
@@ -131,21 +165,21 @@ def _add(left: LaunchReport, right: LaunchReport) -> LaunchReport:
     return LaunchReport(left.launched + right.launched, left.refused + right.refused, left.unknown + right.unknown)
 
 
-def _record(store: Store, item: Instance, flavor: str, outcome: LaunchOutcome, now: datetime) -> LaunchReport:
+def _record(store: Store, item: Instance, scope: Scope, outcome: LaunchOutcome, now: datetime) -> LaunchReport:
     error = outcome.error
     if error is None:
         try:
-            store.transact(lambda session: _launched(session, item, flavor, outcome.cloud_id, now))
+            store.transact(lambda session: _launched(session, item, scope, outcome.cloud_id, now))
             return LaunchReport(launched=1)
         except (IntegrityError, DataError):
             error = TransientError(f"the cloud answered with an id that cannot be its VM's: {outcome.cloud_id!r}")
     log.warning("%s: launch of instance %s: %s error: %s", item.endpoint, item.id, error.kind, error)
     failed = _unanswered if isinstance(error, TransientError) else _refused
-    store.transact(lambda session: failed(session, item, flavor, error, now))
+    store.transact(lambda session: failed(session, item, scope, error, now))
     return LaunchReport(unknown=1) if failed is _unanswered else LaunchReport(refused=1)
 
 
-def _launched(session: Session, item: Instance, flavor: str, cloud_id: str | None, now: datetime) -> None:
+def _launched(session: Session, item: Instance, scope: Scope, cloud_id: str | None, now: datetime) -> None:
     made = instances.change(
         session,
         item,
@@ -159,16 +193,16 @@ def _launched(session: Session, item: Instance, flavor: str, cloud_id: str | Non
     )
     # Else a sweep was faster: it has adopted the same VM, or will find this one.
     if made:
-        endpoints.release_holds(session, endpoint=item.endpoint, pod=item.pod, flavor=flavor)
+        endpoints.release_holds(session, endpoint=item.endpoint, pod=item.pod, flavor=scope.flavor)
         _count(session, item, launched=1)
 
 
-def _unanswered(session: Session, item: Instance, _flavor: str, error: CloudError, now: datetime) -> None:
+def _unanswered(session: Session, item: Instance, _scope: Scope, error: CloudError, now: datetime) -> None:
     # Whether there is a VM is not known: the row stays New until the sweep has looked.
     instances.change(session, item, now, f"no answer: {error}", error_kind=error.kind, error_message=str(error))
 
 
-def _refused(session: Session, item: Instance, flavor: str, error: CloudError, now: datetime) -> None:
+def _refused(session: Session, item: Instance, scope: Scope, error: CloudError, now: datetime) -> None:
     instances.change(
         session,
         item,
@@ -183,10 +217,10 @@ def _refused(session: Session, item: Instance, flavor: str, error: CloudError, n
     _count(session, item, failed=1)
     if isinstance(error, LostKeyError):
         return
-    previous = endpoints.last_hold(session, endpoint=item.endpoint, pod=item.pod, flavor=flavor, kind=error.kind)
-    hold = hold_policy.after_error(
-        error, endpoint=item.endpoint, pod=item.pod, flavor=flavor, now=now, previous=previous
-    )
+    if error.kind is ErrorKind.TRANSIENT:
+        return
+    previous = endpoints.hold_of(session, scope, HoldKind(error.kind.value))
+    hold = hold_policy.after_error(error, scope=scope, now=now, previous=previous)
     if hold is not None:
         endpoints.put_hold(session, hold)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -14,13 +14,11 @@ from sqlalchemy.orm import Session
 from vmdirac.config.loader import Configuration
 from vmdirac.config.settings import SecretKey
 from vmdirac.contextualization.bootstrap_secret import bootstrap_secret, fingerprint
-from vmdirac.model.decision import Decision, Reason, ReasonCode
-from vmdirac.model.demand import Demand
-from vmdirac.model.instance import Instance
+from vmdirac.loops.scene import look, plan_of
+from vmdirac.model.decision import CLIPPING, Decision
 from vmdirac.model.states import InstanceStatus
-from vmdirac.policy.candidates import build_candidates
-from vmdirac.policy.plan import Candidate, Plan, make_plan
-from vmdirac.store import endpoints, installation, instances, leases, pods, ticks
+from vmdirac.policy.plan import Candidate, Order, Plan
+from vmdirac.store import endpoints, instances, pods, ticks
 from vmdirac.store.database import Store
 from vmdirac.store.tables import InstanceRow
 
@@ -39,6 +37,7 @@ def plan_and_reserve(
     render: RenderUserData,
     now: datetime,
     rng: random.Random,
+    out_of_time: Callable[[], bool] = lambda: False,
 ) -> Plan:
     """Make the plan of a tick and reserve a row for every VM in it, in one transaction.
 
@@ -46,14 +45,21 @@ def plan_and_reserve(
     of two schedulers at the same moment one waits, and then sees what the other one reserved.
 
     :param key: the installation's key, from which the VMs' secrets are derived.
+    :param out_of_time: once it says yes, the plan is what has been planned by then.
     """
 
     def work(session: Session) -> Plan:
         _lock(session, configuration, now)
-        plan = _plan(session, configuration, tick_id, now, rng)
+        told, order = ticks.demand_of(session, tick_id), _order_of(session, tick_id)
+        scene = look(session, configuration, endpoints.shapes(session, now), now)
+        for hold in endpoints.drop_outdated_holds(session, [item.scope for item in scene.candidates]):
+            log.info("%s %s: the configuration has changed, launches are no longer held", hold.endpoint, hold.pod)
+        plan = plan_of(scene, told, order, now, rng, out_of_time)
         for launch in plan.launches:
-            _reserve(session, launch.candidate, launch.count, tick_id, key, render, now)
-        ticks.record_plan(session, tick_id, plan.decisions, now)
+            _reserve(session, launch.candidate, launch.count, tick_id, plan, key, render, now)
+        age = None if told.demand is None else max(0.0, (now - told.demand.observed_at).total_seconds())
+        offers = {(item.pod.name, item.endpoint.name): item.offer for item in scene.candidates}
+        ticks.record_plan(session, tick_id, plan.decisions, now, offers=offers, demand_age=age)
         return plan
 
     plan = store.transact(work)
@@ -66,55 +72,17 @@ def _lock(session: Session, configuration: Configuration, now: datetime) -> None
     """Lock the rows of all that is configured, after those were made that are missing."""
     reported = {problem.pod: problem.message for problem in configuration.invalid if not problem.endpoint}
     pods.note_pods(session, configuration.pods.values(), reported, now, complete=configuration.complete)
-    pods.note_images(session, {pod.image for pod in configuration.pods.values()}, now)
+    used = {pod.image for pod in configuration.pods.values()}
+    pods.note_images(session, (image for image in configuration.images.values() if image.name in used), now)
     endpoints.note_endpoints(session, configuration.endpoints, now)
     session.flush()
     pods.lock_pods(session, list(configuration.pods))
     endpoints.lock_endpoints(session, list(configuration.endpoints))
 
 
-def _plan(session: Session, configuration: Configuration, tick_id: int, now: datetime, rng: random.Random) -> Plan:
-    candidates, unknown_shapes = build_candidates(
-        configuration.pods.values(),
-        configuration.images,
-        configuration.endpoints,
-        endpoints.shapes(session, now),
-    )
-    demand = ticks.demand_of(session, tick_id)
-    plan = make_plan(
-        candidates=candidates,
-        invalid=[*configuration.invalid, *unknown_shapes],
-        instances=_with_leases(session, instances.unfinished(session)),
-        demand=demand or Demand((), now),
-        holds=endpoints.holds(session, now),
-        hearing_since=installation.hearing_since(session, now),
-        now=now,
-        rng=rng,
-    )
-    if demand is not None:
-        return plan
-    unknown = Reason.of(ReasonCode.DEMAND_UNKNOWN, message=ticks.demand_error_of(session, tick_id))
-    return replace(plan, decisions=tuple(_without_demand(item, unknown) for item in plan.decisions))
-
-
-def _with_leases(session: Session, found: Sequence[Instance]) -> list[Instance]:
-    """The instances with what is taken of them by our own books, which know of jobs that a VM has not reported yet."""
-    taken = leases.in_use(session)
-    nothing = leases.InUse()
-    return [
-        replace(
-            item,
-            busy_processors=max(item.busy_processors, taken.get(item.id, nothing).processors),
-            busy_memory_mb=taken.get(item.id, nothing).memory_mb,
-        )
-        for item in found
-    ]
-
-
-def _without_demand(decision: Decision, unknown: Reason) -> Decision:
-    """The decision with the reason that there is for it: not that no job matches, which nobody knows."""
-    others = (reason for reason in decision.reasons if reason.code is not ReasonCode.NO_MATCHING_JOBS)
-    return replace(decision, reasons=(unknown, *others))
+def _order_of(session: Session, tick_id: int) -> Order | None:
+    tick = ticks.get(session, tick_id)
+    return Order(tick.ordered_pod, tick.ordered_vms) if tick is not None and tick.ordered_pod else None
 
 
 def _reserve(
@@ -122,12 +90,13 @@ def _reserve(
     candidate: Candidate,
     count: int,
     tick_id: int,
+    plan: Plan,
     key: SecretKey,
     render: RenderUserData,
     now: datetime,
 ) -> None:
     rows = [_new_row(candidate, tick_id, key, now) for _ in range(count)]
-    instances.add(session, rows, f"tick {tick_id} decided to start it")
+    instances.add(session, rows, f"tick {tick_id} decided to start it: {_why(candidate, plan)}")
     for row in rows:
         # The user data names the instance, whose id is known only now; from here on the request is frozen.
         row.request = {
@@ -135,7 +104,19 @@ def _reserve(
             "boot_image": candidate.boot_image,
             "flavor": candidate.flavor,
             "user_data": render(candidate, row.id),
+            "max_price": candidate.max_price,
+            "revision": candidate.revision,
+            "endpoint_revision": candidate.endpoint.revision,
+            "load_average_timespan": candidate.pod.load_average_timespan.total_seconds(),
         }
+
+
+def _why(candidate: Candidate, plan: Plan) -> str:
+    """Why VMs are started there: it outlives the decision's row."""
+    for decision in plan.decisions:
+        if (decision.pod, decision.endpoint) == (candidate.pod.name, candidate.endpoint.name):
+            return "; ".join(str(reason) for reason in decision.reasons if reason.code not in CLIPPING)
+    return ""
 
 
 def _new_row(candidate: Candidate, tick_id: int, key: SecretKey, now: datetime) -> InstanceRow:
@@ -156,16 +137,17 @@ def _new_row(candidate: Candidate, tick_id: int, key: SecretKey, now: datetime) 
         processors=candidate.offer.processors,
         memory_mb=candidate.offer.memory_mb,
         heartbeat_period=candidate.pod.heartbeat_period.total_seconds(),
+        max_allowed_price=candidate.max_price,
         secret_key_id=key.key_id,
         bootstrap_hash=fingerprint(bootstrap_secret(key, token)),
     )
 
 
 def describe(decision: Decision) -> str:
-    """One line for one decision."""
+    """One line for one decision, what came of it first."""
     where = f"{decision.pod} on {decision.endpoint}" if decision.endpoint else decision.pod
     reasons = "; ".join(str(reason) for reason in decision.reasons) or "nothing to do"
     return (
-        f"{where}: {decision.planned} to start, {decision.active} active"
-        f" ({decision.in_flight} of them on their way), {decision.jobs} matching jobs: {reasons}"
+        f"{where}: {decision.planned} to start: {reasons} ({decision.jobs} matching jobs, {decision.active} active VMs,"
+        f" {decision.in_flight} of them on their way)"
     )

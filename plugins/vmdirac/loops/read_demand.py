@@ -3,53 +3,82 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 
+from sqlalchemy.orm import Session
+
 from vmdirac.config.loader import Configuration
+from vmdirac.config.settings import decision_retention
 from vmdirac.loops.clouds import CloudFactory
 from vmdirac.model.cloud import Shape
 from vmdirac.model.contracts import JobSource
 from vmdirac.model.errors import CloudError
 from vmdirac.policy.candidates import build_candidates, flavors_in_use
+from vmdirac.policy.plan import Candidate, Order
 from vmdirac.store import endpoints, ticks
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
 
 
+class DemandUnknownError(Exception):
+    """A job source could not be read. It is recorded with the tick, which goes on with what the others told."""
+
+
+def begin_tick(store: Store, now: datetime, *, run_id: str = "", order: Order | None = None) -> int:
+    """Open a tick, and forget ticks that are too old; the tick's id."""
+
+    def work(session: Session) -> int:
+        ticks.forget(session, now - decision_retention())
+        ordered = (order.pod, order.vms) if order is not None else ("", None)
+        return ticks.begin(session, now, run_id, *ordered)
+
+    return store.transact(work)
+
+
 def read_demand(
     store: Store,
     configuration: Configuration,
     clouds: CloudFactory,
-    job_source: JobSource,
+    name: str,
+    source: JobSource,
+    tick_id: int,
     now: datetime,
-    run_id: str = "",
-) -> int:
-    """Open a tick with the demand for what the configured pods offer; the tick's id.
+) -> None:
+    """Read the demand of one job source for what the configured pods offer, and keep it with the tick.
 
-    The demand is kept in the store, so that only the id goes from task to task. A job source that fails leaves a tick
-    with unknown demand, in which what does not depend on it is planned all the same.
+    It is kept in the store, so that only the tick's id goes from task to task.
+
+    :raises DemandUnknownError: after it was recorded why. What does not depend on it is planned all the same.
     """
-    shapes = learn_shapes(store, configuration, clouds, now)
-    candidates, _ = build_candidates(configuration.pods.values(), configuration.images, configuration.endpoints, shapes)
-    demand, error = None, ""
+    candidates = known_candidates(configuration, learn_shapes(store, configuration, clouds, now))
     try:
-        demand = job_source.task_queues([candidate.offer for candidate in candidates])
+        demand = source.task_queues([candidate.offer for candidate in candidates])
     except Exception as reason:
-        log.exception("the demand could not be read")
         error = str(reason) or type(reason).__name__
-    tick_id = store.transact(lambda session: ticks.begin(session, now, run_id, demand, error))
-    if demand is not None:
-        log.info("tick %s: %s jobs wait in %s task queues", tick_id, demand.jobs, len(demand.task_queues))
-    return tick_id
+        store.transact(lambda session: ticks.put_demand(session, tick_id, name, None, error))
+        raise DemandUnknownError(f"the demand of {name} could not be read: {error}") from reason
+    store.transact(lambda session: ticks.put_demand(session, tick_id, name, demand))
+    log.info("%s: %s jobs wait in %s task queues", name, demand.jobs, len(demand.task_queues))
+    if demand.unmatched:
+        log.warning("%s: %s more jobs wait that no pod serves: `vmdirac why job ID` says why", name, demand.unmatched)
+
+
+def known_candidates(configuration: Configuration, shapes: Mapping[tuple[str, str], Shape]) -> list[Candidate]:
+    """Every (pod, endpoint) that could be planned, whatever is wrong with it at the moment."""
+    candidates, _ = build_candidates(configuration.pods.values(), configuration.images, configuration.endpoints, shapes)
+    return candidates
 
 
 def learn_shapes(
-    store: Store, configuration: Configuration, clouds: CloudFactory, now: datetime
+    store: Store, configuration: Configuration, clouds: CloudFactory, now: datetime, *, keep: bool = True
 ) -> dict[tuple[str, str], Shape]:
     """Processors and memory of all flavors in use; clouds are only asked for those not known or too old.
 
     A pair whose cloud does not tell is left out; it gets a decision that says why it is not planned.
+
+    :param keep: remember what clouds told.
     """
     with store.read() as session:
         shapes = endpoints.shapes(session, now)
@@ -63,6 +92,6 @@ def learn_shapes(
         except Exception:
             # Whatever is wrong with one driver or connection, the others go on.
             log.exception("endpoint %s, flavor %s", endpoint, flavor)
-    if found:
+    if found and keep:
         store.transact(lambda session: endpoints.put_shapes(session, found, now))
     return shapes | found

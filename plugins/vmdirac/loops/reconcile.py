@@ -21,9 +21,9 @@ from vmdirac.model.contracts import Cloud
 from vmdirac.model.errors import CloudError
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import Deadlines
-from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
+from vmdirac.model.states import BOOTING, DrainPhase, InstanceStatus, StopReason
 from vmdirac.policy import reconcile as decide
-from vmdirac.store import endpoints, instances, leases
+from vmdirac.store import boots, endpoints, instances, leases
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
@@ -131,10 +131,17 @@ def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) 
             work.seen.append(_observation(instance, seen, now))
         case decide.CountAbsence(instance):
             work.absent.append(instance)
-        case decide.ConfirmGone(instance):
-            work.report.gone += _confirm_gone(session, instance, now)
+        case decide.ConfirmGone(instance, seen):
+            gone = _confirm_gone(session, instance, now)
+            work.report.gone += gone
+            # One that no list ever showed may merely never have been visible: that is no failure to boot.
+            if gone and _never_booted(instance) and (seen is not None or instance.seen_at is not None):
+                message = seen.message if seen is not None else ""
+                boots.note_failure(session, instance, message or "it was gone before it called in", now)
         case decide.StopDead(instance, seen):
             reason = f"it is {seen.state} in the cloud {seen.message}".rstrip()
+            if _never_booted(instance):
+                boots.note_failure(session, instance, reason, now)
             if instances.change(
                 session,
                 instance,
@@ -178,6 +185,10 @@ def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) 
             work.report.unknown += 1
 
 
+def _never_booted(instance: Instance) -> bool:
+    return instance.status in BOOTING and instance.registered_at is None
+
+
 def _adopt(session: Session, instance: Instance, seen: CloudInstance, now: datetime) -> bool:
     found: dict[str, Any] = {
         "cloud_id": seen.cloud_id,
@@ -218,6 +229,7 @@ def _confirm_gone(session: Session, instance: Instance, now: datetime) -> bool:
     if not instances.change(session, instance, now, reason, to=InstanceStatus.HALTED, vm_gone=True, **nothing):
         return False
     leases.release(session, instance.id, "lost", now)
+    endpoints.release_quota(session, instance.endpoint, now)
     return True
 
 

@@ -13,9 +13,9 @@ from vmdirac.config.loader import Configuration
 from vmdirac.loops.deadlines import can_be_judged, deadlines_of
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason, VmStopPolicy
-from vmdirac.policy.idle import IdleRule, idle_instances, outside_campaign
+from vmdirac.policy.idle import IdleRule, idle_instances, outside_campaign, past_their_life
 from vmdirac.policy.stalled import MarkStalled, SilenceAction, StopByForce, never_asked, silent_instances
-from vmdirac.store import endpoints, installation, instances, leases
+from vmdirac.store import boots, endpoints, installation, instances, leases
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
@@ -27,10 +27,12 @@ class IdleReport:
 
     idle: int
     campaign_ended: int
+    too_old: int = 0
 
 
 def sweep_idle(store: Store, configuration: Configuration, now: datetime) -> IdleReport:
-    """Ask VMs to drain that have had no job for their pod's margin, or whose campaign is over.
+    """Ask VMs to drain that have had no job for their pod's margin, whose campaign is over, or that have lived as long
+    as they were to.
 
     Nothing is deleted here: a VM that took a job meanwhile has changed its row, and then the compare-and-set fails.
     """
@@ -38,15 +40,29 @@ def sweep_idle(store: Store, configuration: Configuration, now: datetime) -> Idl
     def work(session: Session) -> IdleReport:
         everything = instances.unfinished(session)
         ended = outside_campaign(everything, configuration.pods, now.date())
-        over = sum(_ask_to_drain(session, item, StopReason.CAMPAIGN_ENDED, now) for item in ended)
+        old = past_their_life(everything, now)
         idle = idle_instances(everything, _idle_rules(configuration, everything), now)
-        ended_ids = {item.id for item in ended}
-        busy_no_more = [item for item in idle if item.id not in ended_ids]
-        drained = sum(_ask_to_drain(session, item, StopReason.IDLE, now) for item in busy_no_more)
-        return IdleReport(drained, over)
+        # The first reason that there is for a VM is the one that is recorded.
+        asked: set[int] = set()
+
+        def drain(found: Sequence[Instance], reason: StopReason) -> int:
+            fresh = [item for item in found if item.id not in asked]
+            asked.update(item.id for item in fresh)
+            return sum(_ask_to_drain(session, item, reason, now) for item in fresh)
+
+        return IdleReport(
+            campaign_ended=drain(ended, StopReason.CAMPAIGN_ENDED),
+            too_old=drain(old, StopReason.MAX_LIFETIME),
+            idle=drain(idle, StopReason.IDLE),
+        )
 
     report = store.transact(work)
-    log.info("%s idle VMs asked to drain, %s because their campaign is over", report.idle, report.campaign_ended)
+    log.info(
+        "%s idle VMs asked to drain, %s because their campaign is over, %s because of their age",
+        report.idle,
+        report.campaign_ended,
+        report.too_old,
+    )
     return report
 
 
@@ -59,7 +75,7 @@ def _idle_rules(configuration: Configuration, everything: Sequence[Instance]) ->
         endpoint = configuration.endpoints.get(item.endpoint)
         if pod is None or endpoint is None:
             continue
-        rules[item.pod, item.endpoint] = IdleRule(endpoint.vm_stop_policy, pod.halt_margin)
+        rules[item.pod, item.endpoint] = IdleRule.of(pod, endpoint)
     removed = {item.pod for item in everything} - configuration.pods.keys() - {bad.pod for bad in configuration.invalid}
     if configuration.complete:
         # Nobody wants VMs of a pod that was taken out of the configuration any more.
@@ -134,7 +150,7 @@ def _silence(session: Session, action: SilenceAction, now: datetime) -> bool:
             )
         case StopByForce(instance, reason):
             to = None if instance.status is InstanceStatus.STOPPING else InstanceStatus.STOPPING
-            return instances.change(
+            changed = instances.change(
                 session,
                 instance,
                 now,
@@ -144,3 +160,6 @@ def _silence(session: Session, action: SilenceAction, now: datetime) -> bool:
                 forced=True,
                 stop_reason=reason,
             )
+            if changed and reason is StopReason.BOOT_DEADLINE:
+                boots.note_failure(session, instance, "it did not call in before its boot deadline", now)
+            return changed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates, ag
 from vmdirac.loops.clouds import CloudFactory
 from vmdirac.loops.launch import LaunchReport, launch
 from vmdirac.loops.plan_and_reserve import RenderUserData, plan_and_reserve
-from vmdirac.loops.read_demand import read_demand
+from vmdirac.loops.read_demand import DemandUnknownError, begin_tick, read_demand
+from vmdirac.loops.summary import note_tick
 from vmdirac.model.contracts import JobSource
 from vmdirac.policy.plan import Candidate
 from vmdirac.store import instances
@@ -30,7 +31,8 @@ def user_data_renderer(configuration: Configuration, templates: Path, vm_url: st
 
     def render(candidate: Candidate, instance_id: int) -> str:
         image = configuration.images[candidate.pod.image]
-        return environment.render(image.context_method, AgentBoot(vm_url, instance_id, digest))
+        boot = AgentBoot(vm_url, instance_id, digest, candidate.endpoint.cvmfs_proxy)
+        return environment.render(image.context_method, boot)
 
     return render
 
@@ -39,7 +41,7 @@ def scheduler_tick(
     store: Store,
     configuration: Configuration,
     clouds: CloudFactory,
-    job_source: JobSource,
+    sources: Mapping[str, JobSource],
     *,
     keys: Sequence[SecretKey],
     render: RenderUserData,
@@ -48,13 +50,20 @@ def scheduler_tick(
 ) -> dict[str, LaunchReport]:
     """Read the demand, plan, reserve, and launch on every endpoint that has something to launch; reports by endpoint.
 
-    :raises ExceptionGroup: after all were tried, with what each endpoint raised whose cloud cannot be talked to.
+    :raises ExceptionGroup: after all were tried, with what each job source and each endpoint raised.
     """
-    tick_id = read_demand(store, configuration, clouds, job_source, clock())
+    errors: list[Exception] = []
+    tick_id = begin_tick(store, clock())
+    for name, source in sources.items():
+        try:
+            read_demand(store, configuration, clouds, name, source, tick_id, clock())
+        except DemandUnknownError as error:
+            log.exception("%s", error)
+            errors.append(error)
     plan_and_reserve(store, configuration, tick_id, key=keys[0], render=render, now=clock(), rng=rng)
     with store.read() as session:
         due = instances.endpoints_due_for_launch(session)
-    reports, errors = {}, []
+    reports = {}
     for name in due:
         if name not in configuration.endpoints:
             continue
@@ -63,6 +72,7 @@ def scheduler_tick(
         except Exception as error:
             log.exception("%s: nothing could be launched", name)
             errors.append(error)
+    note_tick(store, tick_id)
     if errors:
-        raise ExceptionGroup("launching failed", errors)
+        raise ExceptionGroup("a part of the tick failed", errors)
     return reports

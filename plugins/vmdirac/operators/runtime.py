@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,12 @@ log = logging.getLogger(__name__)
 def utc_now() -> datetime:
     """The clock of real life; everything below takes its time as an argument."""
     return datetime.now(UTC)
+
+
+def cpu_budget(seconds: float) -> Callable[[], bool]:
+    """Says whether this process has used so many seconds of CPU from now on."""
+    end = time.process_time() + seconds
+    return lambda: time.process_time() >= end
 
 
 class EndpointUnusableError(Exception):

@@ -1,0 +1,105 @@
+"""All that a plan is made from, as one transaction sees it; the same for a tick and for a dry run."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from vmdirac.config.loader import Configuration
+from vmdirac.model.cloud import Shape
+from vmdirac.model.decision import Decision, Reason, ReasonCode
+from vmdirac.model.demand import Demand
+from vmdirac.model.hold import Hold
+from vmdirac.model.instance import Instance
+from vmdirac.policy.candidates import build_candidates
+from vmdirac.policy.plan import Candidate, Invalid, Order, Plan, make_plan
+from vmdirac.store import endpoints, installation, instances, leases, pods
+from vmdirac.store.ticks import TickDemand
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is there: pods on endpoints, VMs, failure memory."""
+
+    candidates: Sequence[Candidate]
+    invalid: Sequence[Invalid]
+    instances: Sequence[Instance]
+    holds: Sequence[Hold]
+    recent_launches: Mapping[str, int]
+    hearing_since: datetime | None
+
+
+def look(
+    session: Session, configuration: Configuration, shapes: Mapping[tuple[str, str], Shape], now: datetime
+) -> Scene:
+    """Read all of it."""
+    bad_images = pods.bad_images(session, configuration.images)
+    candidates, invalid = build_candidates(
+        configuration.pods.values(), configuration.images, configuration.endpoints, shapes, bad_images
+    )
+    return Scene(
+        candidates=candidates,
+        invalid=[*configuration.invalid, *invalid],
+        instances=_with_leases(session, instances.unfinished(session)),
+        holds=endpoints.holds(session, now),
+        recent_launches={
+            endpoint.name: instances.launched_since(session, endpoint.name, now - endpoint.launch_window[0])
+            for endpoint in configuration.endpoints.values()
+            if endpoint.launch_window is not None
+        },
+        hearing_since=installation.hearing_since(session, now),
+    )
+
+
+def _with_leases(session: Session, found: Sequence[Instance]) -> list[Instance]:
+    """The instances with what is taken of them by our own books, which know of jobs that a VM has not reported yet."""
+    taken, nothing = leases.in_use(session), leases.InUse()
+    return [
+        replace(
+            item,
+            busy_processors=max(item.busy_processors, taken.get(item.id, nothing).processors),
+            busy_memory_mb=taken.get(item.id, nothing).memory_mb,
+        )
+        for item in found
+    ]
+
+
+def plan_of(
+    scene: Scene,
+    told: TickDemand,
+    order: Order | None,
+    now: datetime,
+    rng: random.Random,
+    out_of_time: Callable[[], bool] = lambda: False,
+) -> Plan:
+    """The plan for what is there and what the job sources told."""
+    plan = make_plan(
+        candidates=scene.candidates,
+        invalid=scene.invalid,
+        instances=scene.instances,
+        demand=told.demand or Demand((), now),
+        holds=scene.holds,
+        hearing_since=scene.hearing_since,
+        now=now,
+        rng=rng,
+        recent_launches=scene.recent_launches,
+        order=order,
+        out_of_time=out_of_time,
+    )
+    if not told.errors and told.demand is not None:
+        return plan
+    errors = told.errors or {"all job sources": "none was asked"}
+    unknown = [
+        Reason.of(ReasonCode.DEMAND_UNKNOWN, source=name, message=error) for name, error in sorted(errors.items())
+    ]
+    return replace(plan, decisions=tuple(_without_demand(item, unknown) for item in plan.decisions))
+
+
+def _without_demand(decision: Decision, unknown: Sequence[Reason]) -> Decision:
+    """The decision with the reasons that there are for it: not that no job matches, which nobody knows."""
+    others = (reason for reason in decision.reasons if reason.code is not ReasonCode.NO_MATCHING_JOBS)
+    return replace(decision, reasons=(*unknown, *others))
