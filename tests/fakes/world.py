@@ -15,20 +15,22 @@ from vmdirac.config.loader import Configuration
 from vmdirac.config.settings import SecretKey
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER
 from vmdirac.loops.deadlines import deadlines_of
+from vmdirac.loops.job_sources import job_sources
 from vmdirac.loops.launch import LaunchReport, launch
 from vmdirac.loops.plan_and_reserve import plan_and_reserve
-from vmdirac.loops.read_demand import read_demand
+from vmdirac.loops.read_demand import begin_tick, read_demand
 from vmdirac.loops.reconcile import ReconcileReport, reconcile
 from vmdirac.loops.sweeps import IdleReport, StalledReport, sweep_idle, sweep_stalled
 from vmdirac.loops.tick import scheduler_tick
+from vmdirac.model.contracts import JobSource
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import Endpoint, Image, RunningPod
 from vmdirac.model.requirements import Requirements
 from vmdirac.model.states import InstanceStatus, JobStatus
-from vmdirac.policy.plan import Candidate, Invalid, Plan
+from vmdirac.policy.plan import Candidate, Invalid, Order, Plan
 from vmdirac.store import installation, instances, queue
 from vmdirac.store.database import Store
-from vmdirac.store.queue import EmbeddedJobSource, NewJob
+from vmdirac.store.queue import NewJob
 from vmdirac.store.tables import HistoryRow, InstallationRow, InstanceRow, JobRow
 
 KEY = SecretKey(b"a key of the tests, of 32 bytes.")
@@ -86,9 +88,15 @@ class World:
 
     # The loops.
 
-    def read_demand(self) -> int:
-        source = EmbeddedJobSource(self.store, self.clock())
-        return read_demand(self.store, self.configuration, self.cloud_of, source, self.clock())
+    def sources(self) -> dict[str, JobSource]:
+        return job_sources(self.store, self.clock())
+
+    def read_demand(self, order: Order | None = None) -> int:
+        """Open a tick and read its demand; its id."""
+        tick_id = begin_tick(self.store, self.clock(), order=order)
+        for name, source in self.sources().items():
+            read_demand(self.store, self.configuration, self.cloud_of, name, source, tick_id, self.clock())
+        return tick_id
 
     def plan(self, tick_id: int | None = None) -> Plan:
         return plan_and_reserve(
@@ -109,7 +117,7 @@ class World:
             self.store,
             self.configuration,
             self.cloud_of,
-            EmbeddedJobSource(self.store, self.clock()),
+            self.sources(),
             keys=self.keys,
             render=render,
             clock=self.clock,

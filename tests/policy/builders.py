@@ -83,6 +83,7 @@ def plan(
     hearing_since: datetime | None = NOW - 24 * HOUR,
     now: datetime = NOW,
     seed: int = 0,
+    **more: Any,
 ) -> Plan:
     """The plan for these."""
     offers = {(item.pod.name, item.endpoint.name): item.offer for item in candidates}
@@ -102,6 +103,7 @@ def plan(
         hearing_since=hearing_since,
         now=now,
         rng=random.Random(seed),
+        **more,
     )
 
 

@@ -41,7 +41,7 @@ import threading
 import time
 import urllib.parse
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, Deque, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 VERSION = "0.1.0"
 EXIT_CANNOT_START = 2
@@ -54,6 +54,7 @@ KILL_GRACE = 3.0  # seconds between SIGTERM and SIGKILL
 LOOK_PERIOD = 1.0  # seconds between two looks at what the jobs use
 SOON = 0.05  # seconds until the next look while a job is ending
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 60.0
+LONGEST_TIMESPAN = 86400.0  # seconds over which the load is averaged
 LONGEST_WAIT = 3600.0  # bound of every time that the manager asks us to wait
 
 MAX_ANSWER = 256 * 2**20
@@ -506,7 +507,7 @@ class Job:
         values = {"PATH": os.environ.get("PATH", os.defpath), "HOME": self.directory, "LANG": "C.UTF-8"}
         values.update(self._matched.get("environment") or {})
         values.update(VMDIRAC_JOB_ID=str(self.id), VMDIRAC_PROCESSORS=str(self.processors))
-        values.update({key: os.environ[key] for key in {LOCAL_CLOUD_MARK} & set(os.environ)})
+        values.update({key: os.environ[key] for key in {LOCAL_CLOUD_MARK, "CVMFS_HTTP_PROXY"} & set(os.environ)})
         return dict(values, VMDIRAC_OUTPUT=self.directory)
 
     def _confine(self, agent: int) -> Callable[[], None]:
@@ -691,6 +692,8 @@ class Agent:
         self._processors = self._memory_mb = 0
         self._heartbeat_period = self._poll_interval = LONGEST_BACKOFF
         self._registration, self._heartbeat, self._match = Timer(), Timer(), Timer()
+        self._loads: Deque[Tuple[float, float]] = collections.deque()  # when, and how much it was
+        self._load_timespan = 0.0
         self._polls = 0  # matches in a row that gave nothing
         self._draining = False
         self._undelivered: List[Job] = []
@@ -804,6 +807,8 @@ class Agent:
         self._poll_interval = number(body, "poll_interval", 0.1, LONGEST_WAIT)
         self._processors = int(number(body, "processors", 0, 65535))
         self._memory_mb = int(number(body, "memory_mb", 0, 2**31 - 1))
+        if "load_average_timespan" in body:
+            self._load_timespan = number(body, "load_average_timespan", 0, LONGEST_TIMESPAN)
         self._use_token(body["token"])
         self._log("registered: %s processors, heartbeat every %s s", self._processors, self._heartbeat_period)
 
@@ -812,7 +817,15 @@ class Agent:
         self._log.secrets.add(self._token)
 
     def _vitals(self) -> Message:
-        return {"load": os.getloadavg()[0], "uptime": self._clock() - self._started}
+        return {"load": self._load(), "uptime": self._clock() - self._started}
+
+    def _load(self) -> float:
+        """The load of the last minute, averaged over the heartbeats of the timespan that the manager wants."""
+        now = self._clock()
+        self._loads.append((now, os.getloadavg()[0]))
+        while self._loads[0][0] < now - self._load_timespan:
+            self._loads.popleft()
+        return sum(load for _, load in self._loads) / len(self._loads)
 
     def _send_heartbeat(self) -> None:
         running = self._running()

@@ -21,11 +21,13 @@ class AgentBoot:
 
     :param url: base URL of the manager, as VMs see it.
     :param agent_sha256: digest of the agent; another program is not run.
+    :param cvmfs_proxy: HTTP proxy through which CVMFS is read there; empty: none said.
     """
 
     url: str
     instance: int
     agent_sha256: str
+    cvmfs_proxy: str = ""
 
 
 def agent_source() -> bytes:

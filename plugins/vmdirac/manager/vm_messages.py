@@ -44,7 +44,8 @@ class RegisterRequest(Message):
 
 
 class RegisterResponse(Message):
-    """``token`` authenticates every later call; ``processors`` are the VM's slots."""
+    """``token`` authenticates every later call; ``processors`` are the VM's slots; ``load_average_timespan``: seconds
+    over which it averages the load that it reports."""
 
     token: str
     token_expires_at: datetime
@@ -53,6 +54,7 @@ class RegisterResponse(Message):
     processors: int
     memory_mb: int
     cpu_time: int
+    load_average_timespan: float
 
 
 class HeldLease(Message):

@@ -119,6 +119,7 @@ def register(
         processors=known.processors,
         memory_mb=known.memory_mb,
         cpu_time=known.cpu_time,
+        load_average_timespan=known.load_average_timespan,
     )
 
 

@@ -24,7 +24,7 @@ from vmdirac.manager.vm_messages import (
 )
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
 from vmdirac.policy.vm_answer import next_phase, should_halt
-from vmdirac.store import instances, leases, pods
+from vmdirac.store import boots, instances, leases
 from vmdirac.store.queue import InputFile
 from vmdirac.store.tables import InstanceRow, JobFileRow
 
@@ -65,6 +65,7 @@ class Registered:
     processors: int
     memory_mb: int
     cpu_time: int
+    load_average_timespan: float
 
 
 def register(
@@ -89,13 +90,19 @@ def register(
         row.private_ip = message.private_ip or row.private_ip
         row.hostname, row.agent_version = message.hostname, message.agent_version
         _heard(session, row, now, "it called in")
-        pods.validate_image(session, row.image, now)
+        boots.note_success(session, row, now)
     elif row.nonce_hash != nonce:
         row.suspicious = True
         return Refusal.OTHER_NONCE
     elif row.registered_at is None or now - row.registered_at > REPLAY_WINDOW:
         return Refusal.OTHER_NONCE
-    return Registered(row.heartbeat_period, row.processors, row.memory_mb, int(row.offer["cpu_time"]))
+    return Registered(
+        row.heartbeat_period,
+        row.processors,
+        row.memory_mb,
+        int(row.offer["cpu_time"]),
+        float(row.request.get("load_average_timespan", 60)),
+    )
 
 
 def _row(session: Session, instance_id: int) -> InstanceRow:
@@ -183,10 +190,10 @@ def match(
     if leased:
         # A job taken wins over an idle check that is under way: the version it compared is gone.
         _note_idleness(row, now, idle=False)
-    return action, [_matched(session, item) for item in leased]
+    return action, [_matched(session, item, row.processors) for item in leased]
 
 
-def _matched(session: Session, item: leases.Leased) -> MatchedJob:
+def _matched(session: Session, item: leases.Leased, vm_processors: int) -> MatchedJob:
     job, needs = item.job, item.requirements
     files = session.execute(
         select(JobFileRow.name, JobFileRow.content, JobFileRow.executable)
@@ -200,7 +207,7 @@ def _matched(session: Session, item: leases.Leased) -> MatchedJob:
         name=job.name,
         command=job.command,
         environment=job.environment,
-        processors=needs.processors,
+        processors=needs.processors_of(vm_processors),
         memory_mb=needs.memory_mb,
         cpu_time=needs.cpu_time,
         # Built without validation: the contents are bytes already, not base64 to be decoded.
