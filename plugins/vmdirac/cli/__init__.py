@@ -12,7 +12,7 @@ from vmdirac import __version__
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands."""
-    from vmdirac.cli import jobs, validate
+    from vmdirac.cli import import_cs, jobs, validate
 
     parser = argparse.ArgumentParser(
         prog="vmdirac", description="Virtual machines on federated clouds for a queue of waiting jobs."
@@ -21,6 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     validate.add_parser(commands)
     jobs.add_parser(commands)
+    import_cs.add_parser(commands)
     return parser
 
 
