@@ -5,15 +5,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.config.sources import GOOD_ENDPOINT, GOOD_IMAGE, GOOD_POD
+from tests.fakes.clock import START
 from tests.servers.airflow_environment import home_environment
 from vmdirac.cli import main
+from vmdirac.model.cloud import Shape
+from vmdirac.model.requirements import Requirements
+from vmdirac.store import endpoints, queue
 from vmdirac.store.database import Store
+from vmdirac.store.queue import NewJob
 
 SETTINGS = {
     "AIRFLOW__VMDIRAC__SECRET_KEY": "s" * 64,
@@ -153,3 +159,30 @@ def test_what_is_in_airflows_database_is_seen_outside_of_tasks(tmp_path: Path) -
     done = run(tmp_path, "vmdirac.cli", "validate")
     assert done.returncode == 1
     assert done.stdout.startswith("error: endpoint 'B': there is no connection 'B'")
+
+
+@pytest.mark.parametrize(
+    ("pod", "note"),
+    [
+        ({"max_instances": 0}, "its max_instances is 0: it starts no VM"),
+        ({"campaign_end": "2020-01-01"}, "its campaign ended on 2020-01-01: it starts no VM"),
+    ],
+)
+def test_pods_that_start_nothing_are_remarked_on(
+    validate: Validate, store: Store, pod: dict[str, Any], note: str
+) -> None:
+    status, lines = validate(AIRFLOW_VAR_VMDIRAC_RUNNING_PODS=json.dumps({"pod": {**GOOD_POD, **pod}}))
+    assert status == 0
+    assert lines[0] == f"note: pod 'pod': {note}"
+
+
+def test_jobs_and_pods_that_do_not_match_are_remarked_on(validate: Validate, store: Store) -> None:
+    with store.write() as session:
+        queue.submit(session, [NewJob("job", ("true",), Requirements(60, tags=("gpu",)))] * 2, START)
+        endpoints.put_shapes(session, {("A", GOOD_IMAGE["flavor"]): Shape(1)}, datetime.now(UTC))
+    status, lines = validate()
+    assert status == 0
+    assert lines[:2] == [
+        "note: pod 'pod': it matches none of the jobs that wait now: `vmdirac why job ID` says why",
+        "note: queue: 2 waiting jobs match no pod, job 1 for one: `vmdirac why job` says why",
+    ]

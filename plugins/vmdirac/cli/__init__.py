@@ -12,7 +12,7 @@ from vmdirac import __version__
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands."""
-    from vmdirac.cli import import_cs, jobs, validate
+    from vmdirac.cli import import_cs, jobs, plan, status, validate, why
 
     parser = argparse.ArgumentParser(
         prog="vmdirac", description="Virtual machines on federated clouds for a queue of waiting jobs."
@@ -20,6 +20,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     validate.add_parser(commands)
+    plan.add_parser(commands)
+    why.add_parser(commands)
+    status.add_parser(commands)
     jobs.add_parser(commands)
     import_cs.add_parser(commands)
     return parser
@@ -31,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("AIRFLOW__LOGGING__NAMESPACE_LEVELS", "airflow.models.connection=ERROR")
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-    from vmdirac.cli.jobs import CommandError
+    from vmdirac.cli.arguments import CommandError
     from vmdirac.config.jobs import JobsFileError
     from vmdirac.store.database import Store
 

@@ -8,14 +8,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from vmdirac.cli.arguments import CommandError, positive
 from vmdirac.config.jobs import read_jobs_file
 from vmdirac.model.states import JobStatus
 from vmdirac.store import jobs_table, queue
 from vmdirac.store.database import Store
-
-
-class CommandError(Exception):
-    """A command could not be carried out; the message says why and what to do."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,24 +26,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     verb = verbs.add_parser("list", help="list jobs, the newest first")
     verb.add_argument("--status", action="append", choices=list(JobStatus), default=[], help="only these")
-    verb.add_argument("--limit", type=_positive, default=50, metavar="N", help="at most N (default 50)")
+    verb.add_argument("--limit", type=positive, default=50, metavar="N", help="at most N (default 50)")
     verb.set_defaults(run=list_jobs)
 
     verb = verbs.add_parser("show", help="show a job, its attempts and its files")
-    verb.add_argument("job", type=_positive)
+    verb.add_argument("job", type=positive)
     verb.add_argument("--output", type=Path, metavar="DIRECTORY", help="write its log and output files there")
     verb.set_defaults(run=show)
 
     verb = verbs.add_parser("cancel", help="cancel waiting and running jobs")
-    verb.add_argument("jobs", type=_positive, nargs="+")
+    verb.add_argument("jobs", type=positive, nargs="+")
     verb.set_defaults(run=cancel)
-
-
-def _positive(text: str) -> int:
-    value = int(text) if text.isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return value
 
 
 def submit(store: Store, arguments: argparse.Namespace) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from airflow.configuration import conf
 from airflow.exceptions import AirflowConfigException
 from sqlalchemy import inspect
 from sqlalchemy.exc import SQLAlchemyError
 
+from vmdirac.cli.notes import notes
 from vmdirac.config import settings
 from vmdirac.config.loader import load_configuration
 from vmdirac.config.problems import Problem
@@ -42,6 +44,10 @@ def validate(store: Store, arguments: argparse.Namespace) -> int:
         problems.extend(_template(image.name, image.context_method))
     for problem in problems:
         print(f"error: {problem}")
+    if not unusable:
+        with store.read() as session:
+            for note in notes(session, configuration, datetime.now(UTC)):
+                print(f"note: {note}")
     print(
         f"read: {len(configuration.pods)} pods, {len(configuration.images)} images, and the"
         f" {len(configuration.endpoints)} endpoints that they name; errors: {len(problems)}"
@@ -54,6 +60,10 @@ def _settings() -> Iterator[Problem]:
         settings.secret_keys()
     except settings.SettingsError as error:
         yield Problem("settings", str(error))
+    try:
+        settings.decision_retention()
+    except (settings.SettingsError, AirflowConfigException) as error:
+        yield Problem("[vmdirac] decision_retention_days", str(error))
     yield from _vm_url()
     yield from _execution_api_timeout()
     if conf.get("core", "test_connection", fallback="Disabled").lower() != "enabled":

@@ -1,0 +1,53 @@
+"""Why a VM was started, and why it was stopped."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from vmdirac.explain.phrases import reasons, when
+from vmdirac.model.states import InstanceStatus
+from vmdirac.store import instances
+from vmdirac.store.tables import DecisionRow, HistoryRow, InstanceRow
+
+ENDING = frozenset({InstanceStatus.STOPPING, InstanceStatus.STALLED, InstanceStatus.HALTED, InstanceStatus.ERROR})
+
+
+def explain_instance(session: Session, instance_id: int, now: datetime) -> list[str] | None:
+    """Why it was started, why it was stopped, and all that happened to it; ``None``: there is no such instance."""
+    row = session.get(InstanceRow, instance_id)
+    if row is None:
+        return None
+    history = instances.history(session, instance_id)
+    vm = f", VM {row.cloud_id}" if row.cloud_id else ""
+    lines = [
+        f"instance {row.id} (pod {row.pod} on {row.endpoint}{vm}) is {row.status} since {when(row.status_since, now)}"
+    ]
+    if history:
+        lines.append(f"started: {history[0].reason}")
+    lines += _decision(session, row)
+    ending = next((item for item in history if item.status in ENDING), None)
+    if ending is not None:
+        why = f" ({row.stop_reason})" if row.stop_reason is not None else ""
+        lines.append(f"stopped: {ending.reason}{why}")
+    if row.error_message:
+        lines.append(f"last error: {row.error_kind}: {row.error_message}")
+    return [*lines, "history:", *(_line(item, now) for item in history)]
+
+
+def _decision(session: Session, row: InstanceRow) -> list[str]:
+    query = select(DecisionRow).where(
+        DecisionRow.tick_id == row.tick_id, DecisionRow.pod == row.pod, DecisionRow.endpoint == row.endpoint
+    )
+    found = session.scalar(query)
+    if found is None:
+        return []
+    saw = f"tick {found.tick_id} saw {found.jobs} matching jobs and {found.active} active VMs there"
+    return [f"{saw}, and started {found.planned}: {reasons(found)}"]
+
+
+def _line(item: HistoryRow, now: datetime) -> str:
+    phase = f", drain {item.drain_phase}" if item.drain_phase is not None else ""
+    return f"  {when(item.at, now)}: {item.status}{phase}: {item.reason}"
