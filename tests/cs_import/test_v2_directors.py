@@ -66,12 +66,22 @@ def test_operations() -> None:
     assert made.verdict("/Operations/vo/Cloud/ReleaseVersion") is Verdict.NO_EFFECT
 
 
-@pytest.mark.parametrize(("second", "taken"), [("p", True), ("q", False)])
-def test_what_two_vos_say(second: str, taken: bool) -> None:
-    operations: Tree = {"v": {"Cloud": {"SubmitPool": "p"}}, "w": {"Cloud": {"SubmitPool": second}}}
+@pytest.mark.parametrize(
+    ("first", "second", "taken"),
+    [
+        ("v", {"SubmitPool": "p"}, True),
+        ("v", {"SubmitPool": "q"}, False),
+        ("v", {"BootType": "pilot"}, False),
+        ("Defaults", {"BootType": "pilot"}, True),
+    ],
+)
+def test_what_two_vos_say(first: str, second: Tree, taken: bool) -> None:
+    operations: Tree = {first: {"Cloud": {"SubmitPool": "p", "pod": {"HaltPeriod": "700"}}}, "w": {"Cloud": second}}
     made = of_tree(v2(SITES, operations=operations))
     assert ("submit_pools" in made.outcome.pods["small"].fields["requirements"]) == taken
-    assert (made.verdict("/Operations/w/Cloud/SubmitPool") is Verdict.TAKEN) == taken
+    assert (made.verdict(f"/Operations/{first}/Cloud/SubmitPool") is Verdict.TAKEN) == taken
+    # What shuts out no jobs may be said by one of them.
+    assert made.outcome.pods["small"].fields["halt_period"] == 700
 
 
 def test_without_endpoints_nothing_is_taken_over() -> None:

@@ -6,7 +6,6 @@ what differs is left to a person.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,8 +100,7 @@ def _read(section: Section, rules: tuple[Rule, ...], said: dict[str, _Said], out
 
 def _decided(name: str, said: _Said, scope: Scope, outcome: Outcome) -> bool:
     """Whether a field is the same everywhere; if not, all that say it have no effect."""
-    everybody = name != "owner_groups" or len(said.sources) == len(scope.directors)
-    if said.agreed() and everybody:
+    if said.agreed() and _said_for_all(name, said, scope):
         return True
     which = "endpoints" if name in OF_ENDPOINTS else "pods"
     why = f"it is not the same for all VOs, and there are no VOs here: set {name} of the {which} yourself"
@@ -111,6 +109,15 @@ def _decided(name: str, said: _Said, scope: Scope, outcome: Outcome) -> bool:
     places = ", ".join(option.path for option, _ in said.sources)
     outcome.ledger.note(f"{places}: {why}")
     return False
+
+
+def _said_for_all(name: str, said: _Said, scope: Scope) -> bool:
+    """Whether all VOs say it. It matters for what shuts out jobs: those of a VO that says nothing would never run."""
+    if name not in OF_REQUIREMENTS:
+        return True
+    places = scope.directors if name == "owner_groups" else scope.operations
+    by_default = any(option.section.startswith("/Operations/Defaults/") for option, _ in said.sources)
+    return by_default or len(said.sources) >= len(places)
 
 
 def _notes(scope: Scope, found: ForAll, outcome: Outcome) -> None:
@@ -129,21 +136,18 @@ def _notes(scope: Scope, found: ForAll, outcome: Outcome) -> None:
             "VMDIRAC first looked for jobs of the submit pool wenmrPool, which was built in; that is not taken over."
             " The CPU time that it offered for any VM, 99999999 s, is: lower cpu_time of the pods if VMs live shorter"
         )
-    sites = _limited(scope, "Site", lambda words: "any" not in [word.lower() for word in words])
-    if sites is not None and len(sites) > 0:
-        others = sorted(site.name for site in scope.sites if site.name not in sites and site.endpoints)
-        if others:
-            ledger.note(
-                f"no CloudDirector served {', '.join(others)}: take their endpoints out of the pods to keep it so"
-            )
+    served = _served_sites(scope)
+    others = sorted(site.name for site in scope.sites if site.name not in served) if served else []
+    if others:
+        ledger.note(f"no CloudDirector served {', '.join(others)}: take their endpoints out of the pods to keep it so")
 
 
-def _limited(scope: Scope, name: str, limits: Callable[[list[str]], bool]) -> set[str] | None:
-    """All that the directors' lists name; ``None`` if one of them has no such limit."""
-    allowed: set[str] = set()
+def _served_sites(scope: Scope) -> set[str]:
+    """All sites that the directors' lists name; none if one of them serves any site."""
+    served: set[str] = set()
     for director in scope.directors:
-        given = words(director.options[name].value) if name in director.options else []
-        if not given or not limits(given):
-            return None
-        allowed.update(given)
-    return allowed
+        sites = words(director.options["Site"].value) if "Site" in director.options else []
+        if not sites or "any" in {site.lower() for site in sites}:
+            return set()
+        served.update(sites)
+    return served

@@ -101,7 +101,7 @@ def _vm_type(
 ) -> VmType | None:
     ledger, what = outcome.ledger, f"VM type {vm_type.name!r}"
     boot = {**defaults, **_boot(vm_type, kind, f"image {vm_type.name}: endpoints.{conn_id}", outcome)}
-    found = read_options(vm_type, OF_TYPE, ledger, f"pod {vm_type.name}")
+    found = read_options(vm_type, OF_TYPE, ledger, f"pods of VM type {vm_type.name}")
     if "VO" in vm_type.options:
         ledger.note(f"{vm_type.path} was for some VOs only; {NO_VO}")
     of_endpoint = {rule.name: rule for rule in (*COMMON, *kind.rules)}
