@@ -1,16 +1,25 @@
-"""The world that the plan is measured on is the one that the target speaks of."""
+"""The worlds that the plan is measured on are those that the target speaks of."""
 
-from benchmarks.plan import ENDPOINTS, JOBS_A_VM, PODS, QUEUES, TARGET_SIZE, world
+from dataclasses import fields
 
-
-def test_it_has_the_sizes_of_the_target() -> None:
-    candidates, demand = world(TARGET_SIZE)
-    assert len({item.pod.name for item in candidates}) == PODS == 50
-    assert len({item.endpoint.name for item in candidates}) == ENDPOINTS == 20
-    assert len(demand.task_queues) == QUEUES == 200
-    assert demand.jobs == 20_000
-    assert demand.jobs // JOBS_A_VM == 4_000
+from benchmarks.plan import JOBS_A_VM, LARGER, TARGET, Size, world
 
 
-def test_no_job_is_lost_in_dividing_them() -> None:
-    assert world(99)[1].jobs == 99
+def test_the_target_has_its_sizes() -> None:
+    assert Size(20_000, 200, 50, 20) == TARGET
+    assert TARGET.jobs // JOBS_A_VM == 4_000
+
+
+def test_a_world_has_the_sizes_that_it_is_said_to_have() -> None:
+    for size in (TARGET, *LARGER.values(), Size(99, 7, 3, 4)):
+        candidates, demand = world(size)
+        assert len({item.pod.name for item in candidates}) == size.pods
+        assert len({item.endpoint.name for item in candidates}) == size.endpoints
+        assert len(demand.task_queues) == size.task_queues
+        assert demand.jobs == size.jobs
+
+
+def test_each_larger_one_has_twice_as_much_of_one_thing() -> None:
+    for size in LARGER.values():
+        ratios = [getattr(size, field.name) / getattr(TARGET, field.name) for field in fields(Size)]
+        assert sorted(ratios) == [1, 1, 1, 2]

@@ -6,8 +6,10 @@ tags), described field by field in the documentation page ``docs/matching.md``.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
 
 from vmdirac.model.requirements import ANY, Offer, Requirements
 
@@ -58,30 +60,12 @@ def _avoids(named: Collection[str], banned: Collection[str]) -> bool:
 
 def mismatch(requirements: Requirements, offer: Offer) -> Mismatch | None:
     """The first rule by which ``offer`` cannot serve a job with these requirements; ``None``: it can."""
-    wants = requirements
-    rules = (
-        (Mismatch.CPU_TIME, wants.cpu_time <= offer.cpu_time),
-        (Mismatch.PROCESSORS, max(1, wants.processors) <= offer.processors),
-        (Mismatch.WHOLE_NODE, offer.whole_node or not wants.whole_node),
-        (Mismatch.MEMORY, _memory_is_enough(wants.memory_mb, offer)),
-        (Mismatch.LIFETIME, not offer.max_lifetime or wants.shortest_run(offer.processors) <= offer.max_lifetime),
-        # A ban is checked before the wish: banned always wins.
-        (Mismatch.BANNED_SITE, offer.site not in wants.banned_sites),
-        (Mismatch.SITE, _accepts(wants.sites, (offer.site,))),
-        (Mismatch.GRID_CE, _accepts(wants.grid_ces, offer.grid_ces)),
-        (Mismatch.PLATFORM, _accepts(wants.platforms, offer.platforms)),
-        (Mismatch.JOB_TYPE, _accepts(wants.job_types, offer.job_types)),
-        (Mismatch.SUBMIT_POOL, _accepts(wants.submit_pools, offer.submit_pools)),
-        (Mismatch.PILOT_TYPE, _accepts(wants.pilot_types, offer.pilot_types)),
-        (Mismatch.GRID_MIDDLEWARE, _accepts(wants.grid_middlewares, offer.grid_middlewares)),
-        (Mismatch.SETUP, not offer.setup or _is_one_of(wants.setup, (offer.setup,))),
-        (Mismatch.OWNER, _is_one_of(wants.owner, offer.owners)),
-        (Mismatch.OWNER_GROUP, _is_one_of(wants.owner_group, offer.owner_groups)),
-        (Mismatch.TAGS, set(wants.tags) <= set(offer.tags) or is_any(offer.tags)),
-        (Mismatch.REQUIRED_TAGS, set(offer.required_tags) <= set(wants.tags) or is_any(offer.required_tags)),
-        (Mismatch.BANNED_BY_OFFER, _is_not_banned(wants, offer)),
-    )
-    return next((name for name, holds in rules if not holds), None)
+    return next((name for name, holds in RULES.items() if not holds(requirements, offer)), None)
+
+
+def matches(requirements: Requirements, offer: Offer) -> bool:
+    """Whether ``offer`` can serve a job with these requirements."""
+    return all(holds(requirements, offer) for holds in RULES.values())
 
 
 def _memory_is_enough(memory_mb: int, offer: Offer) -> bool:
@@ -100,9 +84,35 @@ def _is_not_banned(wants: Requirements, offer: Offer) -> bool:
     )
 
 
-def matches(requirements: Requirements, offer: Offer) -> bool:
-    """Whether ``offer`` can serve a job with these requirements."""
-    return mismatch(requirements, offer) is None
+RULES: Final[Mapping[Mismatch, Callable[[Requirements, Offer], bool]]] = MappingProxyType(
+    {
+        Mismatch.CPU_TIME: lambda wants, offer: wants.cpu_time <= offer.cpu_time,
+        Mismatch.PROCESSORS: lambda wants, offer: max(1, wants.processors) <= offer.processors,
+        Mismatch.WHOLE_NODE: lambda wants, offer: offer.whole_node or not wants.whole_node,
+        Mismatch.MEMORY: lambda wants, offer: _memory_is_enough(wants.memory_mb, offer),
+        Mismatch.LIFETIME: lambda wants, offer: (
+            not offer.max_lifetime or wants.shortest_run(offer.processors) <= offer.max_lifetime
+        ),
+        # A ban is checked before the wish: banned always wins.
+        Mismatch.BANNED_SITE: lambda wants, offer: offer.site not in wants.banned_sites,
+        Mismatch.SITE: lambda wants, offer: _accepts(wants.sites, (offer.site,)),
+        Mismatch.GRID_CE: lambda wants, offer: _accepts(wants.grid_ces, offer.grid_ces),
+        Mismatch.PLATFORM: lambda wants, offer: _accepts(wants.platforms, offer.platforms),
+        Mismatch.JOB_TYPE: lambda wants, offer: _accepts(wants.job_types, offer.job_types),
+        Mismatch.SUBMIT_POOL: lambda wants, offer: _accepts(wants.submit_pools, offer.submit_pools),
+        Mismatch.PILOT_TYPE: lambda wants, offer: _accepts(wants.pilot_types, offer.pilot_types),
+        Mismatch.GRID_MIDDLEWARE: lambda wants, offer: _accepts(wants.grid_middlewares, offer.grid_middlewares),
+        Mismatch.SETUP: lambda wants, offer: not offer.setup or _is_one_of(wants.setup, (offer.setup,)),
+        Mismatch.OWNER: lambda wants, offer: _is_one_of(wants.owner, offer.owners),
+        Mismatch.OWNER_GROUP: lambda wants, offer: _is_one_of(wants.owner_group, offer.owner_groups),
+        Mismatch.TAGS: lambda wants, offer: not wants.tags or set(wants.tags) <= set(offer.tags) or is_any(offer.tags),
+        Mismatch.REQUIRED_TAGS: lambda wants, offer: (
+            not offer.required_tags or set(offer.required_tags) <= set(wants.tags) or is_any(offer.required_tags)
+        ),
+        Mismatch.BANNED_BY_OFFER: _is_not_banned,
+    }
+)
+"""What must hold for each name. All of them must."""
 
 
 def jobs_that_fit(requirements: Requirements, processors: int, memory_mb: int | None, of: int) -> int:

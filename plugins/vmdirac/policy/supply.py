@@ -7,6 +7,7 @@ jobs and five ticks before the first VM boots still give VMs for N jobs and no m
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
@@ -21,25 +22,27 @@ class Backlog:
     """
 
     def __init__(self, task_queues: Iterable[TaskQueue], offers: Iterable[Offer]) -> None:
-        different = set(offers)
-
-        def takers(queue: TaskQueue) -> int:
-            return sum(matches(queue.requirements, offer) for offer in different)
-
+        queues = list(task_queues)
+        served = {offer: self._served_by(offer, queues) for offer in set(offers)}
+        takers = Counter(queue.key for found in served.values() for queue in found)
         # Jobs that few can do go first, or VMs that could have done them are given what others could do as well, and
         # the next tick would find jobs without a VM again. Then urgent ones; the key makes the order always the same.
-        ordered = sorted(task_queues, key=lambda queue: (takers(queue), -queue.priority, queue.key))
+        ordered = sorted(queues, key=lambda queue: (takers[queue.key], -queue.priority, queue.key))
         self._left = {queue.key: queue.jobs for queue in ordered}
         self._queues = {queue.key: queue for queue in ordered}
-        self._matching: dict[Offer, list[TaskQueue]] = {}
+        place = {queue.key: number for number, queue in enumerate(ordered)}
+        self._matching = {offer: sorted(found, key=lambda queue: place[queue.key]) for offer, found in served.items()}
+
+    @staticmethod
+    def _served_by(offer: Offer, queues: Iterable[TaskQueue]) -> list[TaskQueue]:
+        return [queue for queue in queues if matches(queue.requirements, offer)]
 
     def matching(self, offer: Offer) -> Sequence[TaskQueue]:
         """The task queues that this offer serves, in the order in which they are given to VMs, as they were when the
         plan began."""
         found = self._matching.get(offer)
         if found is None:
-            found = [queue for queue in self._queues.values() if matches(queue.requirements, offer)]
-            self._matching[offer] = found
+            found = self._matching[offer] = self._served_by(offer, self._queues.values())
         return found
 
     def left(self, offer: Offer) -> int:
