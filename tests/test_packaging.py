@@ -30,6 +30,8 @@ FORBIDDEN = {
     "config": ("hooks", "loops", *ABOVE),
     "contextualization": ("hooks", "loops", "store", *ABOVE),
     "loops": ABOVE,
+    "explain": ("hooks", "loops", *ABOVE),
+    "cs_import": ("hooks", "loops", "store", *ABOVE),
     "manager": ("operators", "plugin", "cli"),
     "operators": ("manager", "plugin", "cli"),
     "cli": ("operators", "manager", "plugin"),
