@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from vmdirac.cli.arguments import CommandError
     from vmdirac.config.jobs import JobsFileError
+    from vmdirac.config.settings import SettingsError
     from vmdirac.store.database import Store
 
     parsed = build_parser().parse_args(arguments)
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     try:
         status: int = parsed.run(store, parsed)
-    except (CommandError, JobsFileError) as error:
+    except (CommandError, JobsFileError, SettingsError) as error:
         return _failed(str(error))
     except DBAPIError as error:
         return _failed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -27,6 +27,7 @@ class Configuration:
     """What is configured and good, by name, and every problem of the rest.
 
     :param invalid: for each pod, or (pod, endpoint), that cannot be planned: why.
+    :param invalid_images: for each image with errors: which.
     :param complete: whether the running pods could be read at all. Where they could not, nothing may be concluded
         from a pod's absence.
     """
@@ -37,6 +38,7 @@ class Configuration:
     problems: tuple[Problem, ...]
     invalid: tuple[Invalid, ...]
     complete: bool
+    invalid_images: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_configuration(source: ConfigSource, more_endpoints: Iterable[str] = ()) -> Configuration:
@@ -48,9 +50,13 @@ def load_configuration(source: ConfigSource, more_endpoints: Iterable[str] = ())
     raw_pods, pods_readable = _json_object(source, RUNNING_PODS_VARIABLE, problems)
     raw_images, _ = _json_object(source, IMAGES_VARIABLE, problems)
     images: dict[str, Image] = {}
+    invalid_images: dict[str, str] = {}
     for name, raw in _well_named(raw_images, "image", problems):
+        before = len(problems)
         image = _validated(ImageConfig, raw, f"image {name!r}", problems)
-        if image is not None:
+        if image is None:
+            invalid_images[name] = "; ".join(problem.what for problem in problems[before:])
+        else:
             images[name] = image.image(name)
     pods: dict[str, RunningPod] = {}
     invalid: list[Invalid] = []
@@ -74,7 +80,7 @@ def load_configuration(source: ConfigSource, more_endpoints: Iterable[str] = ())
                 invalid.append(Invalid(pod.name, endpoint_name, message))
                 if endpoint_name in endpoints:
                     problems.append(Problem(f"pod {pod.name!r}", f"{endpoint_name}: {message}"))
-    return Configuration(pods, images, endpoints, tuple(problems), tuple(invalid), pods_readable)
+    return Configuration(pods, images, endpoints, tuple(problems), tuple(invalid), pods_readable, invalid_images)
 
 
 def _json_object(source: ConfigSource, variable: str, problems: list[Problem]) -> tuple[dict[str, Any], bool]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from vmdirac.config.loader import Configuration
 from vmdirac.loops.clouds import CloudFactory
 from vmdirac.loops.read_demand import known_candidates, learn_shapes
-from vmdirac.loops.scene import look, plan_of
+from vmdirac.loops.scene import RenderUserData, look, plan_of
 from vmdirac.model.contracts import JobSource
 from vmdirac.model.demand import Demand
 from vmdirac.policy.plan import Order, Plan
@@ -24,6 +24,7 @@ def dry_run(
     clouds: CloudFactory,
     sources: Mapping[str, JobSource],
     *,
+    render: RenderUserData,
     now: datetime,
     rng: random.Random,
     order: Order | None = None,
@@ -39,7 +40,7 @@ def dry_run(
         except Exception as error:  # noqa: BLE001 - whatever a job source raises, the others are asked
             errors[name] = str(error) or type(error).__name__
     with store.read() as session:
-        scene = look(session, configuration, shapes, now)
+        scene = look(session, configuration, shapes, now, render)
     return plan_of(scene, TickDemand(_together(demands), errors), order, now, rng)
 
 

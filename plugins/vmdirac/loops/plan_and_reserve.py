@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from vmdirac.config.loader import Configuration
 from vmdirac.config.settings import SecretKey
 from vmdirac.contextualization.bootstrap_secret import bootstrap_secret, fingerprint
-from vmdirac.loops.scene import look, plan_of
+from vmdirac.loops.scene import RenderUserData, look, plan_of
 from vmdirac.model.decision import CLIPPING, Decision
 from vmdirac.model.states import InstanceStatus
 from vmdirac.policy.plan import Candidate, Order, Plan
@@ -23,9 +23,6 @@ from vmdirac.store.database import Store
 from vmdirac.store.tables import InstanceRow
 
 log = logging.getLogger(__name__)
-
-RenderUserData = Callable[[Candidate, int], str]
-"""Makes the user data of an instance (by its id), with a placeholder where the secret will be."""
 
 
 def plan_and_reserve(
@@ -51,7 +48,7 @@ def plan_and_reserve(
     def work(session: Session) -> Plan:
         _lock(session, configuration, now)
         told, order = ticks.demand_of(session, tick_id), _order_of(session, tick_id)
-        scene = look(session, configuration, endpoints.shapes(session, now), now)
+        scene = look(session, configuration, endpoints.shapes(session, now), now, render)
         for hold in endpoints.drop_outdated_holds(session, [item.scope for item in scene.candidates]):
             log.info("%s %s: the configuration has changed, launches are no longer held", hold.endpoint, hold.pod)
         plan = plan_of(scene, told, order, now, rng, out_of_time)
@@ -73,7 +70,8 @@ def _lock(session: Session, configuration: Configuration, now: datetime) -> None
     reported = {problem.pod: problem.message for problem in configuration.invalid if not problem.endpoint}
     pods.note_pods(session, configuration.pods.values(), reported, now, complete=configuration.complete)
     used = {pod.image for pod in configuration.pods.values()}
-    pods.note_images(session, (image for image in configuration.images.values() if image.name in used), now)
+    images = (image for image in configuration.images.values() if image.name in used)
+    pods.note_images(session, images, now, configuration.invalid_images)
     endpoints.note_endpoints(session, configuration.endpoints, now)
     session.flush()
     pods.lock_pods(session, list(configuration.pods))

@@ -33,17 +33,28 @@ class Scene:
     hearing_since: datetime | None
 
 
+RenderUserData = Callable[[Candidate, int], str]
+"""Makes the user data of an instance (by its id), with a placeholder where the secret will be."""
+
+
 def look(
-    session: Session, configuration: Configuration, shapes: Mapping[tuple[str, str], Shape], now: datetime
+    session: Session,
+    configuration: Configuration,
+    shapes: Mapping[tuple[str, str], Shape],
+    now: datetime,
+    render: RenderUserData,
 ) -> Scene:
-    """Read all of it."""
+    """Read all of it. Candidates whose user data cannot be rendered are invalid: a template of somebody's own can raise
+    anything, and must stop nobody else."""
     bad_images = pods.bad_images(session, configuration.images)
     candidates, invalid = build_candidates(
         configuration.pods.values(), configuration.images, configuration.endpoints, shapes, bad_images
     )
+    unrenderable = [bad for item in candidates if (bad := _try_to_render(item, render)) is not None]
+    wrong = {(bad.pod, bad.endpoint) for bad in unrenderable}
     return Scene(
-        candidates=candidates,
-        invalid=[*configuration.invalid, *invalid],
+        candidates=[item for item in candidates if (item.pod.name, item.endpoint.name) not in wrong],
+        invalid=[*configuration.invalid, *invalid, *unrenderable],
         instances=_with_leases(session, instances.unfinished(session)),
         holds=endpoints.holds(session, now),
         recent_launches={
@@ -53,6 +64,15 @@ def look(
         },
         hearing_since=installation.hearing_since(session, now),
     )
+
+
+def _try_to_render(candidate: Candidate, render: RenderUserData) -> Invalid | None:
+    try:
+        render(candidate, 1)
+    except Exception as error:  # noqa: BLE001 - whatever a template raises
+        message = f"the user data of image {candidate.pod.image!r} cannot be rendered: {type(error).__name__}: {error}"
+        return Invalid(candidate.pod.name, candidate.endpoint.name, message)
+    return None
 
 
 def _with_leases(session: Session, found: Sequence[Instance]) -> list[Instance]:

@@ -13,8 +13,9 @@ from vmdirac.config.settings import SecretKey
 from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates, agent_sha256
 from vmdirac.loops.clouds import CloudFactory
 from vmdirac.loops.launch import LaunchReport, launch
-from vmdirac.loops.plan_and_reserve import RenderUserData, plan_and_reserve
+from vmdirac.loops.plan_and_reserve import plan_and_reserve
 from vmdirac.loops.read_demand import DemandUnknownError, begin_tick, read_demand
+from vmdirac.loops.scene import RenderUserData
 from vmdirac.loops.summary import note_tick
 from vmdirac.model.contracts import JobSource
 from vmdirac.policy.plan import Candidate

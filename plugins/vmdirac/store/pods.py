@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -53,9 +54,23 @@ def lock_pods(session: Session, names: Collection[str]) -> None:
     )
 
 
-def note_images(session: Session, images: Iterable[Image], now: datetime) -> None:
-    """Bring the images' rows up to date with the configuration: one that is new, or defined anew, is New."""
+def note_images(
+    session: Session, images: Iterable[Image], now: datetime, invalid: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Bring the images' rows up to date with the configuration: one that is new, or defined anew, is New; one whose
+    definition is wrong is in Error until it has been mended.
+
+    :param invalid: what is wrong with a definition, by the image's name.
+    """
     rows = {row.name: row for row in session.scalars(select(ImageRow))}
+    for name, message in invalid.items():
+        row = rows.get(name)
+        if row is None:
+            row = ImageRow(name=name, status=ImageStatus.NEW, definition=NO_DEFINITION, defined_at=now, changed_at=now)
+            session.add(row)
+        row.definition = NO_DEFINITION
+        if (row.status, row.error_message) != (ImageStatus.ERROR, message):
+            row.status, row.error_message, row.changed_at = ImageStatus.ERROR, message, now
     for image in images:
         row = rows.get(image.name)
         if row is None:
@@ -65,6 +80,10 @@ def note_images(session: Session, images: Iterable[Image], now: datetime) -> Non
             continue
         row.definition, row.defined_at = image.revision, now
         _make_new(row, now)
+
+
+NO_DEFINITION = "none"
+"""In place of a revision: whatever is defined next is another definition."""
 
 
 def _make_new(row: ImageRow, now: datetime) -> None:
