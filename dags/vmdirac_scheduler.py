@@ -13,6 +13,7 @@ from airflow.sdk import DAG, Param, XComArg
 from vmdirac.config.settings import scheduler_interval
 from vmdirac.operators.loop import FIRST_TASK, LOOP_ARGUMENTS
 from vmdirac.operators.scheduler import (
+    TICK_ID,
     VmdiracBeginTickOperator,
     VmdiracLaunchReservedOperator,
     VmdiracPlanOperator,
@@ -35,10 +36,10 @@ with DAG(
     **LOOP_ARGUMENTS,
 ):
     begin_tick = VmdiracBeginTickOperator(task_id="begin_tick", **FIRST_TASK)
-    tick_id = XComArg(begin_tick, "tick_id")
+    tick_id = XComArg(begin_tick, TICK_ID)
     read_demand = VmdiracReadDemandOperator.partial(
         task_id="read_demand", tick_id=tick_id, map_index_template="{{ task.source }}"
-    ).expand(source=XComArg(begin_tick, "sources"))
+    ).expand(source=begin_tick.output)
     # A job source that cannot be read keeps nobody from what the others want.
     plan = VmdiracPlanOperator(task_id="plan", tick_id=tick_id, trigger_rule="all_done")
     launch = VmdiracLaunchReservedOperator.partial(task_id="launch", map_index_template="{{ task.endpoint }}").expand(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 DAGS = Path(__file__).parents[2] / "dags"
 
 LOOPS = {
-    "vmdirac_scheduler": ["read_demand", "plan", "launch"],
+    "vmdirac_scheduler": ["begin_tick", "read_demand", "plan", "launch", "sum_up"],
     "vmdirac_sweep_idle": ["drain_idle"],
     "vmdirac_sweep_reconcile": ["endpoints", "reconcile"],
     "vmdirac_sweep_stalled": ["mark_silent"],
@@ -46,6 +47,50 @@ def test_a_loop_is_short_and_alone(dags: dict[str, object], dag_id: str) -> None
     assert all(task.retries == 0 for task in others)
     assert all(task.execution_timeout and task.execution_timeout < dag.dagrun_timeout for task in dag.tasks)
     assert dag.schedule == timedelta(minutes=1)
+
+
+def test_the_ticks_tasks_run_in_a_row_and_no_failed_one_keeps_those_back_that_can_do_something(
+    dags: dict[str, object],
+) -> None:
+    from airflow.sdk import DAG
+    from airflow.sdk.definitions.mappedoperator import MappedOperator
+
+    dag = dags["vmdirac_scheduler"]
+    assert isinstance(dag, DAG)
+    before = {task.task_id: set(task.upstream_task_ids) for task in dag.tasks}
+    assert before == {
+        "begin_tick": set(),
+        "read_demand": {"begin_tick"},
+        "plan": {"begin_tick", "read_demand"},
+        "launch": {"plan"},
+        "sum_up": {"begin_tick", "launch"},
+    }
+    assert {task.task_id: task.trigger_rule.value for task in dag.tasks} == {
+        "begin_tick": "all_success",
+        "read_demand": "all_success",
+        "plan": "all_done",
+        "launch": "all_success",
+        "sum_up": "all_done",
+    }
+    mapped = {task.task_id: task.map_index_template for task in dag.tasks if isinstance(task, MappedOperator)}
+    assert mapped == {"read_demand": "{{ task.source }}", "launch": "{{ task.endpoint }}"}
+
+
+@pytest.mark.parametrize(("name", "value"), [("pod", 7), ("vms", 0), ("vms", 1.5), ("dry_run", "perhaps")])
+def test_the_scheduler_may_be_asked_for_one_pod_some_vms_and_a_dry_run(
+    dags: dict[str, object], name: str, value: object
+) -> None:
+    from airflow.sdk import DAG
+    from airflow.sdk.exceptions import ParamValidationError
+
+    dag = dags["vmdirac_scheduler"]
+    assert isinstance(dag, DAG)
+    assert dag.params.dump() == {"pod": None, "vms": None, "dry_run": False}
+    params = deepcopy(dag.params)
+    params.update({"pod": "pod", "vms": 2, "dry_run": True})
+    params.validate()
+    with pytest.raises(ParamValidationError, match=name):
+        params[name] = value
 
 
 def test_dags_can_be_serialized(dags: dict[str, object]) -> None:

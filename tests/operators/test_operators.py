@@ -6,16 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowException
+from sqlalchemy import select
 
 from vmdirac.model.errors import AuthError
 from vmdirac.model.requirements import Requirements
 from vmdirac.model.states import InstanceStatus
 from vmdirac.operators.runtime import EndpointUnusableError, open_runtime, utc_now
 from vmdirac.operators.scheduler import (
+    TICK_ID,
     LaunchesFailedError,
+    OrderError,
+    TickFailedError,
+    VmdiracBeginTickOperator,
     VmdiracLaunchReservedOperator,
     VmdiracPlanOperator,
     VmdiracReadDemandOperator,
+    VmdiracSumUpTickOperator,
 )
 from vmdirac.operators.sweeps import (
     VmdiracEndpointsOperator,
@@ -23,11 +30,30 @@ from vmdirac.operators.sweeps import (
     VmdiracSweepIdleOperator,
     VmdiracSweepStalledOperator,
 )
-from vmdirac.store import instances, queue
+from vmdirac.store import instances, queue, ticks
 from vmdirac.store.database import Store
-from vmdirac.store.tables import Base
+from vmdirac.store.tables import Base, TickRow
 
-CONTEXT: Any = {"run_id": "manual__1"}
+
+class TaskInstance:
+    """What operators use of Airflow's own: it keeps XComs, and knows how the run's tasks ended."""
+
+    def __init__(self, **states: str) -> None:
+        self.xcoms: dict[str, Any] = {}
+        self.states = states
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = value
+
+    def get_task_states(self, *, dag_id: str, run_ids: list[str]) -> dict[str, dict[str, str]]:
+        return {run_id: self.states for run_id in run_ids}
+
+
+def context(ti: TaskInstance | None = None, **params: Any) -> Any:
+    return {"run_id": "manual__1", "params": params, "ti": ti or TaskInstance()}
+
+
+CONTEXT = context()
 POD = {"image": "image", "endpoints": ["cloud"], "max_instances": 3, "requirements": {"cpu_time": 600}}
 
 
@@ -64,9 +90,22 @@ def submit(store: Store, jobs: int) -> None:
         queue.submit(session, new, utc_now())
 
 
-def tick() -> list[str]:
-    tick_id = VmdiracReadDemandOperator(task_id="read_demand").execute(CONTEXT)
-    return VmdiracPlanOperator(task_id="plan", tick_id=tick_id).execute(CONTEXT)
+def begin(**params: Any) -> int | None:
+    """Open a tick; its id."""
+    ti = TaskInstance()
+    assert VmdiracBeginTickOperator(task_id="begin_tick").execute(context(ti, **params)) == (
+        [] if params.get("dry_run") else ["embedded"]
+    )
+    found: int | None = ti.xcoms[TICK_ID]
+    return found
+
+
+def tick(**params: Any) -> list[str]:
+    """All of a tick but its launches: where those are to be."""
+    tick_id = begin(**params)
+    if tick_id is not None:
+        VmdiracReadDemandOperator(task_id="read_demand", tick_id=tick_id, source="embedded").execute(context(**params))
+    return VmdiracPlanOperator(task_id="plan", tick_id=tick_id).execute(context(**params))
 
 
 def statuses(store: Store) -> dict[InstanceStatus, int]:
@@ -99,6 +138,73 @@ def test_refused_launches_make_the_task_red_and_are_recorded(
     assert statuses(store) == {InstanceStatus.ERROR: 1}
     with store.read() as session:
         assert instances.unfinished(session) == [], "nobody has to look after it"
+
+
+@pytest.mark.parametrize(
+    ("params", "why"),
+    [
+        ({"vms": 2}, "a number of VMs needs the pod that they are of"),
+        ({"pod": "prod"}, r"there is no pod 'prod' without errors; did you mean 'pod'\?"),
+    ],
+)
+def test_an_order_that_makes_no_sense_opens_no_tick_and_is_not_tried_again(
+    store: Store, params: dict[str, Any], why: str
+) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    ti = TaskInstance()
+    with pytest.raises(OrderError, match=why) as raised:
+        VmdiracBeginTickOperator(task_id="begin_tick").execute(context(ti, **params))
+    assert isinstance(raised.value, AirflowFailException)
+    assert ti.xcoms == {TICK_ID: None}, "what the tasks find that run all the same"
+    with store.read() as session:
+        assert ticks.count(session) == 0
+    with pytest.raises(AirflowException, match="the tick was not opened"):
+        VmdiracPlanOperator(task_id="plan", tick_id=None).execute(CONTEXT)
+
+
+def test_vms_of_one_pod_can_be_asked_for_without_any_demand(store: Store) -> None:
+    assert tick(pod="pod", vms=2) == ["cloud"]
+    assert statuses(store) == {InstanceStatus.NEW: 2}
+    with store.read() as session:
+        row = session.scalars(select(TickRow)).one()
+    assert (row.run_id, row.ordered_pod, row.ordered_vms) == ("manual__1", "pod", 2)
+
+
+def test_a_dry_run_opens_no_tick_and_says_what_one_would_do(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    submit(store, 2)
+    assert tick(dry_run=True) == []
+    assert "dry run: pod on cloud: 2 to start: 2 waiting jobs can fill 2 more VMs" in capsys.readouterr().out
+    assert statuses(store) == {}
+    with store.read() as session:
+        assert ticks.count(session) == 0
+    with pytest.raises(OrderError):
+        VmdiracPlanOperator(task_id="plan", tick_id=None).execute(context(dry_run=True, vms=2))
+
+
+class TestSumUp:
+    def sum_up(self, tick_id: int | None, **states: str) -> None:
+        VmdiracSumUpTickOperator(task_id="sum_up", tick_id=tick_id).execute(context(TaskInstance(**states)))
+
+    def test_it_keeps_a_note_of_the_tick(self, store: Store) -> None:
+        submit(store, 2)
+        tick()
+        VmdiracLaunchReservedOperator(task_id="launch", endpoint="cloud").execute(CONTEXT)
+        with store.read() as session:
+            tick_id = session.scalars(select(TickRow.id)).one()
+        self.sum_up(tick_id, begin_tick="success", launch_0="success", sum_up="running")
+        with store.read() as session:
+            assert ticks.note_of_run(session, "manual__1") == "2 waiting, 2 started on cloud"
+
+    def test_it_is_red_if_another_task_is_after_it_noted_what_was_done(self, store: Store) -> None:
+        tick_id = begin()
+        with pytest.raises(TickFailedError, match="failed: launch, read_demand; the rest of the tick was done"):
+            self.sum_up(tick_id, read_demand="failed", plan="success", launch="upstream_failed", sum_up="running")
+        with store.read() as session:
+            assert ticks.note_of_run(session, "manual__1") == "nothing to do"
+
+    def test_of_a_dry_run_there_is_nothing_to_sum_up(self, store: Store) -> None:
+        self.sum_up(None, begin_tick="success", read_demand="skipped", launch="skipped")
 
 
 def test_the_sweeps(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, Context
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 if TYPE_CHECKING:
     from vmdirac.config.loader import Configuration
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 FAILED = frozenset({"failed", "upstream_failed"})
 
 
-class OrderError(AirflowException):
-    """What was asked for by hand makes no sense."""
+class OrderError(AirflowFailException):
+    """What was asked for by hand makes no sense, and would make none if it were tried again."""
 
 
 def order_of(configuration: Configuration, params: Mapping[str, Any]) -> Order | None:
@@ -45,28 +45,33 @@ def is_dry_run(context: Context) -> bool:
     return bool(context["params"].get("dry_run"))
 
 
+TICK_ID = "tick_id"
+
+
 class VmdiracBeginTickOperator(BaseOperator):
-    """Opens a tick; returns its id as ``tick_id``, and the job sources to be read as ``sources``.
+    """Opens a tick; returns the job sources to be read, and leaves the tick's id in the XCom ``tick_id``.
+
+    It is the sources that are returned because Airflow maps tasks over nothing else that a task leaves behind.
 
     The run's parameters: ``pod``: the only one to be planned; ``vms``: so many of its VMs to be started, whatever the
     demand is; ``dry_run``: nothing is opened.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(multiple_outputs=True, **kwargs)
-
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> list[str]:
         from vmdirac.loops.job_sources import job_sources
         from vmdirac.loops.read_demand import begin_tick
         from vmdirac.operators.runtime import open_runtime, utc_now
 
+        # The tasks that run whatever becomes of this one have to find something.
+        context["ti"].xcom_push(key=TICK_ID, value=None)
         if is_dry_run(context):
-            return {"tick_id": None, "sources": []}
+            return []
         with open_runtime() as runtime:
             now = utc_now()
             order = order_of(runtime.configuration, context["params"])
             tick_id = begin_tick(runtime.store, now, run_id=str(context["run_id"]), order=order)
-            return {"tick_id": tick_id, "sources": sorted(job_sources(runtime.store, now))}
+            context["ti"].xcom_push(key=TICK_ID, value=tick_id)
+            return sorted(job_sources(runtime.store, now))
 
 
 class VmdiracReadDemandOperator(BaseOperator):
@@ -119,9 +124,11 @@ class VmdiracPlanOperator(BaseOperator):
         return self._plan(int(self.tick_id))
 
     def _say_what_would_be(self, context: Context) -> None:
+        from vmdirac.config.settings import templates_folder, vm_url
         from vmdirac.loops.dry_run import dry_run
         from vmdirac.loops.job_sources import job_sources
         from vmdirac.loops.plan_and_reserve import describe
+        from vmdirac.loops.tick import user_data_renderer
         from vmdirac.operators.runtime import open_runtime, utc_now
 
         with open_runtime() as runtime:
@@ -131,6 +138,7 @@ class VmdiracPlanOperator(BaseOperator):
                 runtime.configuration,
                 runtime.clouds,
                 job_sources(runtime.store, now),
+                render=user_data_renderer(runtime.configuration, templates_folder(), vm_url()),
                 now=now,
                 rng=runtime.rng,
                 order=order_of(runtime.configuration, context["params"]),
