@@ -78,6 +78,8 @@ class Backlog:
         parts: dict[str, Fraction] = {}
         for offer in offers:
             for queue in self.matching(offer):
+                if not self._left[queue.key]:
+                    continue
                 size, memory_mb = offer.processors, offer.memory_mb or None
                 part = Fraction(1, jobs_that_fit(queue.requirements, size, memory_mb, size))
                 parts[queue.key] = min(part, parts.get(queue.key, part))
