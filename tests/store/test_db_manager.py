@@ -104,7 +104,8 @@ def test_a_database_that_is_up_to_date_stays_as_it_is(manager: VmdiracDBManager,
     by_migrations(manager)
     with store.write() as session:
         id_ = add_instance(session, cloud_id="kept").id
-    way(manager)
+    with managing() as next_time:
+        way(next_time)
     with store.read() as session:
         kept = instances.get(session, id_)
     assert kept is not None

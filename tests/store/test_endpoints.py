@@ -10,14 +10,13 @@ from sqlalchemy import select
 
 from tests.fakes.clock import START
 from vmdirac.model.cloud import Shape
-from vmdirac.model.errors import ErrorKind
-from vmdirac.model.hold import Hold
+from vmdirac.model.hold import PROBED, Hold, HoldKind, Scope
 from vmdirac.store import endpoints
 from vmdirac.store.database import Store
 from vmdirac.store.tables import EndpointRow
 
 MINUTE = timedelta(minutes=1)
-HOLD = Hold("alpha", ErrorKind.AUTH, "the password is wrong", START, START + 10 * MINUTE)
+HOLD = Hold("alpha", HoldKind.AUTH, "the password is wrong", START, START + 10 * MINUTE)
 
 
 def row(store: Store, name: str = "alpha") -> EndpointRow:
@@ -78,14 +77,16 @@ class TestHolds:
             return endpoints.holds(session, START + at_minute * MINUTE)
 
     def test_come_back_as_they_were_put(self, store: Store) -> None:
-        narrow = replace(HOLD, pod="p", flavor="f" * 255, kind=ErrorKind.CONFIG, failures=3, message="é\x00" * 1000)
+        narrow = replace(HOLD, pod="p", flavor="f" * 255, kind=HoldKind.CONFIG, failures=3, message="é\x00" * 1000)
         put(store, HOLD, narrow)
         assert self.held(store) == [HOLD, replace(narrow, message="é\ufffd" * 1000)]
 
-    def test_end_by_themselves(self, store: Store) -> None:
-        put(store, HOLD)
-        assert self.held(store, 9.9) == [HOLD]
-        assert self.held(store, 10) == []
+    @pytest.mark.parametrize("kind", HoldKind)
+    def test_end_by_themselves_unless_only_a_launch_can_tell(self, store: Store, kind: HoldKind) -> None:
+        hold = replace(HOLD, kind=kind)
+        put(store, hold)
+        assert self.held(store, 9.9) == [hold]
+        assert self.held(store, 10) == self.held(store, 10_000) == ([hold] if kind in PROBED else [])
 
     def test_are_replaced_by_one_of_the_same_scope_and_kind(self, store: Store) -> None:
         longer = replace(HOLD, until=START + 30 * MINUTE, failures=2, message="still")
@@ -99,9 +100,10 @@ class TestHolds:
             replace(HOLD, endpoint="Alpha"),
             replace(HOLD, pod="p"),
             replace(HOLD, flavor="f"),
-            replace(HOLD, kind=ErrorKind.QUOTA),
+            replace(HOLD, kind=HoldKind.QUOTA),
+            replace(HOLD, revision="r2"),
         ],
-        ids=["endpoint", "case", "pod", "flavor", "kind"],
+        ids=["endpoint", "case", "pod", "flavor", "kind", "revision"],
     )
     def test_of_another_scope_or_kind_stand_beside_it(self, store: Store, other: Hold) -> None:
         put(store, HOLD, other)
@@ -109,30 +111,71 @@ class TestHolds:
 
     def test_the_last_one_is_found_even_when_it_is_over(self, store: Store) -> None:
         put(store, HOLD)
-        scope = {"endpoint": "alpha", "pod": "p", "flavor": "f"}
+        scope = Scope("alpha", "p", "f")
         with store.read() as session:
-            assert endpoints.last_hold(session, **scope, kind=ErrorKind.AUTH) == HOLD
-            assert endpoints.last_hold(session, **scope, kind=ErrorKind.QUOTA) is None
-            assert endpoints.last_hold(session, **{**scope, "endpoint": "beta"}, kind=ErrorKind.AUTH) is None
+            assert endpoints.hold_of(session, scope, HoldKind.AUTH) == HOLD
+            assert endpoints.hold_of(session, scope, HoldKind.QUOTA) is None
+            assert endpoints.hold_of(session, Scope("beta", "p", "f"), HoldKind.AUTH) is None
 
     def test_the_last_one_is_of_a_scope_that_the_launch_fell_under(self, store: Store) -> None:
-        mine = replace(HOLD, kind=ErrorKind.CONFIG, pod="p")
-        put(store, mine, replace(mine, pod="q", until=START + 99 * MINUTE))
+        mine = replace(HOLD, kind=HoldKind.CONFIG, pod="p", revision="r1")
+        older = replace(mine, revision="", until=START + MINUTE)
+        put(store, older, mine, replace(mine, pod="q", until=START + 99 * MINUTE))
+        put(store, replace(mine, revision="r2", until=START + 99 * MINUTE))
         with store.read() as session:
-            found = endpoints.last_hold(session, endpoint="alpha", pod="p", flavor="f", kind=ErrorKind.CONFIG)
+            found = endpoints.hold_of(session, Scope("alpha", "p", "f", "r1"), HoldKind.CONFIG)
         assert found == mine
 
-    def test_a_success_releases_those_that_it_fell_under(self, store: Store) -> None:
+    def test_a_success_releases_those_that_it_fell_under_but_that_vms_do_not_boot(self, store: Store) -> None:
         under = [
             HOLD,
-            replace(HOLD, pod="p", kind=ErrorKind.CONFIG),
-            replace(HOLD, flavor="f", kind=ErrorKind.CAPACITY),
+            replace(HOLD, pod="p", kind=HoldKind.CONFIG, revision="r1"),
+            replace(HOLD, flavor="f", kind=HoldKind.CAPACITY),
+            replace(HOLD, kind=HoldKind.QUOTA),
         ]
-        others = [replace(HOLD, pod="q"), replace(HOLD, flavor="g"), replace(HOLD, endpoint="beta")]
+        others = [
+            replace(HOLD, pod="q"),
+            replace(HOLD, flavor="g"),
+            replace(HOLD, endpoint="beta"),
+            replace(HOLD, pod="p", kind=HoldKind.BOOT),
+        ]
         put(store, *under, *others)
         with store.write() as session:
             endpoints.release_holds(session, endpoint="alpha", pod="p", flavor="f")
         assert self.held(store) == others
+
+    def test_a_vm_that_is_gone_may_have_made_room_in_the_quota_of_its_endpoint(self, store: Store) -> None:
+        quota = replace(HOLD, kind=HoldKind.QUOTA)
+        over = replace(quota, endpoint="gamma", until=START + MINUTE)
+        others = [HOLD, replace(quota, endpoint="beta"), over]
+        put(store, quota, *others)
+        with store.write() as session:
+            for name in ("alpha", "gamma"):
+                endpoints.release_quota(session, name, START + 2 * MINUTE)
+        assert self.held(store, 2) == [replace(quota, until=START + 2 * MINUTE), *others]
+
+    def test_of_configurations_that_have_changed_are_dropped(self, store: Store) -> None:
+        of_pod, of_endpoint = replace(HOLD, pod="p", revision="p1"), replace(HOLD, revision="e1")
+        untied, of_another = replace(HOLD, kind=HoldKind.QUOTA), replace(of_pod, pod="q", revision="q1")
+        put(store, of_pod, of_endpoint, untied, of_another)
+        same, changed = Scope("alpha", "p", "f", "p1", "e1"), Scope("alpha", "p", "f", "p2", "e2")
+        with store.write() as session:
+            assert endpoints.drop_outdated_holds(session, [same]) == []
+            # Not known, or not configured at the moment, is not changed.
+            assert endpoints.drop_outdated_holds(session, [Scope("alpha", "p", "f")]) == []
+            assert endpoints.drop_outdated_holds(session, []) == []
+        with store.write() as session:
+            assert endpoints.drop_outdated_holds(session, [changed]) == [of_pod, of_endpoint]
+        assert self.held(store) == [untied, of_another]
+
+    @pytest.mark.parametrize("pod", [None, "p", ""])
+    def test_are_dropped_when_a_person_says_so(self, store: Store, pod: str | None) -> None:
+        mine, other, elsewhere = replace(HOLD, pod="p"), replace(HOLD, pod="q"), replace(HOLD, endpoint="beta")
+        put(store, HOLD, mine, other, elsewhere)
+        dropped = {None: [HOLD, mine, other], "p": [mine], "": [HOLD]}[pod]
+        with store.write() as session:
+            assert endpoints.reset_holds(session, endpoint="alpha", pod=pod) == dropped
+        assert self.held(store) == [hold for hold in (HOLD, mine, other, elsewhere) if hold not in dropped]
 
 
 class TestShapes:

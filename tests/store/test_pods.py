@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
+import pytest
 from sqlalchemy import select
 
 from tests.fakes.clock import START
-from tests.fakes.configured import a_pod
-from vmdirac.model.pod import RunningPod
+from tests.fakes.configured import a_pod, an_image
+from vmdirac.model.pod import Image, RunningPod
 from vmdirac.model.states import ImageStatus, RunningPodStatus
 from vmdirac.store import pods
 from vmdirac.store.database import Store
@@ -74,25 +75,70 @@ class TestPods:
 
 
 class TestImages:
+    def note(self, store: Store, *images: Image, at: datetime = START) -> None:
+        with store.write() as session:
+            pods.note_images(session, images, at)
+
     def image(self, store: Store, name: str = "worker") -> ImageRow:
         with store.read() as session:
             return session.scalars(select(ImageRow).where(ImageRow.name == name)).one()
 
-    def test_are_new_until_a_vm_of_theirs_calls_in(self, store: Store) -> None:
+    def in_error(self, store: Store, name: str = "worker") -> None:
         with store.write() as session:
-            pods.note_images(session, ["worker", "other"], START)
-        assert self.image(store).status is ImageStatus.NEW
-        with store.write() as session:
-            pods.validate_image(session, "worker", LATER)
-        assert (self.image(store).status, self.image(store).changed_at) == (ImageStatus.VALIDATED, LATER)
-        assert self.image(store, "other").status is ImageStatus.NEW
+            row = session.scalars(select(ImageRow).where(ImageRow.name == name)).one()
+            row.status, row.error_message, row.failures, row.failed_at = ImageStatus.ERROR, "why", 5, START
 
-    def test_stay_validated_since_the_first_time(self, store: Store) -> None:
+    def bad(self, store: Store, *images: Image) -> dict[str, str]:
+        with store.read() as session:
+            return pods.bad_images(session, {image.name: image for image in images})
+
+    def test_are_new_since_they_were_defined(self, store: Store) -> None:
+        self.note(store, an_image(revision="r1"), an_image("other"))
+        row = self.image(store)
+        assert (row.status, row.changed_at, row.defined_at, row.definition) == (ImageStatus.NEW, START, START, "r1")
+        assert (row.failures, row.failed_at, row.error_message) == (0, None, "")
+        assert self.image(store, "other").definition == ""
+
+    def test_stay_what_they_are_while_their_definition_does(self, store: Store) -> None:
+        self.note(store, an_image(revision="r1"))
         with store.write() as session:
-            pods.note_images(session, ["worker"], START)
+            session.scalars(select(ImageRow)).one().status = ImageStatus.VALIDATED
+        self.note(store, an_image(revision="r1"), at=LATER)
+        row = self.image(store)
+        assert (row.status, row.changed_at, row.defined_at) == (ImageStatus.VALIDATED, START, START)
+
+    @pytest.mark.parametrize("status", ImageStatus)
+    def test_are_new_again_when_they_are_defined_anew(self, store: Store, status: ImageStatus) -> None:
+        self.note(store, an_image(revision="r1"))
+        self.in_error(store)
         with store.write() as session:
-            pods.validate_image(session, "worker", START)
+            session.scalars(select(ImageRow)).one().status = status
+        self.note(store, an_image(revision="r2"), at=LATER)
+        row = self.image(store)
+        assert (row.status, row.changed_at, row.defined_at, row.definition) == (ImageStatus.NEW, LATER, LATER, "r2")
+        assert (row.failures, row.failed_at, row.error_message) == (0, None, "")
+
+    def test_are_bad_only_as_they_were_when_they_failed(self, store: Store) -> None:
+        self.note(store, an_image(revision="r1"), an_image("other", revision="r1"))
+        self.in_error(store)
+        assert self.bad(store, an_image(revision="r1"), an_image("other", revision="r1")) == {"worker": "why"}
+        assert self.bad(store, an_image(revision="r2")) == {}
+        assert self.bad(store, an_image("other", revision="r1")) == {}
+
+    def test_come_out_of_error_when_a_person_says_so(self, store: Store) -> None:
+        self.note(store, an_image(revision="r1"))
+        self.in_error(store)
         with store.write() as session:
-            pods.note_images(session, ["worker"], LATER)
-            pods.validate_image(session, "worker", LATER)
+            assert pods.reset_image(session, "worker", LATER)
+            assert not pods.reset_image(session, "other", LATER)
+        row = self.image(store)
+        assert (row.status, row.changed_at, row.failures, row.error_message) == (ImageStatus.NEW, LATER, 0, "")
+        assert self.bad(store, an_image(revision="r1")) == {}
+
+    def test_that_are_not_in_error_are_left_alone_by_a_reset(self, store: Store) -> None:
+        self.note(store, an_image())
+        with store.write() as session:
+            session.scalars(select(ImageRow)).one().status = ImageStatus.VALIDATED
+        with store.write() as session:
+            assert pods.reset_image(session, "worker", LATER)
         assert (self.image(store).status, self.image(store).changed_at) == (ImageStatus.VALIDATED, START)
