@@ -24,7 +24,7 @@ from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER, bootstrap_se
 from vmdirac.loops.plan_and_reserve import plan_and_reserve
 from vmdirac.loops.tick import user_data_renderer
 from vmdirac.model.decision import ReasonCode
-from vmdirac.model.states import InstanceStatus, RunningPodStatus, VmPolicy, VmStopPolicy
+from vmdirac.model.states import ImageStatus, InstanceStatus, RunningPodStatus, VmPolicy, VmStopPolicy
 from vmdirac.policy.plan import Invalid
 from vmdirac.store import queue, ticks
 from vmdirac.store.database import Store
@@ -34,6 +34,14 @@ from vmdirac.store.tables import DecisionRow, ImageRow, RunningPodRow, TickRow
 def decisions(world: World, tick_id: int) -> list[DecisionRow]:
     with world.store.read() as session:
         return ticks.decisions(session, tick_id)
+
+
+def without_demand(world: World, error: str) -> int:
+    """A tick whose only job source could not be read; its id."""
+    with world.store.write() as session:
+        tick_id = ticks.begin(session, world.clock())
+        ticks.put_demand(session, tick_id, "dirac", None, error)
+    return tick_id
 
 
 class TestReservation:
@@ -52,20 +60,29 @@ class TestReservation:
             assert (row.processors, row.memory_mb, row.heartbeat_period) == (4, 8000, 60.0)
             assert row.offer["site"] == "site-alpha"
             assert row.created_at == row.status_since == row.changed_at == world.clock()
-            assert [line.reason for line in world.history(row.id)] == [f"tick {tick_id} decided to start it"]
+            assert [line.reason for line in world.history(row.id)] == [
+                f"tick {tick_id} decided to start it: 10 waiting jobs can fill 3 more VMs"
+            ]
         assert len({row.launch_token for row in rows}) == len({row.name for row in rows}) == 3
 
     def test_the_request_is_frozen_with_a_place_for_the_secret(self, store: Store) -> None:
-        world = World(store)
+        pod = a_pod(load_average_timespan=timedelta(minutes=5), max_allowed_price=0.25, revision="p1")
+        world = World(store, [pod], [an_endpoint(revision="e1")], [an_image(max_allowed_price=9.0, revision="i1")])
         world.submit()
-        world.plan()
+        plan = world.plan()
         row = world.row(world.instance().id)
         assert row.request == {
             "name": row.name,
             "boot_image": "linux",
             "flavor": "small",
             "user_data": f"{row.id} {PLACEHOLDER}",
+            "max_price": 0.25,
+            "revision": plan.launches[0].candidate.revision,
+            "endpoint_revision": "e1",
+            "load_average_timespan": 300.0,
         }
+        assert row.max_allowed_price == 0.25
+        assert plan.launches[0].candidate.revision
 
     def test_the_secret_is_recognized_by_what_is_kept_and_kept_nowhere(self, sqlite_store: Store) -> None:
         world = World(sqlite_store)
@@ -155,21 +172,64 @@ class TestDecisions:
         world = World(store)
         world.submit(3)
         world.read_demand()
-        with store.write() as session:
-            tick_id = ticks.begin(session, world.clock(), "", None, "the queue does not answer")
+        tick_id = without_demand(world, "the queue does not answer")
         plan = world.plan(tick_id)
         assert plan.launches == ()
         (row,) = decisions(world, tick_id)
         assert [reason["code"] for reason in row.reasons] == [ReasonCode.DEMAND_UNKNOWN]
-        assert row.reasons[0]["sentence"] == "the demand could not be read: the queue does not answer"
+        assert row.reasons[0]["sentence"] == "the demand of dirac could not be read: the queue does not answer"
+        assert (row.jobs, row.demand_age) == (0, None)
+
+    def test_what_one_of_several_sources_does_not_tell_is_said_beside_what_follows_from_the_others(
+        self, store: Store
+    ) -> None:
+        world = World(store)
+        world.submit(3)
+        tick_id = world.read_demand()
+        with store.write() as session:
+            ticks.put_demand(session, tick_id, "dirac", None, "time-out")
+        world.clock.advance(seconds=7)
+        world.plan(tick_id)
+        (row,) = decisions(world, tick_id)
+        assert [reason["code"] for reason in row.reasons] == [ReasonCode.DEMAND_UNKNOWN, ReasonCode.DEMAND]
+        assert (row.planned, row.demand_age) == (3, 7.0)
+
+    def test_if_no_source_was_asked_the_demand_is_unknown(self, store: Store) -> None:
+        world = World(store)
+        world.submit(3)
+        world.read_demand()
+        with store.write() as session:
+            tick_id = ticks.begin(session, world.clock())
+        assert world.plan(tick_id).launches == ()
+        (row,) = decisions(world, tick_id)
+        assert row.reasons[0]["sentence"] == "the demand of all job sources could not be read: none was asked"
+
+    def test_what_was_offered_stands_with_it(self, store: Store) -> None:
+        world = World(store)
+        world.invalid = (Invalid("broken", "", "unknown key 'imge'"),)
+        tick_id = world.read_demand()
+        plan = world.plan(tick_id)
+        with store.read() as session:
+            offers = ticks.offers(session, decisions(world, tick_id))
+        found = {row.pod: row.offer_id and offers[row.offer_id] for row in decisions(world, tick_id)}
+        assert found["broken"] is None
+        assert found["pod"]
+        assert (found["pod"].site, found["pod"].memory_mb) == ("site-alpha", 2000)
+        assert not plan.launches
+
+    def test_they_say_what_clipped_them(self, store: Store) -> None:
+        world = World(store, endpoints=[an_endpoint(max_instances=2)])
+        world.submit(5)
+        tick_id = world.read_demand()
+        world.plan(tick_id)
+        (row,) = decisions(world, tick_id)
+        assert (row.warranted, row.planned, row.clipped_by) == (5, 2, ReasonCode.ENDPOINT_LIMIT)
 
     def test_with_unknown_demand_endpoints_that_are_kept_filled_are_filled(self, store: Store) -> None:
         endpoint = an_endpoint(max_instances=2, vm_policy=VmPolicy.STATIC, vm_stop_policy=VmStopPolicy.NEVER)
         world = World(store, endpoints=[endpoint])
         world.read_demand()
-        with store.write() as session:
-            tick_id = ticks.begin(session, world.clock(), "", None, "why")
-        world.plan(tick_id)
+        world.plan(without_demand(world, "why"))
         assert len(world.instances()) == 2
 
     def test_the_tick_says_when_it_was_planned(self, store: Store) -> None:
@@ -183,19 +243,20 @@ class TestDecisions:
 
 
 def test_pods_and_images_that_are_configured_get_rows(store: Store) -> None:
-    world = World(store, [a_pod("good"), a_pod("other", image="no such image")])
+    images = [an_image(revision="r1"), an_image("unused")]
+    world = World(store, [a_pod("good"), a_pod("other", image="no such image")], images=images)
     world.invalid = (Invalid("bad", "", "why"), Invalid("good", "beta", "not this endpoint"))
     world.plan()
     with store.read() as session:
         pods = {row.name: row for row in session.scalars(select(RunningPodRow))}
-        images = set(session.scalars(select(ImageRow.name)))
+        (image,) = session.scalars(select(ImageRow))
     assert {name: row.status for name, row in pods.items()} == {
         "good": RunningPodStatus.ACTIVE,
         "other": RunningPodStatus.ACTIVE,
         "bad": RunningPodStatus.ERROR,
     }
     assert (pods["bad"].error_message, pods["good"].error_message) == ("why", "")
-    assert images == {"worker", "no such image"}
+    assert (image.name, image.status, image.definition) == ("worker", ImageStatus.NEW, "r1")
 
 
 class TestInFlight:

@@ -1,4 +1,4 @@
-"""A tick is opened with the demand, or with why there is none; one cloud that fails stops no other."""
+"""A tick is opened, and gets the demand of each source or why there is none; one cloud that fails stops no other."""
 
 from __future__ import annotations
 
@@ -6,20 +6,24 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from tests.fakes.clock import START
 from tests.fakes.configured import a_pod, an_endpoint, an_image
 from tests.fakes.world import World
-from vmdirac.loops.read_demand import read_demand
+from vmdirac.loops.read_demand import DemandUnknownError, begin_tick, read_demand
 from vmdirac.model.cloud import Shape
 from vmdirac.model.decision import ReasonCode
 from vmdirac.model.demand import Demand
 from vmdirac.model.errors import ConfigError, TransientError
 from vmdirac.model.pod import BootSource
 from vmdirac.model.requirements import Offer
+from vmdirac.model.states import ImageStatus
+from vmdirac.policy.plan import Order
 from vmdirac.store import endpoints, ticks
 from vmdirac.store.database import Store
-from vmdirac.store.tables import TickRow
+from vmdirac.store.tables import DecisionRow, ImageRow, TickRow
+from vmdirac.store.ticks import TickDemand
 
 
 class Source:
@@ -41,44 +45,102 @@ def shapes(world: World) -> dict[tuple[str, str], Shape]:
         return endpoints.shapes(session, world.clock())
 
 
-def tick(world: World, tick_id: int) -> TickRow:
+def begin(world: World, run_id: str = "", order: Order | None = None) -> int:
+    return begin_tick(world.store, world.clock(), run_id=run_id, order=order)
+
+
+def read(world: World, tick_id: int, source: Source, name: str = "dirac") -> None:
+    read_demand(world.store, world.configuration, world.cloud_of, name, source, tick_id, world.clock())
+
+
+def told(world: World, tick_id: int) -> TickDemand:
     with world.store.read() as session:
-        return session.get_one(TickRow, tick_id)
+        return ticks.demand_of(session, tick_id)
 
 
-def read(world: World, source: Source, run_id: str = "") -> int:
-    return read_demand(world.store, world.configuration, world.cloud_of, source, world.clock(), run_id)
+class TestBegin:
+    def test_a_tick_says_of_which_run_it_is_and_what_was_asked_for(self, store: Store) -> None:
+        world = World(store)
+        ids = [
+            begin(world, "scheduled__1"),
+            begin(world, "manual__1", Order("pod", 3)),
+            begin(world, "", Order("pod", None)),
+        ]
+        with store.read() as session:
+            rows = [session.get_one(TickRow, id_) for id_ in ids]
+        assert [(row.run_id, row.ordered_pod, row.ordered_vms) for row in rows] == [
+            ("scheduled__1", "", None),
+            ("manual__1", "pod", 3),
+            ("", "pod", None),
+        ]
+        assert {row.began_at for row in rows} == {world.clock()}
+
+    def test_those_that_are_too_old_are_forgotten(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AIRFLOW__VMDIRAC__DECISION_RETENTION_DAYS", "2")
+        world = World(store)
+        world.submit()
+        world.tick()
+        world.clock.now += timedelta(days=1)
+        world.tick()
+        world.clock.now += timedelta(days=1, seconds=1)
+        last = begin(world)
+        with store.read() as session:
+            ids = list(session.scalars(select(TickRow.id)))
+            decided = set(session.scalars(select(DecisionRow.tick_id)))
+        assert len(ids) == 2
+        assert last in ids
+        assert decided == set(ids) - {last}
+        assert world.instance().tick_id not in ids, "VMs outlive the ticks that they come from"
 
 
-def test_the_source_is_asked_once_for_what_all_pods_offer_everywhere(store: Store) -> None:
-    images = [an_image(by_endpoint=(("beta", BootSource("linux", "large")),))]
-    world = World(store, [a_pod(endpoints=("alpha", "beta"))], [an_endpoint("alpha"), an_endpoint("beta")], images)
-    source = Source()
-    tick_id = read(world, source, "scheduled__1")
-    assert {(offer.site, offer.processors, offer.memory_mb) for offer in source.offers} == {
-        ("site-alpha", 1, 2000),
-        ("site-beta", 4, 8000),
-    }
-    assert (tick(world, tick_id).run_id, tick(world, tick_id).began_at) == ("scheduled__1", world.clock())
+class TestDemand:
+    def test_the_source_is_asked_once_for_what_all_pods_offer_everywhere(self, store: Store) -> None:
+        images = [an_image(by_endpoint=(("beta", BootSource("linux", "large")),))]
+        world = World(store, [a_pod(endpoints=("alpha", "beta"))], [an_endpoint("alpha"), an_endpoint("beta")], images)
+        source = Source()
+        read(world, begin(world), source)
+        assert {(offer.site, offer.processors, offer.memory_mb) for offer in source.offers} == {
+            ("site-alpha", 1, 2000),
+            ("site-beta", 4, 8000),
+        }
 
+    def test_it_is_asked_for_an_image_in_error_too(self, store: Store) -> None:
+        """What waits for it is to be seen all the same."""
+        world = World(store)
+        world.plan()
+        with store.write() as session:
+            session.scalars(select(ImageRow)).one().status = ImageStatus.ERROR
+        source = Source()
+        read(world, begin(world), source)
+        assert len(source.offers) == 1
 
-def test_the_demand_is_what_waits_now(store: Store) -> None:
-    world = World(store)
-    world.submit(3)
-    world.submit(2, tags=("gpu",))
-    with store.read() as session:
-        demand = ticks.demand_of(session, world.read_demand())
-    assert demand is not None
-    assert demand.jobs == 3
+    def test_it_is_what_waits_now(self, store: Store) -> None:
+        world = World(store)
+        world.submit(3)
+        world.submit(2, tags=("gpu",))
+        answer = told(world, world.read_demand())
+        assert answer.demand is not None
+        assert (answer.demand.jobs, answer.demand.unmatched, answer.errors) == (3, 2, {})
 
+    @pytest.mark.parametrize(
+        ("error", "message"),
+        [(TimeoutError("the queue does not answer"), "the queue does not answer"), (TimeoutError(), "TimeoutError")],
+    )
+    def test_a_source_that_fails_leaves_a_tick_that_says_so(self, store: Store, error: Exception, message: str) -> None:
+        world = World(store)
+        tick_id = begin(world)
+        with pytest.raises(DemandUnknownError, match=f"the demand of dirac could not be read: {message}") as raised:
+            read(world, tick_id, Source(error))
+        assert raised.value.__cause__ is error
+        assert told(world, tick_id) == TickDemand(None, {"dirac": message})
 
-def test_a_source_that_fails_leaves_a_tick_that_says_so(store: Store) -> None:
-    world = World(store)
-    tick_id = read(world, Source(TimeoutError("the queue does not answer")))
-    with store.read() as session:
-        assert ticks.demand_of(session, tick_id) is None
-    assert tick(world, tick_id).demand_error == "the queue does not answer"
-    read(world, Source(TimeoutError()))
+    def test_each_source_is_kept_on_its_own(self, store: Store) -> None:
+        world = World(store)
+        tick_id = begin(world)
+        read(world, tick_id, Source(), "good")
+        with pytest.raises(DemandUnknownError):
+            read(world, tick_id, Source(TimeoutError("why")), "bad")
+        assert told(world, tick_id) == TickDemand(Demand((), START), {"bad": "why"})
 
 
 class TestShapes:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.configured import a_pod, an_endpoint, an_image
@@ -16,8 +18,11 @@ from vmdirac.contextualization.user_data import agent_sha256
 from vmdirac.loops.launch import LaunchReport
 from vmdirac.loops.tick import user_data_renderer
 from vmdirac.model.cloud import CloudState
+from vmdirac.model.contracts import JobSource
 from vmdirac.model.decision import ReasonCode
+from vmdirac.model.demand import Demand
 from vmdirac.model.errors import AuthError, CapacityError, ThrottleError, TransientError
+from vmdirac.model.requirements import Offer
 from vmdirac.model.states import InstanceStatus, JobStatus, VmPolicy
 from vmdirac.policy.candidates import build_candidates
 from vmdirac.store import ticks
@@ -125,14 +130,38 @@ def test_a_quota_is_what_the_endpoint_has_until_it_is_looked_at_again(store: Sto
         assert world.tick() == {}
     world.cloud.behaviour.max_machines = 9
     world.clock.advance(minutes=1)
-    assert world.tick() == {"alpha": LaunchReport(launched=3)}
+    assert world.tick() == {"alpha": LaunchReport(launched=1)}, "one tries"
+    assert ReasonCode.PROBING in last_reasons(world, "alpha")
+    assert world.tick() == {"alpha": LaunchReport(launched=2)}
+
+
+def test_a_job_source_that_fails_stops_no_other_and_is_told_in_the_end(store: Store) -> None:
+    class Silent:
+        def task_queues(self, offers: Sequence[Offer]) -> Demand:
+            raise TimeoutError("the queue does not answer")
+
+    class TwoSources(World):
+        def sources(self) -> dict[str, JobSource]:
+            return {"a silent one": Silent(), **super().sources(), "the last": Silent()}
+
+    world = TwoSources(store)
+    world.submit(2)
+    with pytest.raises(ExceptionGroup, match="a part of the tick failed") as raised:
+        world.tick()
+    assert [str(error) for error in raised.value.exceptions] == [
+        f"the demand of {name} could not be read: the queue does not answer" for name in ("a silent one", "the last")
+    ]
+    assert by_endpoint(world, InstanceStatus.SUBMITTED) == {"alpha": 2}
+    with store.read() as session:
+        (row,) = session.scalars(select(TickRow))
+    assert row.note == "2 waiting, a silent one could not be read, the last could not be read, 2 started on alpha"
 
 
 def test_one_endpoint_that_breaks_down_stops_no_other_and_is_told(store: Store) -> None:
     world = two_endpoints(store)
     world.submit(4)
     world.clouds["alpha"].fail("launch", RuntimeError("a driver's bug"))
-    with pytest.raises(ExceptionGroup, match="launching failed") as raised:
+    with pytest.raises(ExceptionGroup, match="a part of the tick failed") as raised:
         world.tick()
     assert [str(error) for error in raised.value.exceptions] == ["a driver's bug"]
     assert by_endpoint(world, InstanceStatus.SUBMITTED) == {"beta": 2}
