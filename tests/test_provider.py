@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -82,7 +83,7 @@ def test_a_field_has_the_models_default(model: type[ConfigModel], name: str, fie
         assert "default" in schema
     elif "null" in schema["type"]:
         # Left empty it is not set, so the model's own default holds.
-        assert "default" not in schema
+        assert schema.get("default") is None
     else:
         assert schema["default"] == default
 
@@ -127,7 +128,7 @@ def test_fields_that_mean_nothing_to_us_are_hidden() -> None:
 
 def test_every_setting_that_is_read_is_declared() -> None:
     source = Path(settings.__file__).read_text()
-    read = set(re.findall(r'conf\.get(?:int)?\(SECTION, "(\w+)"', source))
+    read = set(re.findall(r'conf\.get(?:int|float)?\(SECTION, "(\w+)"', source))
     options = INFO["config"]["vmdirac"]["options"]
     assert read == options.keys()
     assert {name for name, option in options.items() if option["sensitive"]} == {"secret_key", "sql_alchemy_conn"}
@@ -136,10 +137,16 @@ def test_every_setting_that_is_read_is_declared() -> None:
 def test_declared_defaults_are_those_without_the_declaration(monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that is only dropped in declares nothing."""
     options = INFO["config"]["vmdirac"]["options"]
-    for name in ("scheduler_interval", "sweep_interval"):
+    numbers: dict[str, Callable[[], float]] = {
+        "scheduler_interval": settings.scheduler_interval,
+        "sweep_interval": settings.sweep_interval,
+        "decision_retention_days": lambda: settings.decision_retention().total_seconds() / 86400,
+        "plan_time_budget": settings.plan_time_budget,
+    }
+    for name, without in numbers.items():
         monkeypatch.delenv(f"AIRFLOW__VMDIRAC__{name.upper()}", raising=False)
-        assert options[name]["default"] == str(getattr(settings, name)())
-    assert {option["default"] for name, option in options.items() if not name.endswith("interval")} == {""}
+        assert options[name]["default"] == f"{without():g}"
+    assert {option["default"] for name, option in options.items() if name not in numbers} == {""}
 
 
 def test_the_database_managers_can_be_loaded() -> None:

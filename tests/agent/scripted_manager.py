@@ -92,6 +92,7 @@ class ScriptedManager:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.changed = threading.Condition()
         self.heartbeat_period, self.poll_interval, self.processors, self.memory_mb = 0.3, 0.1, 2, 0
+        self.load_average_timespan = 60.0
         self.action = VmAction.WORK
         self.waiting: list[dict[str, Any]] = []
         self.lost: list[str] = []
@@ -203,6 +204,7 @@ class ScriptedManager:
                 "processors": self.processors,
                 "memory_mb": self.memory_mb,
                 "cpu_time": 1000,
+                "load_average_timespan": self.load_average_timespan,
             }
         )
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from vmdirac.config.endpoints import CONN_TYPE_PREFIX, DRIVERS, EndpointError, driver_of, parse_endpoint
-from vmdirac.model.pod import DeadlineOverrides, Endpoint
+from vmdirac.config.endpoints import CONN_TYPE_PREFIX, DRIVERS, EndpointConfig, EndpointError, driver_of, parse_endpoint
+from vmdirac.model.pod import DeadlineOverrides, Endpoint, Traits
 from vmdirac.model.states import VmPolicy, VmStopPolicy
 
 
@@ -18,7 +18,8 @@ def mistakes(extra: dict[str, Any], conn_type: str = "vmdirac_local") -> list[st
 
 
 def test_an_endpoint_with_only_what_is_needed() -> None:
-    assert parse_endpoint("A", "vmdirac_local", {"max_instances": 10}) == Endpoint("A", "local", "A", 10)
+    found = parse_endpoint("A", "vmdirac_local", {"max_instances": 10})
+    assert found == Endpoint("A", "local", "A", 10, revision=found.revision)
 
 
 def test_an_endpoint_with_everything() -> None:
@@ -29,20 +30,48 @@ def test_an_endpoint_with_everything() -> None:
         "vm_stop_policy": "never",
         "weight": 2,
         "max_launch_per_tick": 3,
+        "launch_rate": "0.5",
+        "cvmfs_proxy": "http://squid:3128",
+        "tags": "gpu, ssd,",
+        "required_tags": ["gpu"],
+        "platforms": "el9",
+        "processors": 4,
+        "max_ram": "4000",
+        "whole_node": False,
+        "launch_deadline": 1,
+        "boot_deadline": 2,
         "silence_deadline": 60,
+        "stalled_grace": 4,
+        "delete_deadline": 5,
+        "max_lifetime": 3600,
         "boot_delay": 0.5,
         "flavors": '{"tiny": {"processors": 1, "memory_mb": 1}}',
     }
-    assert parse_endpoint("A", "vmdirac_local", extra) == Endpoint(
-        "A",
-        "local",
-        "CERN",
-        10,
-        VmPolicy.STATIC,
-        VmStopPolicy.NEVER,
-        2.0,
-        3,
-        DeadlineOverrides(silence=timedelta(seconds=60)),
+    assert set(extra) >= set(EndpointConfig.model_fields), "it has everything"
+    found = parse_endpoint("A", "vmdirac_local", extra)
+    assert found == Endpoint(
+        name="A",
+        driver="local",
+        site="CERN",
+        max_instances=10,
+        vm_policy=VmPolicy.STATIC,
+        vm_stop_policy=VmStopPolicy.NEVER,
+        weight=2.0,
+        max_launch_per_tick=3,
+        launch_rate=0.5,
+        cvmfs_proxy="http://squid:3128",
+        traits=Traits(
+            tags=("gpu", "ssd"),
+            required_tags=("gpu",),
+            platforms=("el9",),
+            processors=4,
+            max_ram=4000,
+            whole_node=False,
+        ),
+        deadlines=DeadlineOverrides(
+            *(timedelta(seconds=seconds) for seconds in (1, 2, 60, 4, 5)), lifetime=timedelta(hours=1)
+        ),
+        revision=found.revision,
     )
 
 
@@ -50,7 +79,7 @@ def test_an_endpoint_with_everything() -> None:
 def test_fields_that_the_form_leaves_empty_are_not_set(empty: str | None) -> None:
     names = ["site", "vm_policy", "vm_stop_policy", "weight", "max_launch_per_tick", "boot_deadline", "capacity"]
     extra = {"max_instances": 10, **dict.fromkeys(names, empty)}
-    assert parse_endpoint("A", "vmdirac_local", extra) == Endpoint("A", "local", "A", 10)
+    assert parse_endpoint("A", "vmdirac_local", extra) == parse_endpoint("A", "vmdirac_local", {"max_instances": 10})
 
 
 def test_what_is_needed_must_not_be_empty() -> None:
@@ -83,6 +112,25 @@ def test_every_mistake_is_told() -> None:
         {"vm_stop_policy": "static"},
         {"weight": 0},
         {"max_launch_per_tick": 0},
+        {"launch_rate": 0},
+        {"launch_rate": -1},
+        {"launch_rate": float("inf")},
+        {"launch_rate": "often"},
+        {"max_instances": 10**7},
+        {"weight": float("nan")},
+        {"weight": 1e7},
+        {"processors": 0},
+        {"processors": 65536},
+        {"max_ram": 0},
+        {"max_ram": 10**10},
+        {"whole_node": "perhaps"},
+        {"tags": 3},
+        {"tags": [""]},
+        {"tags": ["a\x00b"]},
+        {"platforms": {"el9": 1}},
+        {"cvmfs_proxy": " "},
+        {"max_lifetime": 0},
+        {"max_lifetime": 367 * 86400},
         {"silence_deadline": 0},
         {"site": 3},
     ],

@@ -100,7 +100,7 @@ def test_files_are_found_beside_the_jobs_file(tmp_path: Path, monkeypatch: pytes
         ({**GOOD, "requirements": {}}, "jobs.0.requirements.cpu_time"),
         ({**GOOD, "requirements": {"cpu_time": 0}}, "jobs.0.requirements.cpu_time"),
         ({**GOOD, "requirements": {"cpu_time": 1, "processors": 0}}, "jobs.0.requirements.processors"),
-        ({**GOOD, "requirements": {"cpu_time": 1, "sites": "cern"}}, "jobs.0.requirements.sites"),
+        ({**GOOD, "requirements": {"cpu_time": 1, "sites": 3}}, "jobs.0.requirements.sites"),
         (
             {**GOOD, "requirements": {"cpu_time": 1, "site": []}},
             "jobs.0.requirements: unknown key 'site'; did you mean 'sites'?",

@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from tests.config.sources import GOOD_POD
-from vmdirac.config.pods import PodConfig
-from vmdirac.model.pod import DeadlineOverrides, RunningPod
+from vmdirac.config.pods import PodConfig, PodRequirements
+from vmdirac.model.pod import DeadlineOverrides, RunningPod, Traits
 from vmdirac.model.requirements import Offer
 
 
@@ -23,7 +23,9 @@ def mistakes(**values: Any) -> str:
 
 
 def test_a_pod_with_only_what_is_needed() -> None:
-    assert pod() == RunningPod(
+    found = pod()
+    assert found.revision
+    assert found == RunningPod(
         name="pod",
         image="image",
         endpoints=(("A", 1.0),),
@@ -33,42 +35,93 @@ def test_a_pod_with_only_what_is_needed() -> None:
         priority=0.0,
         halt_margin=timedelta(seconds=300),
         heartbeat_period=timedelta(seconds=60),
+        revision=found.revision,
     )
 
 
 def test_a_pod_with_everything() -> None:
     wants = {
         "cpu_time": 86400,
+        "setup": "Production",
+        "owners": "ada, bob",
         "owner_groups": ["atlas"],
         "submit_pools": ["cloud"],
+        "job_types": "User,Test",
+        "pilot_types": "private",
+        "grid_middlewares": "VMDIRAC",
+        "grid_ces": "A",
+        "banned_sites": "x",
+        "banned_grid_ces": "y",
+        "banned_platforms": "el7",
+        "banned_job_types": "Sam",
+        "banned_tags": "slow",
         "platforms": ["el9"],
         "tags": ["gpu", "ssd"],
         "required_tags": ["gpu"],
+        "processors": 4,
+        "max_ram": 4000,
+        "whole_node": False,
     }
-    found = pod(
-        endpoints={"A": 2, "B": 0.5},
-        requirements=wants,
-        cpu_per_instance=7200,
-        priority=3,
-        campaign_start="2026-03-01",
-        campaign_end="2026-03-31",
-        halt_margin=30,
-        heartbeat_period=5,
-        boot_deadline=2700,
+    assert wants.keys() == PodRequirements.model_fields.keys(), "it has everything"
+    values = {
+        "endpoints": {"A": 2, "B": 0.5},
+        "requirements": wants,
+        "cpu_per_instance": 7200,
+        "priority": 3,
+        "campaign_start": "2026-03-01",
+        "campaign_end": "2026-03-31",
+        "max_allowed_price": 0.25,
+        "halt_margin": 30,
+        "heartbeat_period": 5,
+        "min_working_load": 0.01,
+        "load_average_timespan": 120,
+        "halt_period": 3600,
+        "halt_before_margin": 600,
+        "launch_deadline": 1,
+        "boot_deadline": 2700,
+        "silence_deadline": 3,
+        "stalled_grace": 4,
+        "delete_deadline": 5,
+        "max_lifetime": 6,
+    }
+    assert values.keys() | GOOD_POD.keys() == PodConfig.model_fields.keys(), "it has everything"
+    found = pod(**values)
+    assert found == RunningPod(
+        name="pod",
+        image="image",
+        endpoints=(("A", 2.0), ("B", 0.5)),
+        max_instances=5,
+        offer=Offer(
+            cpu_time=86400,
+            setup="Production",
+            owners=("ada", "bob"),
+            owner_groups=("atlas",),
+            submit_pools=("cloud",),
+            job_types=("User", "Test"),
+            pilot_types=("private",),
+            grid_middlewares=("VMDIRAC",),
+            grid_ces=("A",),
+            banned_sites=("x",),
+            banned_grid_ces=("y",),
+            banned_platforms=("el7",),
+            banned_job_types=("Sam",),
+            banned_tags=("slow",),
+        ),
+        traits=Traits(("gpu", "ssd"), ("gpu",), ("el9",), processors=4, max_ram=4000, whole_node=False),
+        max_allowed_price=0.25,
+        cpu_per_instance=7200.0,
+        priority=3.0,
+        campaign_start=date(2026, 3, 1),
+        campaign_end=date(2026, 3, 31),
+        halt_margin=timedelta(seconds=30),
+        heartbeat_period=timedelta(seconds=5),
+        min_working_load=0.01,
+        load_average_timespan=timedelta(minutes=2),
+        halt_period=timedelta(hours=1),
+        halt_before_margin=timedelta(minutes=10),
+        deadlines=DeadlineOverrides(*(timedelta(seconds=seconds) for seconds in (1, 2700, 3, 4, 5, 6))),
+        revision=found.revision,
     )
-    assert found.endpoints == (("A", 2.0), ("B", 0.5))
-    assert found.offer == Offer(
-        cpu_time=86400,
-        owner_groups=("atlas",),
-        submit_pools=("cloud",),
-        platforms=("el9",),
-        tags=("gpu", "ssd"),
-        required_tags=("gpu",),
-    )
-    assert (found.cpu_per_instance, found.priority) == (7200.0, 3.0)
-    assert (found.campaign_start, found.campaign_end) == (date(2026, 3, 1), date(2026, 3, 31))
-    assert (found.halt_margin, found.heartbeat_period) == (timedelta(seconds=30), timedelta(seconds=5))
-    assert found.deadlines == DeadlineOverrides(boot=timedelta(seconds=2700))
 
 
 @pytest.mark.parametrize("missing", GOOD_POD)
@@ -80,6 +133,8 @@ def test_what_is_needed(missing: str) -> None:
 def test_endpoints_are_a_list_or_an_object_of_weights() -> None:
     assert pod(endpoints=["B", "A"]).endpoints == (("B", 1.0), ("A", 1.0))
     assert pod(endpoints={"B": 3, "A": 1}).endpoints == (("B", 3.0), ("A", 1.0))
+    # As forms and DIRAC write lists.
+    assert pod(endpoints="B, A").endpoints == pod(endpoints=" B,A,").endpoints == (("B", 1.0), ("A", 1.0))
 
 
 def test_blanks_around_names_are_dropped() -> None:
@@ -93,12 +148,14 @@ def test_an_endpoint_is_named_once(endpoints: object) -> None:
     assert "named twice" in mistakes(endpoints=endpoints)
 
 
-@pytest.mark.parametrize("endpoints", ["A", None, 3, [["A"]], [{"A": 1}], [1], [None]])
+@pytest.mark.parametrize("endpoints", [None, 3, True, [["A"]], [{"A": 1}], [1], [None]])
 def test_anything_else_is_not_a_list_of_endpoints(endpoints: object) -> None:
     assert "a list of connection ids is needed" in mistakes(endpoints=endpoints)
 
 
-@pytest.mark.parametrize("endpoints", [[], {}, [""], {"": 1}, ["a b"], {"A": 0}, {"A": -1}, {"A": "much"}, {"A": None}])
+@pytest.mark.parametrize(
+    "endpoints", [[], {}, "", ",", [""], {"": 1}, ["a b"], {"A": 0}, {"A": -1}, {"A": "much"}, {"A": None}]
+)
 def test_bad_endpoints(endpoints: object) -> None:
     assert mistakes(endpoints=endpoints)
 
@@ -128,6 +185,7 @@ def test_what_is_required_of_jobs_must_be_offered_to_them() -> None:
     "values",
     [
         {"max_instances": -1},
+        {"max_instances": 10**7},
         {"max_instances": 1.5},
         {"max_instances": "many"},
         {"cpu_per_instance": -1},
@@ -141,12 +199,83 @@ def test_what_is_required_of_jobs_must_be_offered_to_them() -> None:
         {"image": None},
         {"requirements": {}},
         {"requirements": {"cpu_time": 0}},
-        {"requirements": {"cpu_time": 1, "tags": "gpu"}},
+        {"requirements": {"cpu_time": 1, "tags": 3}},
         {"requirements": {"cpu_time": 1, "tags": [""]}},
         {"requirements": None},
         {"boot_deadline": -1},
+        {"max_lifetime": 0},
+        {"max_lifetime": 367 * 86400},
+        {"max_allowed_price": 0},
+        {"max_allowed_price": -1},
+        {"max_allowed_price": "cheap"},
+        {"min_working_load": 0},
+        {"min_working_load": float("nan")},
+        {"load_average_timespan": 0},
+        {"load_average_timespan": 86401},
+        {"halt_period": 0},
+        {"halt_period": "an hour"},
+        {"halt_period": 600, "halt_before_margin": 0},
+        {"priority": 1e10},
+        {"cpu_per_instance": 1e13},
+        {"requirements": {"cpu_time": 10**10}},
+        {"requirements": {"cpu_time": 1, "max_ram": 0}},
+        {"requirements": {"cpu_time": 1, "processors": 0}},
+        {"requirements": {"cpu_time": 1, "whole_node": 7}},
+        {"requirements": {"cpu_time": 1, "setup": " "}},
+        {"requirements": {"cpu_time": 1, "owners": [3]}},
+        {"requirements": {"cpu_time": 1, "banned_tags": ["a\x00"]}},
         {"vm_policy": "static"},
     ],
 )
 def test_bad_values(values: dict[str, Any]) -> None:
     assert mistakes(**values)
+
+
+def test_a_tag_cannot_be_required_and_banned() -> None:
+    wants = {"cpu_time": 1, "tags": "a,b", "required_tags": "a", "banned_tags": "a,b"}
+    assert "tags that jobs must carry and must not carry: a" in mistakes(requirements=wants)
+
+
+@pytest.mark.parametrize("which", ["tags", "required_tags"])
+def test_any_tag_needs_no_other(which: str) -> None:
+    assert pod(requirements={"cpu_time": 1, "tags": "a", "required_tags": "b"} | {which: "Any"})
+
+
+@pytest.mark.parametrize(
+    ("values", "period", "margin"),
+    [
+        ({}, None, 300),
+        ({"halt_period": 3600}, 3600, 300),
+        ({"halt_period": 60}, 60, 60),
+        ({"halt_period": 3600, "halt_before_margin": 3600}, 3600, 3600),
+        ({"halt_period": 3600, "halt_before_margin": 900}, 3600, 900),
+    ],
+)
+def test_the_end_of_a_halt_period(values: dict[str, Any], period: float | None, margin: float) -> None:
+    found = pod(**values)
+    assert found.halt_period == (None if period is None else timedelta(seconds=period))
+    assert found.halt_before_margin == timedelta(seconds=margin)
+
+
+def test_a_margin_belongs_to_a_period_and_is_no_longer() -> None:
+    assert "halt_before_margin is the end of a halt_period, which is not set" in mistakes(halt_before_margin=300)
+    assert "halt_before_margin is longer than halt_period" in mistakes(halt_period=300, halt_before_margin=301)
+
+
+def test_the_revision_changes_with_what_is_configured_and_not_with_how_it_is_written() -> None:
+    wants = {"cpu_time": 1, "tags": ["a", "b"]}
+    one = pod(requirements=wants, endpoints=["A"], max_instances=3)
+    other = pod(max_instances="3", endpoints=" A ", requirements={"tags": " a,b ", "cpu_time": "1"}, priority=0)
+    assert one.revision == other.revision
+    changes: list[dict[str, Any]] = [
+        {"max_instances": 4},
+        {"priority": 1},
+        {"endpoints": {"A": 2}},
+        {"requirements": {**wants, "tags": ["a"]}},
+        {"image": "other"},
+        {"max_lifetime": 60},
+        {"halt_period": 60},
+    ]
+    given: dict[str, Any] = {"requirements": wants, "endpoints": ["A"], "max_instances": 3}
+    revisions = {one.revision} | {pod(**{**given, **change}).revision for change in changes}
+    assert len(revisions) == len(changes) + 1

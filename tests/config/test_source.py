@@ -31,16 +31,21 @@ def test_a_variable_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_connection_is_its_type_and_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     extra = {**GOOD_ENDPOINT, "flavors": {"tiny": {"processors": 1, "memory_mb": 1}}}
     found = connection(monkeypatch, conn_type="vmdirac_local", password="hunter2", extra=extra)
-    assert found == ConnectionData("vmdirac_local", extra)
+    assert found is not None
+    assert found == ConnectionData("vmdirac_local", extra, found.fingerprint)
 
 
 @pytest.mark.parametrize("extra", [None, {}, ""])
 def test_a_connection_without_extra(monkeypatch: pytest.MonkeyPatch, extra: object) -> None:
-    assert connection(monkeypatch, conn_type="vmdirac_local", extra=extra) == ConnectionData("vmdirac_local", {})
+    found = connection(monkeypatch, conn_type="vmdirac_local", extra=extra)
+    assert found is not None
+    assert found == ConnectionData("vmdirac_local", {}, found.fingerprint)
 
 
 def test_a_connection_without_a_type(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert connection(monkeypatch, extra=GOOD_ENDPOINT) == ConnectionData("", GOOD_ENDPOINT)
+    found = connection(monkeypatch, extra=GOOD_ENDPOINT)
+    assert found is not None
+    assert found == ConnectionData("", GOOD_ENDPOINT, found.fingerprint)
 
 
 @pytest.mark.parametrize("extra", ["{max_instances: 10}", '["max_instances"]', "10"])

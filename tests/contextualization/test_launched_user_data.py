@@ -54,7 +54,8 @@ def reserved(store: Store) -> Store:
     with store.write() as session:
         endpoints.put_shapes(session, {("A", "small"): Shape(1)}, NOW)
         waiting = Demand((TaskQueue("1", Requirements(cpu_time=60), 3),), NOW)
-        tick = ticks.begin(session, NOW, "", waiting)
+        tick = ticks.begin(session, NOW, "")
+        ticks.put_demand(session, tick, "queue", waiting)
     render = user_data_renderer(configuration, templates_folder(), "https://airflow.example.org/vmdirac")
     plan_and_reserve(store, configuration, tick, key=KEY, render=render, now=NOW, rng=random.Random(0))
     return store

@@ -38,10 +38,11 @@ def test_a_reason_is_made_with_all_that_its_sentence_says() -> None:
 
 @pytest.mark.parametrize("code", ReasonCode)
 def test_every_reason_has_a_sentence_made_of_its_parameters(code: ReasonCode) -> None:
-    values = {name: f"<{name}>" for name in placeholders(code)}
+    # Minutes are written as numbers are.
+    values = {name: 7 if name == "minutes" else f"<{name}>" for name in placeholders(code)}
     sentence = str(Reason.of(code, **values))
     assert sentence
-    assert all(value in sentence for value in values.values())
+    assert all(str(value) in sentence for value in values.values())
 
 
 def test_no_sentence_is_for_nothing() -> None:

@@ -2,7 +2,7 @@
 
 from tests.policy.builders import endpoint, pod
 from vmdirac.model.cloud import Shape
-from vmdirac.model.pod import BootSource, Image
+from vmdirac.model.pod import BootSource, Image, Traits
 from vmdirac.model.requirements import Offer
 from vmdirac.policy.candidates import build_candidates, flavors_in_use
 
@@ -12,8 +12,8 @@ IMAGES = {
     "only B": Image("only B", "cloudinit", None, (("B", LARGE),)),
 }
 ENDPOINTS = {"A": endpoint("A", weight=0.5), "B": endpoint("B", site="cern")}
-OFFER = Offer(cpu_time=7, tags=("gpu",))
-POD = pod(endpoints=(("A", 3.0), ("B", 1.0)), offer=OFFER)
+OFFER = Offer(cpu_time=7, owners=("ada",))
+POD = pod(endpoints=(("A", 3.0), ("B", 1.0)), offer=OFFER, traits=Traits(tags=("gpu",)))
 
 
 def test_the_offer_is_the_pods_at_the_endpoints_site_in_the_flavors_shape() -> None:
@@ -22,9 +22,13 @@ def test_the_offer_is_the_pods_at_the_endpoints_site_in_the_flavors_shape() -> N
     assert invalid == []
     first, second = candidates
     assert (first.endpoint.name, first.weight, first.flavor, first.boot_image) == ("A", 1.5, "small", "base")
-    assert first.offer == Offer(cpu_time=7, tags=("gpu",), site="a", processors=1, memory_mb=500)
+    assert first.offer == Offer(
+        cpu_time=7, owners=("ada",), tags=("gpu",), site="a", grid_ces=("A",), processors=1, memory_mb=500
+    )
     assert (second.endpoint.name, second.weight, second.flavor) == ("B", 1.0, "large")
-    assert second.offer == Offer(cpu_time=7, tags=("gpu",), site="cern", processors=4, memory_mb=0)
+    assert second.offer == Offer(
+        cpu_time=7, owners=("ada",), tags=("gpu",), site="cern", grid_ces=("B",), processors=4, memory_mb=0
+    )
     assert first.pod is second.pod
 
 

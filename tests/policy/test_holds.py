@@ -14,40 +14,40 @@ from vmdirac.model.errors import (
     CapacityError,
     CloudError,
     ConfigError,
-    ErrorKind,
     QuotaError,
     ThrottleError,
     TransientError,
 )
-from vmdirac.model.hold import Hold
+from vmdirac.model.hold import Hold, HoldKind, Scope
 from vmdirac.policy.holds import after_error, blocking, concerns, score
 
-HERE = {"endpoint": "A", "pod": "pod", "flavor": "small"}
+HERE = Scope("A", "pod", "small", revision="r1", endpoint_revision="e1")
 
 
 def hold_after(error: CloudError, previous: Hold | None = None, at: timedelta = timedelta(0)) -> Hold:
-    made = after_error(error, now=NOW + at, previous=previous, **HERE)
+    made = after_error(error, now=NOW + at, previous=previous, scope=HERE)
     assert made is not None
     return made
 
 
 @pytest.mark.parametrize(
-    ("error", "pause", "pod", "flavor"),
+    ("error", "pause", "scope"),
     [
-        (ThrottleError("slow down", 42), 42 * SECOND, "", ""),
-        (ThrottleError("slow down"), 30 * SECOND, "", ""),
-        (CapacityError("full"), 10 * MINUTE, "", "small"),
-        (QuotaError("limit"), 10 * MINUTE, "", ""),
-        (AuthError("refused"), 10 * MINUTE, "", ""),
-        (ConfigError("no such image"), 10 * MINUTE, "pod", ""),
+        (ThrottleError("slow down", 42), 42 * SECOND, {}),
+        (ThrottleError("slow down"), 30 * SECOND, {}),
+        (CapacityError("full"), 10 * MINUTE, {"flavor": "small"}),
+        (QuotaError("limit"), 10 * MINUTE, {}),
+        (AuthError("refused"), 10 * MINUTE, {"revision": "e1"}),
+        (ConfigError("no such image"), 10 * MINUTE, {"pod": "pod", "revision": "r1"}),
     ],
 )
-def test_what_each_error_holds_and_for_how_long(error: CloudError, pause: timedelta, pod: str, flavor: str) -> None:
-    assert hold_after(error) == Hold("A", error.kind, str(error), NOW, NOW + pause, pod=pod, flavor=flavor, failures=1)
+def test_what_each_error_holds_and_for_how_long(error: CloudError, pause: timedelta, scope: dict[str, str]) -> None:
+    kind = HoldKind(error.kind.value)
+    assert hold_after(error) == Hold("A", kind, str(error), NOW, NOW + pause, failures=1, **scope)
 
 
 def test_an_unknown_outcome_holds_nothing() -> None:
-    assert after_error(TransientError("timeout"), now=NOW, previous=None, **HERE) is None
+    assert after_error(TransientError("timeout"), now=NOW, previous=None, scope=HERE) is None
 
 
 @pytest.mark.parametrize("error", [AuthError("refused"), ConfigError("no such image")])
@@ -80,7 +80,7 @@ def test_a_pause_that_cannot_be_waited_for(asked: float) -> None:
     assert NOW <= made.until <= NOW + timedelta(days=1)
 
 
-WHOLE = Hold("A", ErrorKind.AUTH, "refused", NOW, NOW + HOUR)
+WHOLE = Hold("A", HoldKind.AUTH, "refused", NOW, NOW + HOUR)
 
 
 @pytest.mark.parametrize(
@@ -96,26 +96,26 @@ WHOLE = Hold("A", ErrorKind.AUTH, "refused", NOW, NOW + HOUR)
     ],
 )
 def test_whom_a_hold_concerns(hold: Hold, *, concerned: bool) -> None:
-    assert concerns(hold, **HERE) is concerned
-    assert blocking([hold], now=NOW, **HERE) == (hold if concerned else None)
+    assert concerns(hold, HERE) is concerned
+    assert blocking([hold], HERE, NOW) == (hold if concerned else None)
 
 
 def test_the_hold_that_lasts_longest_is_named() -> None:
-    longer = replace(WHOLE, kind=ErrorKind.QUOTA, until=NOW + 2 * HOUR)
-    assert blocking([WHOLE, longer, replace(WHOLE, until=NOW)], now=NOW, **HERE) is longer
-    assert blocking([longer, WHOLE], now=NOW, **HERE) is longer
-    assert blocking([], now=NOW, **HERE) is None
+    longer = replace(WHOLE, kind=HoldKind.QUOTA, until=NOW + 2 * HOUR)
+    assert blocking([WHOLE, longer, replace(WHOLE, until=NOW)], HERE, NOW) is longer
+    assert blocking([longer, WHOLE], HERE, NOW) is longer
+    assert blocking([], HERE, NOW) is None
 
 
-@pytest.mark.parametrize("kind", ErrorKind)
-def test_lack_of_room_forbids_nothing(kind: ErrorKind) -> None:
-    found = blocking([replace(WHOLE, kind=kind)], now=NOW, **HERE)
-    assert (found is None) is (kind is ErrorKind.CAPACITY)
+@pytest.mark.parametrize("kind", HoldKind)
+def test_lack_of_room_forbids_nothing(kind: HoldKind) -> None:
+    found = blocking([replace(WHOLE, kind=kind)], HERE, NOW)
+    assert (found is None) is (kind is HoldKind.CAPACITY)
 
 
 @pytest.mark.parametrize("ended", [timedelta(0), SECOND])
 def test_a_hold_ends_when_it_says(ended: timedelta) -> None:
-    assert blocking([replace(WHOLE, until=NOW - ended)], now=NOW, **HERE) is None
+    assert blocking([replace(WHOLE, until=NOW - ended)], HERE, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -130,17 +130,17 @@ def test_a_hold_ends_when_it_says(ended: timedelta) -> None:
     ],
 )
 def test_the_score_recovers_linearly(age: timedelta, expected: float) -> None:
-    full = Hold("A", ErrorKind.CAPACITY, "full", NOW - age, NOW + HOUR, flavor="small")
-    assert score([full], now=NOW, **HERE) == expected
+    full = Hold("A", HoldKind.CAPACITY, "full", NOW - age, NOW + HOUR, flavor="small")
+    assert score([full], HERE, NOW) == expected
 
 
 def test_the_newest_lack_of_room_counts_and_only_that() -> None:
-    old = Hold("A", ErrorKind.CAPACITY, "full", NOW - 540 * SECOND, NOW + MINUTE, flavor="small")
+    old = Hold("A", HoldKind.CAPACITY, "full", NOW - 540 * SECOND, NOW + MINUTE, flavor="small")
     new = replace(old, since=NOW - 60 * SECOND)
-    assert score([old, new], now=NOW, **HERE) == 0.1
-    assert score([WHOLE], now=NOW, **HERE) == 1.0
-    assert score([replace(new, flavor="large")], now=NOW, **HERE) == 1.0
-    assert score([], now=NOW, **HERE) == 1.0
+    assert score([old, new], HERE, NOW) == 0.1
+    assert score([WHOLE], HERE, NOW) == 1.0
+    assert score([replace(new, flavor="large")], HERE, NOW) == 1.0
+    assert score([], HERE, NOW) == 1.0
 
 
 @PROPERTY
@@ -149,6 +149,6 @@ def test_a_suspension_is_never_longer_than_an_hour_and_never_shorter_than_the_fi
     made: Hold | None = None
     for second in times:
         at = NOW + second * SECOND
-        made = after_error(AuthError("refused"), now=at, previous=made, **HERE)
+        made = after_error(AuthError("refused"), now=at, previous=made, scope=HERE)
         assert made is not None
         assert 10 * MINUTE <= made.until - at <= HOUR

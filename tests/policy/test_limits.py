@@ -6,7 +6,9 @@ from vmdirac.policy.limits import Counts
 
 
 def test_rows_that_hold_a_place_count() -> None:
-    counts = Counts.of([instance(1, S.NEW), instance(2, S.ERROR, vm_gone=True), instance(3, S.STOPPING, endpoint="B")])
+    counts = Counts.of(
+        [instance(1, S.NEW), instance(2, S.ERROR, vm_gone=True), instance(3, S.STOPPING, endpoint="B")], {}
+    )
     assert counts.pod_limit(pod(max_instances=3)) is None
     assert str(counts.pod_limit(pod(max_instances=2))) == "the pod has 2 of at most 2 VMs"
     assert counts.endpoint_limit(endpoint(max_instances=2)) is None
@@ -16,7 +18,7 @@ def test_rows_that_hold_a_place_count() -> None:
 
 
 def test_what_is_planned_counts_too() -> None:
-    counts = Counts.of([])
+    counts = Counts.of([], {})
     one, on = pod(max_instances=5), endpoint(max_instances=5, max_launch_per_tick=2)
     counts.add(one, on)
     assert counts.pod_limit(one) is None
@@ -28,11 +30,11 @@ def test_what_is_planned_counts_too() -> None:
 
 
 def test_what_is_there_already_is_no_launch_of_this_tick() -> None:
-    counts = Counts.of([instance(n) for n in range(5)])
+    counts = Counts.of([instance(n) for n in range(5)], {})
     assert counts.endpoint_limit(endpoint(max_launch_per_tick=1)) is None
 
 
 def test_a_limit_of_nothing() -> None:
-    counts = Counts.of([])
+    counts = Counts.of([], {})
     assert counts.pod_limit(pod(max_instances=0)) is not None
     assert counts.endpoint_limit(endpoint(max_instances=0)) is not None

@@ -187,8 +187,11 @@ def test_jobs_that_two_pods_can_do_get_one_vm() -> None:
     ways = [candidate(pod("one"), endpoint("A")), candidate(pod("two"), endpoint("B"))]
     made = plan(ways, [queue(10)])
     assert total(made) == 10
-    assert len(planned(made)) == 1
-    assert sorted(codes(made, "one", "A") + codes(made, "two", "B")) == ["demand", "demand_covered"]
+    assert codes(made, "one", "A") == codes(made, "two", "B") == ["demand"]
+    first = replace(ways[0], pod=replace(ways[0].pod, priority=1))
+    made = plan([first, ways[1]], [queue(10)])
+    assert planned(made) == {("one", "A"): 10}
+    assert codes(made, "two", "B") == ["demand_covered"]
 
 
 def test_static_is_filled_only_while_a_matching_job_waits() -> None:

@@ -17,8 +17,7 @@ from tests.policy.builders import (
     static,
     total,
 )
-from vmdirac.model.errors import ErrorKind
-from vmdirac.model.hold import Hold
+from vmdirac.model.hold import Hold, HoldKind
 
 POD = pod()
 
@@ -61,27 +60,28 @@ def test_equals_are_chosen_by_lot() -> None:
     assert len(chosen) == 4
 
 
-HOLD = Hold("A", ErrorKind.AUTH, "refused", NOW - MINUTE, NOW + MINUTE)
+HOLD = Hold("A", HoldKind.AUTH, "refused", NOW - MINUTE, NOW + MINUTE)
 
 
 def test_a_hold_keeps_a_place_closed() -> None:
     ways = [candidate(POD, endpoint("A"), weight=1000), candidate(POD, endpoint("B")), candidate(POD, kept("C"))]
-    held = [HOLD, replace(HOLD, endpoint="C", kind=ErrorKind.QUOTA)]
+    held = [HOLD, replace(HOLD, endpoint="C", kind=HoldKind.QUOTA)]
     made = plan(ways, [queue(3)], holds=held)
     assert {name for _, name in planned(made)} == {"B"}
     assert codes(made, "pod", "A") == codes(made, "pod", "C") == ["held"]
     [decision] = [item for item in made.decisions if item.endpoint == "A"]
-    assert str(decision.reasons[0]) == "launches are held until 2026-03-01T12:01:00+00:00 (auth error: refused)"
+    assert str(decision.reasons[0]) == "launches are held until 2026-03-01T12:01:00+00:00 (auth: refused)"
 
 
 def test_a_hold_that_ran_out_or_is_elsewhere_keeps_nothing_closed() -> None:
     ways = [candidate(POD, endpoint("A"))]
-    for hold in (replace(HOLD, until=NOW), replace(HOLD, endpoint="B"), replace(HOLD, pod="other")):
+    throttled = replace(HOLD, kind=HoldKind.THROTTLE, until=NOW)
+    for hold in (throttled, replace(HOLD, endpoint="B"), replace(HOLD, pod="other")):
         assert total(plan(ways, [queue(3)], holds=[hold])) == 3
 
 
 def test_a_place_without_room_is_the_last_choice() -> None:
-    full = Hold("A", ErrorKind.CAPACITY, "full", NOW, NOW + MINUTE, flavor="flavor")
+    full = Hold("A", HoldKind.CAPACITY, "full", NOW, NOW + MINUTE, flavor="flavor")
     ways = [candidate(POD, endpoint("A"), weight=1000), candidate(POD, endpoint("B", max_instances=2))]
     assert planned(plan(ways, [queue(2)], holds=[full])) == {("pod", "B"): 2}
     assert planned(plan(ways, [queue(5)], holds=[full])) == {("pod", "A"): 3, ("pod", "B"): 2}
@@ -90,6 +90,6 @@ def test_a_place_without_room_is_the_last_choice() -> None:
 
 
 def test_a_place_that_recovers_has_a_smaller_share() -> None:
-    half = Hold("A", ErrorKind.CAPACITY, "full", NOW - 5 * MINUTE, NOW + 5 * MINUTE, flavor="flavor")
+    half = Hold("A", HoldKind.CAPACITY, "full", NOW - 5 * MINUTE, NOW + 5 * MINUTE, flavor="flavor")
     ways = [candidate(POD, endpoint("A")), candidate(POD, endpoint("B"))]
     assert planned(plan(ways, [queue(30)], holds=[half])) == {("pod", "A"): 10, ("pod", "B"): 20}

@@ -21,8 +21,7 @@ from tests.policy.builders import (
     queue,
     total,
 )
-from vmdirac.model.errors import ErrorKind
-from vmdirac.model.hold import Hold
+from vmdirac.model.hold import Hold, HoldKind
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import Endpoint
 from vmdirac.model.requirements import TaskQueue
@@ -123,7 +122,7 @@ def holds(draw: st.DrawFn) -> list[Hold]:
     return [
         Hold(
             draw(st.sampled_from("ABC")),
-            draw(st.sampled_from(ErrorKind)),
+            draw(st.sampled_from(HoldKind)),
             "message",
             NOW - number * MINUTE,
             NOW + draw(st.integers(-1, 3)) * MINUTE,
@@ -191,7 +190,7 @@ def test_nothing_starts_for_an_unactive_pod_or_where_launches_are_held(world: Wo
             hold
             for hold in world.holds
             if hold.endpoint == item.endpoint.name
-            and hold.kind is not ErrorKind.CAPACITY
+            and hold.kind is not HoldKind.CAPACITY
             and hold.until > NOW
             and hold.pod in {"", item.pod.name}
             and hold.flavor in {"", "flavor"}

@@ -128,7 +128,7 @@ def test_a_refused_launch_without_a_vm_is_done_with() -> None:
 def test_what_is_listed(status: InstanceStatus, state: CloudState) -> None:
     one, seen = row(status), vm(state=state)
     if state is CloudState.TERMINATED:
-        assert decide([one], [seen]) == [ConfirmGone(one)]
+        assert decide([one], [seen]) == [ConfirmGone(one, seen)]
     elif state in DEAD:
         assert decide([one], [seen]) == [Observe(one, seen), StopDead(one, seen)]
     else:
@@ -151,7 +151,7 @@ def test_a_vm_that_calls_in_is_there_whatever_the_list_says(absences: int) -> No
     assert decide([replace(heard, heard_at=BEGAN - 3 * MINUTE - SECOND)], []) != []
     # What the cloud says itself, and a delete that it took, count all the same.
     gone = vm(state=CloudState.TERMINATED)
-    assert decide([heard], [gone]) == [ConfirmGone(heard)]
+    assert decide([heard], [gone]) == [ConfirmGone(heard, gone)]
     deleted = replace(heard, status=S.STOPPING, delete_asked_at=NOW - MINUTE)
     assert decide([deleted], []) == [ConfirmGone(deleted)]
 
