@@ -22,6 +22,7 @@ depends_on = None
 BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 LONG_TEXT = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 OPTIONS: dict[str, Any] = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
+_EMBEDDED = "SELECT {} FROM vmdirac_tick_demands WHERE tick_id = vmdirac_ticks.id AND source = 'embedded'"
 
 
 def upgrade() -> None:
@@ -96,6 +97,14 @@ def downgrade() -> None:
         table.add_column(sa.Column("demand_observed_at", UtcDateTime(), nullable=True))
         table.add_column(sa.Column("demand", sa.JSON(), nullable=False, server_default="[]"))
         table.add_column(sa.Column("demand_error", LONG_TEXT, nullable=False, server_default=""))
+    op.execute(
+        "UPDATE vmdirac_ticks SET"
+        f" demand = ({_EMBEDDED.format('task_queues')}),"
+        f" demand_observed_at = ({_EMBEDDED.format('observed_at')}),"
+        f" demand_error = ({_EMBEDDED.format('error')})"
+        " WHERE id IN (SELECT tick_id FROM vmdirac_tick_demands WHERE source = 'embedded')"
+    )
+    with op.batch_alter_table("vmdirac_ticks") as table:
         table.drop_index(table.f("ix_vmdirac_ticks_run_id"))
         table.drop_column("note")
         table.drop_column("ordered_vms")
