@@ -14,6 +14,7 @@ from vmdirac.model.requirements import Requirements
 from vmdirac.model.states import InstanceStatus
 from vmdirac.operators.runtime import EndpointUnusableError, open_runtime, utc_now
 from vmdirac.operators.scheduler import (
+    NO_TICK,
     TICK_ID,
     LaunchesFailedError,
     OrderError,
@@ -90,20 +91,20 @@ def submit(store: Store, jobs: int) -> None:
         queue.submit(session, new, utc_now())
 
 
-def begin(**params: Any) -> int | None:
+def begin(**params: Any) -> int:
     """Open a tick; its id."""
     ti = TaskInstance()
     assert VmdiracBeginTickOperator(task_id="begin_tick").execute(context(ti, **params)) == (
         [] if params.get("dry_run") else ["embedded"]
     )
-    found: int | None = ti.xcoms[TICK_ID]
+    found: int = ti.xcoms[TICK_ID]
     return found
 
 
 def tick(**params: Any) -> list[str]:
     """All of a tick but its launches: where those are to be."""
     tick_id = begin(**params)
-    if tick_id is not None:
+    if tick_id != NO_TICK:
         VmdiracReadDemandOperator(task_id="read_demand", tick_id=tick_id, source="embedded").execute(context(**params))
     return VmdiracPlanOperator(task_id="plan", tick_id=tick_id).execute(context(**params))
 
@@ -156,11 +157,11 @@ def test_an_order_that_makes_no_sense_opens_no_tick_and_is_not_tried_again(
     with pytest.raises(OrderError, match=why) as raised:
         VmdiracBeginTickOperator(task_id="begin_tick").execute(context(ti, **params))
     assert isinstance(raised.value, AirflowFailException)
-    assert ti.xcoms == {TICK_ID: None}, "what the tasks find that run all the same"
+    assert ti.xcoms == {TICK_ID: NO_TICK}, "what the tasks find that run all the same"
     with store.read() as session:
         assert ticks.count(session) == 0
     with pytest.raises(AirflowException, match="the tick was not opened"):
-        VmdiracPlanOperator(task_id="plan", tick_id=None).execute(CONTEXT)
+        VmdiracPlanOperator(task_id="plan", tick_id=NO_TICK).execute(CONTEXT)
 
 
 def test_vms_of_one_pod_can_be_asked_for_without_any_demand(store: Store) -> None:
@@ -179,11 +180,11 @@ def test_a_dry_run_opens_no_tick_and_says_what_one_would_do(store: Store, capsys
     with store.read() as session:
         assert ticks.count(session) == 0
     with pytest.raises(OrderError):
-        VmdiracPlanOperator(task_id="plan", tick_id=None).execute(context(dry_run=True, vms=2))
+        VmdiracPlanOperator(task_id="plan", tick_id=NO_TICK).execute(context(dry_run=True, vms=2))
 
 
 class TestSumUp:
-    def sum_up(self, tick_id: int | None, **states: str) -> None:
+    def sum_up(self, tick_id: int, **states: str) -> None:
         VmdiracSumUpTickOperator(task_id="sum_up", tick_id=tick_id).execute(context(TaskInstance(**states)))
 
     def test_it_keeps_a_note_of_the_tick(self, store: Store) -> None:
@@ -204,7 +205,7 @@ class TestSumUp:
             assert ticks.note_of_run(session, "manual__1") == "nothing to do"
 
     def test_of_a_dry_run_there_is_nothing_to_sum_up(self, store: Store) -> None:
-        self.sum_up(None, begin_tick="success", read_demand="skipped", launch="skipped")
+        self.sum_up(NO_TICK, begin_tick="success", read_demand="skipped", launch="skipped")
 
 
 def test_the_sweeps(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ def is_dry_run(context: Context) -> bool:
 
 
 TICK_ID = "tick_id"
+NO_TICK = 0
+"""Left in place of the id where no tick was opened: an XCom that is None counts as one that is not there."""
 
 
 class VmdiracBeginTickOperator(BaseOperator):
@@ -63,7 +65,7 @@ class VmdiracBeginTickOperator(BaseOperator):
         from vmdirac.operators.runtime import open_runtime, utc_now
 
         # The tasks that run whatever becomes of this one have to find something.
-        context["ti"].xcom_push(key=TICK_ID, value=None)
+        context["ti"].xcom_push(key=TICK_ID, value=NO_TICK)
         if is_dry_run(context):
             return []
         with open_runtime() as runtime:
@@ -119,7 +121,7 @@ class VmdiracPlanOperator(BaseOperator):
         if is_dry_run(context):
             self._say_what_would_be(context)
             return []
-        if self.tick_id is None:
+        if self.tick_id == NO_TICK:
             raise AirflowException("the tick was not opened: the task before this one says why")
         return self._plan(int(self.tick_id))
 
@@ -220,7 +222,7 @@ class VmdiracSumUpTickOperator(BaseOperator):
         from vmdirac.loops.summary import note_tick
         from vmdirac.store.database import Store
 
-        if self.tick_id is not None:
+        if self.tick_id != NO_TICK:
             store = Store.from_config()
             try:
                 note_tick(store, int(self.tick_id))
