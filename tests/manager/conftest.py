@@ -112,7 +112,7 @@ def manager(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mana
     store = Store(database_url)
     Base.metadata.create_all(store.engine)
     with store.write() as session:
-        session.add(ImageRow(name="image", status=ImageStatus.NEW, changed_at=START))
+        session.add(ImageRow(name="image", status=ImageStatus.NEW, changed_at=START, defined_at=START))
     app = create_app()
     with TestClient(app) as client:
         manager = Manager(client, store)

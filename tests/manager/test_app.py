@@ -2,14 +2,15 @@
 
 from fastapi.routing import APIRoute
 
-from vmdirac.manager import ui_routes, vm_routes
+from vmdirac.manager import scheduling_routes, ui_routes, vm_routes
 from vmdirac.manager.app import create_app
 
 OPEN_TO_ALL = {"/vm/v1/agent"}
 
 
 def routes() -> list[APIRoute]:
-    return [*vm_routes.router.routes, *ui_routes.router.routes]  # type: ignore[list-item]
+    routers = (vm_routes.router, ui_routes.router, scheduling_routes.router)
+    return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
 
 
 def dependencies(route: APIRoute) -> set[object]:
@@ -31,12 +32,25 @@ def test_every_route_of_vms_asks_for_a_vms_token() -> None:
 
 
 def test_every_route_for_people_asks_for_a_permission() -> None:
-    guard = ui_routes.router.dependencies[0].dependency
-    paths = [route.path for route in routes() if not route.path.startswith("/vm/")]
-    assert paths
-    for route in routes():
-        if route.path in paths:
-            assert guard in dependencies(route), route.path
+    people = [route for route in routes() if not route.path.startswith("/vm/")]
+    assert people
+    for route in people:
+        assert ui_routes.may_see in dependencies(route), route.path
+
+
+def test_every_action_asks_for_a_further_one_and_refuses_other_sites() -> None:
+    actions = [route for route in routes() if not route.path.startswith("/vm/") and route.methods != {"GET"}]
+    assert len(actions) == 2
+    for route in actions:
+        assert route.methods == {"POST"}
+        assert {scheduling_routes.may_act, scheduling_routes.from_our_page} <= dependencies(route), route.path
+
+
+def test_the_app_has_no_other_routes() -> None:
+    app = create_app()
+    known = {route.path for route in routes()}
+    opened = set(app.openapi()["paths"])
+    assert opened == {path.replace(":path}", "}") for path in known}
 
 
 def test_the_app_shows_no_description_of_itself() -> None:

@@ -14,11 +14,9 @@ from vmdirac.manager.vm_routes import Now, TheStore
 from vmdirac.model.states import InstanceStatus, JobStatus
 from vmdirac.store import instances, instances_table, queue
 
-router = APIRouter(
-    prefix="/ui/v1",
-    tags=["pages"],
-    dependencies=[Depends(requires_access_view(AccessView.CLUSTER_ACTIVITY))],
-)
+may_see = requires_access_view(AccessView.CLUSTER_ACTIVITY)
+
+router = APIRouter(prefix="/ui/v1", tags=["pages"], dependencies=[Depends(may_see)])
 
 
 @router.get("/summary")

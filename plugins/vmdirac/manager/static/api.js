@@ -29,13 +29,13 @@ export const address = (path) => new URL(path, document.baseURI).href;
 export const loginAddress = () => address(`api/v2/auth/login?next=${encodeURIComponent(location.href)}`);
 
 /**
- * Counts and one page of the table, of the same moment as nearly as two calls can be.
+ * Counts and one page of the table of instances, of the same moment as nearly as two calls can be.
  * @param {string} query what the table shows, as the interface wants it
  * @param {AbortSignal} signal ends the calls
  * @returns {Promise<{summary: object, table: {instances: object[], total: number}}>}
  * @throws {ApiError}
  */
-export async function fetchAll(query, signal) {
+export async function fetchInstances(query, signal) {
   const [summary, table] = await Promise.all([
     fetchJson("vmdirac/ui/v1/summary", signal),
     fetchJson(`vmdirac/ui/v1/instances?${query}`, signal),
@@ -43,15 +43,48 @@ export async function fetchAll(query, signal) {
   return { summary, table };
 }
 
-async function fetchJson(path, signal) {
+/**
+ * All of scheduling, and one page of the decisions.
+ * @param {string} query which decisions, as the interface wants it
+ * @param {AbortSignal} signal ends the calls
+ * @returns {Promise<{overview: object, table: {decisions: object[], total: number}}>}
+ * @throws {ApiError}
+ */
+export async function fetchScheduling(query, signal) {
+  const [overview, table] = await Promise.all([
+    fetchJson("vmdirac/ui/v1/scheduling", signal),
+    fetchJson(`vmdirac/ui/v1/decisions?${query}`, signal),
+  ]);
+  return { overview, table };
+}
+
+/**
+ * Drops what holds launches on an endpoint.
+ * @returns {Promise<{dropped: number}>} how many holds there were
+ * @throws {ApiError}
+ */
+export const resumeEndpoint = (name) => post(`vmdirac/ui/v1/endpoints/${encodeURIComponent(name)}/resume`);
+
+/**
+ * Takes an image out of Error.
+ * @throws {ApiError}
+ */
+export const resetImage = (name) => post(`vmdirac/ui/v1/images/${encodeURIComponent(name)}/reset`);
+
+const post = (path) => fetchJson(path, null, { method: "POST", body: "{}" });
+
+async function fetchJson(path, signal, options = {}) {
+  const timeout = AbortSignal.timeout(ANSWER_MS);
   let response;
   let answer;
   try {
     response = await fetch(address(path), {
       cache: "no-store",
-      headers: { Accept: "application/json" },
-      signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MS)]),
+      ...options,
+      headers: { Accept: "application/json", ...(options.body && { "Content-Type": "application/json" }) },
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
     });
+    if (response.status === 204) return null;
     answer = await response.text();
   } catch {
     throw new ApiError(Trouble.UNREACHABLE, 0);

@@ -6,7 +6,7 @@
 
 import { dateAndTime } from "./format.js";
 import { h } from "./host.js";
-import { INSTANCE_STATES, wordOf } from "./states.js";
+import { INSTANCE_STATES, PALETTES, wordOf } from "./states.js";
 
 /**
  * Styles for the element around the cells.
@@ -20,12 +20,16 @@ export const cellStyles = (badge) => ({
   "& .status b": badge,
   "& .status [data-state]": { borderRadius: "full", px: 2, flexShrink: 0 },
   ...Object.fromEntries(
-    Object.entries(INSTANCE_STATES).map(([state, { palette }]) => [
-      `& [data-state=${state}]`,
-      { colorPalette: palette },
-    ]),
+    Object.entries(PALETTES).map(([state, palette]) => [`& [data-state=${state}]`, { colorPalette: palette }]),
   ),
   "& .stop": { color: "fg.muted", fontSize: "xs", lineHeight: "1.25" },
+  "& .state": { ...badge, borderRadius: "full", px: 2 },
+  "& .name": { fontWeight: "medium", overflowWrap: "anywhere" },
+  "& .says": { whiteSpace: "normal", overflowWrap: "anywhere", lineHeight: "1.4" },
+  "& .says + .says, & .says + .item, & .item + .item": { mt: 1 },
+  "& .quiet": { color: "fg.muted", fontSize: "xs", lineHeight: "1.4" },
+  "& .bad": { color: "failed.fg" },
+  "& .link": { color: "fg.info", cursor: "pointer", textDecoration: "underline", focusVisibleRing: "outside" },
   "& .error": { color: "failed.fg", cursor: "pointer", textAlign: "start", focusVisibleRing: "outside" },
 });
 
@@ -52,6 +56,34 @@ export function Status({ status, phase, reason }) {
         { className: "stop" },
         stop.map((word) => h("div", { key: word }, word)),
       ),
+  );
+}
+
+/** A state alone, of any kind; `states`: what it means. */
+export const State = ({ state, states, label = wordOf(state) }) =>
+  h("b", { className: "state", "data-state": state, title: states[state]?.meaning }, label);
+
+/** So many characters of what a cloud says are shown in a table. */
+const SAID_MAX = 280;
+
+/**
+ * Something said in words, on as many lines as it takes; what is very long can be read in a dialog. `more`: what is
+ * known of it besides.
+ */
+export function Says({ text, more = "", bad = false, onOpen }) {
+  const className = bad ? "says bad" : "says";
+  const beside = more && h("bdi", { className: "quiet" }, ` ${more}`);
+  if (text.length <= SAID_MAX) return h("div", { className }, h("bdi", null, text), beside);
+  return h(
+    "div",
+    { className },
+    h("bdi", null, `${text.slice(0, SAID_MAX)}… `),
+    h(
+      "button",
+      { type: "button", "aria-haspopup": "dialog", className: "link", onClick: () => onOpen(text) },
+      "Read all of it",
+    ),
+    beside,
   );
 }
 

@@ -7,11 +7,7 @@ import { h } from "./host.js";
 /** A VM that never called in has told no measurements. */
 const measured = (instance, shown) => (instance.heard_at === null ? NONE : shown);
 
-/**
- * `sort`: what the interface calls the column, where the table can be sorted by it, and `natural`: the order that is
- * wanted first; `width`: where the contents are always as wide; `span`: sixths of a card's width on a narrow screen;
- * `show(instance, { age, onError })`: the contents of its cell.
- */
+/** What {@link DataTable} wants to know of them. */
 export const COLUMNS = Object.freeze([
   { label: "Image", sort: "image", natural: "ascending", span: 3, show: ({ image }) => h(OneLine, { text: image }) },
   { label: "Pod", sort: "pod", natural: "ascending", span: 3, show: ({ pod }) => h(OneLine, { text: pod }) },
@@ -79,7 +75,7 @@ export const COLUMNS = Object.freeze([
     natural: "descending",
     span: 6,
     width: "151px",
-    show: ({ updated_at: iso }, { age }) => h(Time, { iso, age }),
+    show: ({ updated_at: iso, age }) => h(Time, { iso, age }),
   },
   {
     label: "Error",

@@ -1,15 +1,15 @@
-/** An instance's whole error, over the page. */
+/** A whole error, over the page. */
 
 import { ChakraUI, h } from "./host.js";
 
 const { CloseButton, Dialog, Portal } = ChakraUI;
 
-/** @param {{instance: object | null, onClose: () => void}} props `instance`: whose error is shown, null: none */
-export function ErrorDialog({ instance, onClose }) {
+/** @param {{title: string | null, text: string | null, onClose: () => void}} props null: there is none to be shown */
+export function ErrorDialog({ title, text, onClose }) {
   return h(
     Dialog.Root,
     {
-      open: instance !== null,
+      open: text !== null,
       onOpenChange: ({ open }) => open || onClose(),
       size: "md",
       lazyMount: true,
@@ -25,11 +25,11 @@ export function ErrorDialog({ instance, onClose }) {
         h(
           Dialog.Content,
           null,
-          h(Dialog.Header, null, h(Dialog.Title, { truncate: true, pe: 6 }, `Error of ${instance?.name}`)),
+          h(Dialog.Header, null, h(Dialog.Title, { truncate: true, pe: 6 }, title)),
           h(
             Dialog.Body,
             { whiteSpace: "pre-wrap", overflowWrap: "anywhere", maxH: "60vh", overflowY: "auto", tabIndex: 0 },
-            h("bdi", null, instance?.error_message),
+            h("bdi", null, text),
           ),
           h(Dialog.CloseTrigger, { asChild: true }, h(CloseButton, { size: "sm" })),
         ),

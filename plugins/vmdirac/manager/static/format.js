@@ -30,5 +30,29 @@ export function age(iso, asOf) {
   return `${Math.floor(minutes / (24 * 60))} days ago`;
 }
 
+/** A number as "1,234". */
+export const whole = (number) => number.toLocaleString("en");
+
+/** Seconds as the nearest unit that tells enough: "45 s", "12 min", "5 h", "3 days". */
+export function duration(seconds) {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 48 * 3600) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86_400)} days`;
+}
+
+/** CPU seconds, which are added up over many jobs: "45 s", "12 min", "5.5 h", "1,234 h". */
+export function cpu(seconds) {
+  if (seconds < 5400) return duration(seconds);
+  const hours = seconds / 3600;
+  return `${hours.toLocaleString("en", { maximumFractionDigits: hours < 100 ? 1 : 0 })} h`;
+}
+
+/** How far ahead a time is, in minutes, so that what shows it changes seldom. */
+export function ahead(iso, asOf) {
+  const minutes = Math.ceil((Date.parse(iso) - Date.parse(asOf)) / 60_000);
+  return minutes < 2 ? "in a minute" : `in ${duration(minutes * 60)}`;
+}
+
 /** A count with its noun: "1 instance", "1,234 instances". */
 export const count = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;

@@ -2,10 +2,10 @@
 
 import { Trouble, loginAddress } from "./api.js";
 import { clock } from "./format.js";
-import { ChakraUI, ReactRouterDOM, h } from "./host.js";
+import { ChakraUI, React, ReactRouterDOM, h } from "./host.js";
 import { wordOf } from "./states.js";
 
-const { Alert, Box, Button, Code, EmptyState, Link, List, Text, VStack } = ChakraUI;
+const { Alert, Box, Button, Code, EmptyState, Link, List, Skeleton, Text, VStack } = ChakraUI;
 const { Link: RouterLink } = ReactRouterDOM;
 
 const EXPLANATIONS = {
@@ -50,6 +50,9 @@ export function TroubleNotice({ error, asOf }) {
   );
 }
 
+/** In place of what is not known yet. */
+export const Loading = () => h(Skeleton, { height: "40vh", role: "status", "aria-label": "Loading" });
+
 /** No instance is in one of the states that are filtered by. */
 export function NothingMatches({ statuses, onShowAll }) {
   return h(
@@ -64,6 +67,15 @@ export function NothingYet() {
   return h(
     Notice,
     { title: "No virtual machine has been started yet" },
+    h(FirstSteps),
+  );
+}
+
+/** What it takes to get VMs. */
+export function FirstSteps() {
+  return h(
+    React.Fragment,
+    null,
     h(Text, null, "VMs are started for jobs that wait. What it takes:"),
     h(
       List.Root,
@@ -93,7 +105,8 @@ export function NothingYet() {
   );
 }
 
-function Notice({ title, children }) {
+/** Says in place of a table why there is none. */
+export function Notice({ title, children }) {
   return h(
     Box,
     { borderWidth: 1, borderRadius: "lg" },
@@ -110,6 +123,7 @@ function Notice({ title, children }) {
   );
 }
 
-function Inside({ to, children }) {
+/** A link to a page of Airflow's. */
+export function Inside({ to, children }) {
   return h(Link, { asChild: true, variant: "underline", color: "fg.info" }, h(RouterLink, { to }, children));
 }

@@ -1,97 +1,67 @@
-/** The page: counts and the table of instances, kept fresh. */
+/** The page: its tabs, and the data of the one that is looked at, kept fresh. */
 
-import { Counts } from "./counts.js";
-import { clock } from "./format.js";
+import { Header, TITLE } from "./header.js";
 import { ChakraUI, React, ReactRouterDOM, h } from "./host.js";
+import { INSTANCES } from "./instances_page.js";
 import { useLive } from "./live.js";
-import { NothingMatches, NothingYet, TroubleNotice } from "./notices.js";
-import { InstanceTable } from "./table.js";
-import { FilterBar, PagingBar } from "./toolbar.js";
-import { lastPage, queryOf, readView, sortedBy, writeView } from "./view.js";
+import { TroubleNotice } from "./notices.js";
+import { SCHEDULING } from "./scheduling_page.js";
 
-const { Badge, Heading, HStack, Skeleton, Spacer, Span, Stack, Text } = ChakraUI;
+const { Stack, Tabs } = ChakraUI;
 
-const TITLE = "VMDIRAC";
+/**
+ * `name`: in the page's address; `fetchData`, `readView`, `writeView`, `queryOf`: what is asked for, and how it is
+ * written into the address; `asOfOf(data)`: of when data is; `lastPage(data, view)`: of its table; `Body`: what it
+ * shows; its data is null until it is known.
+ */
+const TABS = Object.freeze([INSTANCES, SCHEDULING]);
+
+const TAB = "tab";
 
 export function Page() {
   const [params, setParams] = ReactRouterDOM.useSearchParams();
-  const view = readView(params);
-  const query = queryOf(view);
-  const { data, query: shown, error } = useLive(query);
-  const change = (changes, options) => setParams(writeView({ ...view, ...changes }), options);
-  const choose = (statuses) => change({ statuses, page: 1 });
+  const tab = TABS.find(({ name }) => name === params.get(TAB)) ?? INSTANCES;
+  const view = tab.readView(params);
+  const query = tab.queryOf(view);
+  const { data, query: shown, error, refresh } = useLive(tab.fetchData, query);
+  const change = (changes, options) => setParams(addressed(tab, tab.writeView({ ...view, ...changes })), options);
 
-  const asOf = data && data.summary.as_of;
-  const total = data && data.table.total;
+  const asOf = data && tab.asOfOf(data);
   const pending = shown !== query;
-  const last = data && !pending ? lastPage(total, view.limit) : null;
+  const last = data && !pending ? tab.lastPage(data, view) : null;
   React.useEffect(() => {
-    document.title = `${TITLE} - Airflow`;
-  }, []);
+    document.title = `${[TITLE, tab !== INSTANCES && tab.label].filter(Boolean).join(" ")} - Airflow`;
+  }, [tab]);
   React.useEffect(() => {
     // The table became shorter than the page of it that is asked for.
     if (last !== null && view.page > last) change({ page: last }, { replace: true });
   });
 
   return h(
-    Stack,
-    { as: "main", gap: 5, p: 2 },
-    h(Header, { asOf, stale: error !== null }),
-    error && h(TroubleNotice, { error, asOf }),
-    (data || !error) && h(Counts, { summary: data && data.summary, statuses: view.statuses, onChoose: choose }),
-    data === null
-      ? !error && h(Skeleton, { height: "40vh", role: "status", "aria-label": "Loading" })
-      : h(Instances, { data, view, pending, onChange: change, onChoose: choose }),
-  );
-}
-
-function Instances({ data: { summary, table }, view, pending, onChange, onChoose }) {
-  const noneAtAll = Object.values(summary.instances).every((count) => count === 0);
-  const noneFound = table.total === 0 && !pending;
-  if (noneFound && (noneAtAll || view.statuses.length === 0)) return h(NothingYet);
-  return h(
-    Stack,
-    { gap: 3 },
-    h(FilterBar, { view, total: pending ? null : table.total, onChoose }),
-    noneFound
-      ? h(NothingMatches, { statuses: view.statuses, onShowAll: () => onChoose([]) })
-      : h(InstanceTable, {
-          instances: table.instances,
-          asOf: summary.as_of,
-          view,
-          pending,
-          onSort: (column) => onChange(sortedBy(view, column)),
-        }),
-    h(PagingBar, { view, total: table.total, onChange }),
-  );
-}
-
-function Header({ asOf, stale }) {
-  return h(
-    HStack,
-    { wrap: "wrap", columnGap: { base: 2, md: 3 } },
-    h(Heading, { as: "h1", size: "xl" }, TITLE),
-    h(Spacer),
-    asOf &&
+    Tabs.Root,
+    {
+      value: tab.name,
+      onValueChange: ({ value }) => setParams(addressed(TABS.find(({ name }) => name === value))),
+      size: "sm",
+      // Each tab asks the server: one that is only passed by on the way to another is not opened.
+      activationMode: "manual",
+    },
+    h(
+      Stack,
+      { as: "main", gap: 5, p: 2 },
+      h(Header, { tabs: TABS, asOf, stale: error !== null }),
+      error && h(TroubleNotice, { error, asOf }),
       h(
-        Text,
-        { color: "fg.muted", fontSize: { base: "xs", md: "sm" }, fontVariantNumeric: "tabular-nums" },
-        `updated ${clock(asOf)}`,
+        Tabs.Content,
+        { key: tab.name, value: tab.name, p: 0, outline: "none" },
+        data === null && error ? null : h(tab.Body, { data, view, pending, change, refresh }),
       ),
-    asOf &&
-      (stale
-        ? h(Badge, { colorPalette: "warning", variant: "surface", borderRadius: "full", px: 2 }, "Stale")
-        : h(
-            Badge,
-            {
-              colorPalette: "success",
-              variant: "surface",
-              borderRadius: "full",
-              px: 2,
-              title: "Refreshed every 5 seconds while you look at it",
-            },
-            h(Span, { boxSize: 2, borderRadius: "full", bg: "currentColor" }),
-            "Live",
-          )),
+    ),
   );
 }
+
+/** A tab's parameters of the page's address; the first tab's name goes without saying. */
+function addressed(tab, params = new URLSearchParams()) {
+  return tab === INSTANCES ? params : new URLSearchParams([[TAB, tab.name], ...params]);
+}
+

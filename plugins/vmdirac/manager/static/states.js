@@ -1,6 +1,6 @@
 /**
- * The states of instances and jobs in the order of their life, each with the colour of Airflow's theme that comes
- * nearest, and what it means.
+ * States in the order of their life, each with the colour of Airflow's theme that comes nearest, and what it means.
+ * What is called the same has the same colour.
  */
 
 export const INSTANCE_STATES = Object.freeze({
@@ -22,6 +22,52 @@ export const JOB_STATES = Object.freeze({
   failed: { palette: "failed", meaning: "ended badly, or lost with its VM too often" },
   cancelled: { palette: "removed", meaning: "cancelled by a user" },
 });
+
+export const POD_STATES = Object.freeze({
+  New: { palette: "scheduled", meaning: "not looked at by a tick yet" },
+  Unactive: { palette: "removed", meaning: "not within its campaign dates, or not configured any more" },
+  Active: { palette: "success", meaning: "VMs are started for it while jobs wait" },
+  Error: { palette: "failed", meaning: "its configuration cannot be used" },
+});
+
+export const IMAGE_STATES = Object.freeze({
+  New: { palette: "scheduled", meaning: "no VM of it, as it is defined now, has called in yet" },
+  Validated: { palette: "success", meaning: "a VM of it has called in" },
+  Error: { palette: "failed", meaning: "none of its VMs ever booted: no more are started" },
+});
+
+/** What kept a tick from starting more VMs. */
+export const LIMITS = Object.freeze({
+  invalid: { palette: "failed", meaning: "its configuration cannot be used" },
+  held: { palette: "up_for_retry", meaning: "launches failed and are held" },
+  probing: { palette: "up_for_retry", meaning: "one VM tries whether it works again" },
+  cpu_per_instance: { palette: "queued", meaning: "too little waiting CPU for one more VM" },
+  pod_limit: { palette: "queued", meaning: "max_instances of the pod" },
+  endpoint_limit: { palette: "queued", meaning: "max_instances of the endpoint" },
+  launches_per_tick: { palette: "queued", meaning: "max_launch_per_tick of the endpoint" },
+  launch_rate: { palette: "queued", meaning: "launch_rate of the endpoint" },
+  time_budget: { palette: "queued", meaning: "the next tick goes on" },
+  unactive: { palette: "removed", meaning: "not within the campaign dates of the pod" },
+});
+
+/** Why launches are held. */
+export const HOLDS = Object.freeze({
+  capacity: { palette: "queued", meaning: "no room for this flavor: other endpoints are preferred for ten minutes" },
+  throttle: { palette: "queued", meaning: "the cloud asked for fewer calls" },
+  quota: { palette: "up_for_retry", meaning: "the account's limit is reached" },
+  auth: { palette: "failed", meaning: "the cloud refuses the credentials" },
+  config: { palette: "failed", meaning: "the cloud refuses the image, the flavor or the network" },
+  boot: { palette: "failed", meaning: "VMs do not boot" },
+});
+
+/** The colour of everything above that is drawn as a badge in a table, by its name. */
+export const PALETTES = Object.freeze(
+  Object.fromEntries(
+    [INSTANCE_STATES, POD_STATES, IMAGE_STATES, LIMITS, HOLDS].flatMap((states) =>
+      Object.entries(states).map(([state, { palette }]) => [state, palette]),
+    ),
+  ),
+);
 
 export const STATUSES = Object.freeze(Object.keys(INSTANCE_STATES));
 

@@ -25,7 +25,11 @@ export function FilterBar({ view, total, onChoose }) {
       onChange: (value) => onChoose(statusesOf(value, view.statuses)),
     }),
     h(Spacer),
-    h(Text, { role: "status", color: "fg.muted", fontSize: "sm" }, total === null ? "" : rangeOf(view, total)),
+    h(
+      Text,
+      { role: "status", color: "fg.muted", fontSize: "sm" },
+      total === null ? "" : rangeOf(view, total, "virtual machine"),
+    ),
   );
 }
 
@@ -70,8 +74,8 @@ export function PagingBar({ view, total, onChange }) {
 }
 
 /** "1–100 of 1,234 virtual machines" */
-function rangeOf({ page, limit }, total) {
-  const things = count(total, "virtual machine");
+export function rangeOf({ page, limit }, total, noun) {
+  const things = count(total, noun);
   const first = (page - 1) * limit + 1;
   return first > total ? things : `${first}–${Math.min(page * limit, total)} of ${things}`;
 }
