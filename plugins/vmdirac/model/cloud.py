@@ -73,7 +73,10 @@ class TerminateOutcome:
 
 @dataclass(frozen=True, slots=True)
 class CloudInstance:
-    """One VM of this installation as the cloud lists it."""
+    """One VM of this installation as the cloud lists it.
+
+    :param kept: somebody tagged it with :data:`KEEP_TAG`: it is to stay, whether or not an instance knows it.
+    """
 
     cloud_id: str
     token: str
@@ -83,6 +86,7 @@ class CloudInstance:
     public_ip: str = ""
     private_ip: str = ""
     message: str = ""
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,4 +110,5 @@ class Shape:
 
 
 INSTALLATION_TAG = "vmdirac-installation"
+KEEP_TAG = "vmdirac-keep"
 TOKEN_TAG = "vmdirac-token"  # noqa: S105 - the name of a tag
