@@ -10,7 +10,7 @@ from vmdirac.policy.place import OpenPlaces, Place, PodPlan, draw_lots, waiting_
 
 
 def place(name: str, weight: float = 1.0, score: float = 1.0, active: int = 0, planned: int = 0) -> Place:
-    return Place(candidate(pod(), endpoint(name), weight=weight), [], score, None, None, active, 0, planned=planned)
+    return Place(candidate(pod(), endpoint(name), weight=weight), [], score, None, (), active, 0, planned=planned)
 
 
 def order_of(*places: Place) -> list[Place]:
@@ -80,7 +80,7 @@ def test_a_place_that_is_put_back_waits_for_its_turn() -> None:
 def test_each_task_queue_waits_once() -> None:
     shared, own = queue(3, key="1", cpu_time=10), queue(2, key="2", cpu_time=100)
     ways = candidate(pod(), endpoint())
-    first, second = Place(ways, [shared], 1, None, None, 0, 0), Place(ways, [shared, own], 1, None, None, 0, 0)
+    first, second = Place(ways, [shared], 1, None, (), 0, 0), Place(ways, [shared, own], 1, None, (), 0, 0)
     assert waiting_cpu([first, second]) == 230
     assert waiting_cpu([]) == 0
 
@@ -92,7 +92,7 @@ def test_what_is_recorded() -> None:
         [queue(3, cpu_time=10)],
         1,
         None,
-        None,
+        (),
         active=4,
         in_flight=1,
         planned=2,

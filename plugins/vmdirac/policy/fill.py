@@ -43,8 +43,7 @@ class Planner:
         self.counts.add(entry.pod, place.endpoint)
         place.planned += 1
         entry.active += 1
-        if place.probe is not None:
-            self.probes[place.probe] += 1
+        self.probes.update(place.probes)
 
     def limit(self, entry: PodPlan, place: Place) -> Reason | None:
         """Why no more VMs start there now, whatever the demand; ``None``: they may."""
@@ -53,8 +52,8 @@ class Planner:
         return self.counts.pod_limit(entry.pod) or self.counts.endpoint_limit(place.endpoint) or self._probing(place)
 
     def _probing(self, place: Place) -> Reason | None:
-        hold = place.probe
-        if hold is None or not self.probes[hold]:
+        hold = next((hold for hold in place.probes if self.probes[hold]), None)
+        if hold is None:
             return None
         return Reason.of(ReasonCode.PROBING, kind=str(hold.kind), message=hold.message)
 

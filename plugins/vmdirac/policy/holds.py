@@ -128,10 +128,15 @@ def blocking(holds: Iterable[Hold], scope: Scope, now: datetime) -> Hold | None:
     return max(found, key=lambda hold: hold.until, default=None)
 
 
-def to_be_probed(holds: Iterable[Hold], scope: Scope, now: datetime) -> Hold | None:
-    """The hold that has run out and that nothing has proved wrong yet, the newest: one launch is to try it."""
+def run_out(holds: Iterable[Hold], scope: Scope, now: datetime) -> list[Hold]:
+    """The holds that have run out and that nothing has proved wrong yet, the newest first: one launch tries each."""
     found = [hold for hold in holds if hold.kind in PROBED and hold.until <= now and concerns(hold, scope)]
-    return max(found, key=lambda hold: hold.until, default=None)
+    return sorted(found, key=lambda hold: hold.until, reverse=True)
+
+
+def to_be_probed(holds: Iterable[Hold], scope: Scope, now: datetime) -> Hold | None:
+    """The newest of them."""
+    return next(iter(run_out(holds, scope, now)), None)
 
 
 def is_probing(instance: Instance, hold: Hold) -> bool:

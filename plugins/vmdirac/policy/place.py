@@ -46,7 +46,7 @@ class Place:
     :param queues: task queues that it matches, as they were when the plan began.
     :param score: how likely a launch finds room there, from 0 to 1.
     :param hold: what forbids launches there; ``None``: nothing.
-    :param probe: what forbade them until lately, so that one launch has to try it first; ``None``: nothing.
+    :param probes: what forbade them until lately, so that one launch has to try it first.
     :param active: the pod's instances there in New or a live state; ``in_flight``: those that have not called in yet.
     :param lot: decides between equals; smaller is sooner.
     """
@@ -55,7 +55,7 @@ class Place:
     queues: Sequence[TaskQueue]
     score: float
     hold: Hold | None
-    probe: Hold | None
+    probes: Sequence[Hold]
     active: int
     in_flight: int
     lot: float = 0.0

@@ -141,7 +141,7 @@ def _pods(
             queues=backlog.matching(item.offer),
             score=hold_policy.score(here, item.scope, now),
             hold=hold_policy.blocking(here, item.scope, now),
-            probe=hold_policy.to_be_probed(here, item.scope, now),
+            probes=hold_policy.run_out(here, item.scope, now),
             active=by_place[key],
             in_flight=flying[key],
         )
@@ -154,7 +154,7 @@ def _pods(
 
 def _probes(pods: Iterable[PodPlan], instances: Iterable[Instance]) -> Counter[Hold]:
     """For each hold that is to be probed: how many instances are doing so already."""
-    probed = {place.probe for entry in pods for place in entry.places if place.probe is not None}
+    probed = {hold for entry in pods for place in entry.places for hold in place.probes}
     if not probed:
         return Counter()
     return Counter(hold for hold in probed for item in instances if hold_policy.is_probing(item, hold))
