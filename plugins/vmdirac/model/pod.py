@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
+from typing import Final
 
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import VmPolicy, VmStopPolicy
+
+LONGEST_LAUNCH_WINDOW: Final = timedelta(days=366)
+"""However small a launch rate is: what began before that is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ class Endpoint:
         """In how long a time it may start how many VMs; ``None``: any number. A minute, or the time of one launch."""
         if self.launch_rate is None:
             return None
-        minutes = max(1.0, 1 / self.launch_rate)
+        minutes = min(max(1.0, 1 / self.launch_rate), LONGEST_LAUNCH_WINDOW / timedelta(minutes=1))
         return timedelta(minutes=minutes), max(1, int(self.launch_rate * minutes))
 
 

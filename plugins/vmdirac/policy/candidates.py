@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -96,7 +97,7 @@ def offer_of(pod: RunningPod, image: Image, endpoint: Endpoint, shape: Shape) ->
         memory_mb=shape.memory_mb,
         max_ram=mine.max_ram or its.max_ram or 0,
         whole_node=whole_node,
-        max_lifetime=int(lifetime.total_seconds()) if lifetime is not None else 0,
+        max_lifetime=math.ceil(lifetime.total_seconds()) if lifetime is not None else 0,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from vmdirac.model.requirements import Offer, Requirements
-from vmdirac.policy.matching import Mismatch
+from vmdirac.policy.matching import Mismatch, is_any
 
 
 def sentence(found: Mismatch, wants: Requirements, offer: Offer) -> str:
@@ -53,7 +53,19 @@ def sentence(found: Mismatch, wants: Requirements, offer: Offer) -> str:
             missing = sorted(set(offer.required_tags) - set(wants.tags))
             return f"only jobs with these tags are served: {', '.join(missing)}"
         case Mismatch.BANNED_BY_OFFER:
-            return "the job names a site, computing element, platform, job type or tag that is banned here"
+            return f"the job names what is banned here: {', '.join(_banned(wants, offer))}"
+
+
+def _banned(wants: Requirements, offer: Offer) -> list[str]:
+    """What the job names and the offer bans."""
+    fields = (
+        (wants.sites, offer.banned_sites),
+        (wants.grid_ces, offer.banned_grid_ces),
+        (wants.platforms, offer.banned_platforms),
+        (wants.job_types, offer.banned_job_types),
+        (wants.tags, offer.banned_tags),
+    )
+    return sorted({value for named, banned in fields if not is_any(banned) for value in banned if value in named})
 
 
 def _named(what: str, wanted: Collection[str], offered: Collection[str]) -> str:
