@@ -130,7 +130,7 @@ class TestReservation:
 
         def failing(*arguments: object) -> str:
             calls.append(arguments)
-            if len(calls) == 2:
+            if len(calls) == 3:
                 raise RuntimeError("the template is broken")
             return "user data"
 

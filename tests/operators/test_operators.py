@@ -47,7 +47,7 @@ class TaskInstance:
         self.xcoms[key] = value
 
     def get_task_states(self, *, dag_id: str, run_ids: list[str]) -> dict[str, dict[str, str]]:
-        return {run_id: self.states for run_id in run_ids}
+        return dict.fromkeys(run_ids, self.states)
 
 
 def context(ti: TaskInstance | None = None, **params: Any) -> Any:
