@@ -78,3 +78,24 @@ def test_what_a_vm_said_is_good_for_three_periods(period: float) -> None:
     # Another host's clock is ahead.
     assert one.recently_heard(NOW - timedelta(hours=1))
     assert not make(S.RUNNING).recently_heard(NOW)
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "launched", "left"),
+    [
+        (0, None, None),
+        (3600, None, 3600.0),
+        (3600, timedelta(minutes=50), 600.0),
+        (3600, timedelta(hours=1), 0.0),
+        (3600, timedelta(days=9), 0.0),
+    ],
+)
+def test_how_long_a_vm_still_takes_jobs(lifetime: int, launched: timedelta | None, left: float | None) -> None:
+    one = replace(
+        make(S.RUNNING),
+        offer=Offer(cpu_time=100, max_lifetime=lifetime),
+        last_launch_at=None if launched is None else NOW - launched,
+    )
+    assert one.launched_at == (NOW if launched is None else NOW - launched)
+    assert one.seconds_left(NOW) == left
+    assert (one.expires_at is None) is (left is None)

@@ -1,10 +1,10 @@
 """Running pods, images, endpoints and deadlines with their defaults filled in."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from vmdirac.model.pod import BootSource, DeadlineOverrides, Deadlines, Image, RunningPod
+from vmdirac.model.pod import BootSource, DeadlineOverrides, Deadlines, Endpoint, Image, RunningPod
 from vmdirac.model.requirements import Offer
 
 
@@ -52,3 +52,31 @@ def test_an_image_boots_its_own_source_where_it_has_one() -> None:
 def test_both_ends_of_a_campaign_are_included(start: date | None, end: date | None, today: date, *, runs: bool) -> None:
     pod = RunningPod("pod", "image", (("a", 1.0),), 1, Offer(1), campaign_start=start, campaign_end=end)
     assert pod.in_campaign(today) is runs
+
+
+@pytest.mark.parametrize(
+    ("rate", "window"),
+    [
+        (None, None),
+        (1, (60, 1)),
+        (5, (60, 5)),
+        # Never more than the rate says.
+        (2.7, (60, 2)),
+        (0.5, (120, 1)),
+        (0.1, (600, 1)),
+        (1e6, (60, 10**6)),
+    ],
+)
+def test_launches_are_counted_for_a_minute_or_for_the_time_of_one(
+    rate: float | None, window: tuple[float, int] | None
+) -> None:
+    expected = None if window is None else (timedelta(seconds=window[0]), window[1])
+    assert Endpoint("A", "local", "a", 1, launch_rate=rate).launch_window == expected
+
+
+@pytest.mark.parametrize("rate", [1e-5, 1e-12, 1e-300, 5e-324])
+def test_however_small_a_rate_the_time_is_one_that_can_be_counted_back(rate: float) -> None:
+    window = Endpoint("A", "local", "a", 1, launch_rate=rate).launch_window
+    assert window is not None
+    assert window[1] == 1
+    assert datetime(2026, 3, 1, tzinfo=UTC) - window[0]

@@ -1,7 +1,7 @@
 """What jobs ask for, what a VM offers, and their way through JSON."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import pytest
@@ -12,7 +12,17 @@ from tests.model.properties import PROPERTY
 from vmdirac.model.requirements import Offer, Requirements, TaskQueue
 
 WORDS = st.lists(st.text(min_size=1, max_size=4), max_size=4).map(tuple)
-LISTS = ("sites", "banned_sites", "platforms", "tags", "submit_pools")
+LISTS = (
+    "sites",
+    "banned_sites",
+    "platforms",
+    "tags",
+    "submit_pools",
+    "grid_ces",
+    "job_types",
+    "pilot_types",
+    "grid_middlewares",
+)
 
 
 @st.composite
@@ -21,7 +31,10 @@ def requirements(draw: st.DrawFn) -> Requirements:
         cpu_time=draw(st.integers(1, 10**9)),
         processors=draw(st.integers(1, 64)),
         memory_mb=draw(st.integers(0, 10**6)),
+        whole_node=draw(st.booleans()),
+        owner=draw(st.text(max_size=4)),
         owner_group=draw(st.text(max_size=4)),
+        setup=draw(st.text(max_size=4)),
         **{name: draw(WORDS) for name in LISTS},
     )
 
@@ -51,7 +64,10 @@ def test_different_needs_have_different_digests(one: Requirements, other: Requir
         Requirements(cpu_time=101),
         Requirements(cpu_time=100, processors=2),
         Requirements(cpu_time=100, memory_mb=1),
+        Requirements(cpu_time=100, whole_node=True),
+        Requirements(cpu_time=100, owner="a"),
         Requirements(cpu_time=100, owner_group="a"),
+        Requirements(cpu_time=100, setup="a"),
         *(Requirements(cpu_time=100, **{name: ("a",)}) for name in LISTS),  # type: ignore[arg-type]
     ],
 )
@@ -77,11 +93,9 @@ def test_requirements_survive_json(needs: Requirements) -> None:
         processors=st.integers(1, 64),
         memory_mb=st.integers(0, 10**6),
         site=st.text(max_size=4),
-        platforms=WORDS,
-        tags=WORDS,
-        required_tags=WORDS,
-        owner_groups=WORDS,
-        submit_pools=WORDS,
+        setup=st.text(max_size=4),
+        whole_node=st.booleans(),
+        **{item.name: WORDS for item in fields(Offer) if item.default == ()},
     )
 )
 def test_offers_survive_json(offer: Offer) -> None:

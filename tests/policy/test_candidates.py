@@ -1,10 +1,16 @@
 """Which (pod, endpoint) pairs can be planned, and with what offer."""
 
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
 from tests.policy.builders import endpoint, pod
 from vmdirac.model.cloud import Shape
-from vmdirac.model.pod import BootSource, Image, Traits
+from vmdirac.model.pod import BootSource, DeadlineOverrides, Image, Traits
 from vmdirac.model.requirements import Offer
-from vmdirac.policy.candidates import build_candidates, flavors_in_use
+from vmdirac.policy.candidates import build_candidates, flavors_in_use, revision_of
 
 SMALL, LARGE = BootSource("base", "small"), BootSource("base", "large")
 IMAGES = {
@@ -56,3 +62,117 @@ def test_flavors_in_use() -> None:
     pods = [POD, pod("other", endpoints=(("A", 1.0), ("C", 1.0))), pod("b", endpoints=(("A", 1.0),), image="only B")]
     assert flavors_in_use(pods, IMAGES, ENDPOINTS) == {("A", "small"), ("B", "large")}
     assert flavors_in_use([pod(endpoints=(("A", 1.0),), image="unknown")], IMAGES, ENDPOINTS) == set()
+
+
+ONE_SHAPE = {("A", "small"): Shape(4, 8000)}
+
+
+def offered(of: Traits, by: Traits, **pods: Any) -> Offer:
+    """What a VM offers whose pod says this and whose endpoint that."""
+    one = pod(endpoints=(("A", 1.0),), traits=of, **pods)
+    [found], invalid = build_candidates([one], IMAGES, {"A": endpoint(traits=by)}, ONE_SHAPE)
+    assert invalid == []
+    return found.offer
+
+
+NOTHING = Traits()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "mine", "its"),
+    [
+        # What is offered if nobody, the pod, the endpoint, both say something.
+        ("processors", 4, 2, 3),
+        ("max_ram", 0, 1000, 2000),
+        ("platforms", (), ("el9",), ("el8",)),
+    ],
+)
+def test_the_pod_comes_before_the_endpoint_and_that_before_the_flavor(
+    name: str, value: object, mine: Any, its: Any
+) -> None:
+    pods_own, endpoints_own = Traits(**{name: mine}), Traits(**{name: its})
+    assert getattr(offered(NOTHING, NOTHING), name) == value
+    assert getattr(offered(pods_own, NOTHING), name) == mine
+    assert getattr(offered(NOTHING, endpoints_own), name) == its
+    assert getattr(offered(pods_own, endpoints_own), name) == mine
+
+
+@pytest.mark.parametrize(
+    ("mine", "its", "offers"),
+    [
+        (None, None, True),
+        (None, False, False),
+        (None, True, True),
+        (False, True, False),
+        (True, False, True),
+        (False, None, False),
+    ],
+)
+def test_whole_vms_are_offered_unless_somebody_says_no(mine: bool | None, its: bool | None, *, offers: bool) -> None:
+    assert offered(Traits(whole_node=mine), Traits(whole_node=its)).whole_node is offers
+
+
+def test_tags_are_those_of_both() -> None:
+    found = offered(Traits(tags=("a", "b"), required_tags=("a",)), Traits(tags=("c", "b"), required_tags=("c", "a")))
+    assert (found.tags, found.required_tags) == (("a", "b", "c"), ("a", "c"))
+
+
+def test_the_computing_element_is_the_endpoint_unless_the_pod_names_some() -> None:
+    assert offered(NOTHING, NOTHING).grid_ces == ("A",)
+    assert offered(NOTHING, NOTHING, offer=Offer(7, grid_ces=("x", "y"))).grid_ces == ("x", "y")
+
+
+def test_a_vm_lives_as_long_as_the_pod_says_or_else_the_image_or_the_endpoint() -> None:
+    def lives(pods: float | None, images: float | None, endpoints: float | None) -> int:
+        by, through, at = (
+            DeadlineOverrides(lifetime=None if value is None else timedelta(seconds=value))
+            for value in (pods, images, endpoints)
+        )
+        image = Image("image", "cloudinit", SMALL, deadlines=through)
+        one = pod(endpoints=(("A", 1.0),), deadlines=by)
+        [found], _ = build_candidates([one], {"image": image}, {"A": endpoint(deadlines=at)}, ONE_SHAPE)
+        return found.offer.max_lifetime
+
+    assert lives(None, None, None) == 0
+    assert lives(None, None, 30) == 30
+    assert lives(None, 20, 30) == 20
+    assert lives(10, 20, 30) == 10
+    assert lives(0.5, None, None) == 1, "which is not the same as for ever"
+
+
+@pytest.mark.parametrize(
+    ("mine", "images", "price"), [(None, None, None), (None, 0.5, 0.5), (0.2, None, 0.2), (0.7, 0.5, 0.7)]
+)
+def test_the_highest_price_is_the_pods_or_else_the_images(
+    mine: float | None, images: float | None, price: float | None
+) -> None:
+    image = Image("image", "cloudinit", SMALL, max_allowed_price=images)
+    one = pod(endpoints=(("A", 1.0),), max_allowed_price=mine)
+    [found], _ = build_candidates([one], {"image": image}, ENDPOINTS, ONE_SHAPE)
+    assert found.max_price == price
+
+
+def test_the_revision_changes_with_that_of_pod_image_or_endpoint() -> None:
+    image = Image("image", "cloudinit", SMALL)
+
+    def of(pods: str, images: str, endpoints: str) -> str:
+        return revision_of(pod(revision=pods), replace(image, revision=images), endpoint(revision=endpoints))
+
+    assert of("", "", "") == ""
+    assert of("1", "2", "3") == of("1", "2", "3")
+    different = [of("1", "2", "3"), of("9", "2", "3"), of("1", "9", "3"), of("1", "2", "9"), of("", "2", "3")]
+    assert len({*different, of("2", "1", "3")}) == 6
+    one = pod(endpoints=(("A", 1.0),), revision="1")
+    [found], _ = build_candidates([one], {"image": replace(image, revision="2")}, ENDPOINTS, ONE_SHAPE)
+    assert found.revision == found.scope.revision == of("1", "2", "")
+
+
+def test_pairs_whose_image_is_in_error_are_reported_and_the_others_go_on() -> None:
+    shapes = {("A", "small"): Shape(1), ("B", "large"): Shape(4)}
+    other = pod("other", image="only B", endpoints=(("B", 1.0),))
+    candidates, invalid = build_candidates([POD, other], IMAGES, ENDPOINTS, shapes, {"image": "it never boots"})
+    assert [item.pod.name for item in candidates] == ["other"]
+    assert [(item.pod, item.endpoint) for item in invalid] == [("pod", "A"), ("pod", "B")]
+    for item in invalid:
+        assert "image 'image' is in Error: it never boots" in item.message
+        assert "vmdirac reset image image" in item.message

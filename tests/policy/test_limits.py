@@ -1,5 +1,7 @@
 """How many VMs there may be."""
 
+import pytest
+
 from tests.policy.builders import endpoint, instance, pod
 from vmdirac.model.states import InstanceStatus as S
 from vmdirac.policy.limits import Counts
@@ -38,3 +40,22 @@ def test_a_limit_of_nothing() -> None:
     counts = Counts.of([], {})
     assert counts.pod_limit(pod(max_instances=0)) is not None
     assert counts.endpoint_limit(endpoint(max_instances=0)) is not None
+
+
+@pytest.mark.parametrize(
+    ("rate", "recent", "planned", "allowed"),
+    [(2, 0, 1, True), (2, 1, 1, False), (2, 2, 0, False), (0.1, 0, 0, True), (0.1, 1, 0, False), (None, 99, 9, True)],
+)
+def test_what_was_started_lately_counts_for_the_rate(
+    rate: float | None, recent: int, planned: int, *, allowed: bool
+) -> None:
+    counts, on = Counts.of([], {"A": recent}), endpoint(launch_rate=rate)
+    for _ in range(planned):
+        counts.add(pod(), on)
+    assert (counts.endpoint_limit(on) is None) is allowed
+    assert Counts.of([], {"B": 99}).endpoint_limit(on) is None
+
+
+def test_what_is_said_of_the_rate() -> None:
+    found = Counts.of([], {"A": 3}).endpoint_limit(endpoint(launch_rate=3))
+    assert str(found) == "the endpoint started 3 VMs in the last 1 minutes, of at most 3"

@@ -1,7 +1,18 @@
-"""What the original scheduler did with these set-ups (its reference vectors A1 to A7), kept or put right."""
+"""What the original scheduler did with these set-ups (its reference vectors A1 to A7, A16 to A18), kept or put
+right. A12, a heartbeat that revives a Stalled VM, is the manager's: ``tests/manager/test_vm_routes.py``."""
 
-from tests.policy.builders import candidate, codes, endpoint, instance, plan, planned, pod, queue, static
+import copy
+import random
+
+from tests.policy.builders import NOW, candidate, codes, endpoint, instance, plan, planned, pod, queue, static
+from vmdirac.model.cloud import Shape
+from vmdirac.model.demand import Demand
+from vmdirac.model.hold import Hold, HoldKind
 from vmdirac.model.instance import Instance
+from vmdirac.model.pod import BootSource, Image
+from vmdirac.model.requirements import Offer
+from vmdirac.policy.candidates import build_candidates
+from vmdirac.policy.plan import Invalid, make_plan
 
 POD = pod()
 
@@ -61,3 +72,61 @@ def test_a6_no_jobs_here_and_no_room_there_starts_nothing() -> None:
 
 def test_a7_a_full_endpoint_alone_gets_nothing() -> None:
     assert planned(plan([candidate(POD, static("B", max_instances=5))], [queue(50)], active(5, "B"))) == {}
+
+
+def test_a16_nothing_sticks_between_two_plans() -> None:
+    """VMDIRAC kept asking for test jobs at a site that had been masked once."""
+    given = {
+        "candidates": [
+            candidate(pod("one"), static("A", max_instances=3), job_types=("Test",)),
+            candidate(pod("one"), endpoint("B", launch_rate=2)),
+            candidate(pod("two"), endpoint("B"), tags=("gpu",)),
+        ],
+        "invalid": [Invalid("bad", "", "no image")],
+        "instances": [instance(1, pod="one"), instance(2, pod="two", endpoint="B", jobs=1, busy_processors=1)],
+        "demand": Demand((queue(9, key="1", tags=("gpu",)), queue(9, key="2", job_types=("Test",))), NOW),
+        "holds": [Hold("A", HoldKind.BOOT, "no", NOW, NOW, pod="one")],
+        "recent_launches": {"B": 1},
+    }
+    before = copy.deepcopy(given)
+
+    def made() -> object:
+        return make_plan(**given, hearing_since=NOW, now=NOW, rng=random.Random(1))  # type: ignore[arg-type]
+
+    first = made()
+    assert given == before, "a plan changes nothing of what it is made from"
+    masked = plan([candidate(POD, endpoint("A"), job_types=("Test",))], [queue(5, job_types=("User",))])
+    assert planned(masked) == {}
+    unmasked = plan([candidate(POD, endpoint("A"))], [queue(5, job_types=("User",))])
+    assert planned(unmasked) == {("pod", "A"): 5}
+    assert made() == first, "and another one in between changes nothing of it"
+
+
+def test_a17_a_pod_uses_the_endpoints_that_it_names_and_no_other() -> None:
+    """VMDIRAC used both although only one was named."""
+    endpoints = {name: endpoint(name) for name in ("ce1", "ce2")}
+    images = {"image": Image("image", "cloudinit", BootSource("base", "small"))}
+    shapes = {(name, "small"): Shape(1) for name in endpoints}
+    one = pod(endpoints=(("ce1", 1.0),))
+    candidates, invalid = build_candidates([one], images, endpoints, shapes)
+    made = plan(candidates, [queue(5), queue(5, key="named", grid_ces=("ce2",))], invalid=invalid)
+    assert planned(made) == {("pod", "ce1"): 5}
+    assert [(item.pod, item.endpoint) for item in made.decisions] == [("pod", "ce1")]
+
+
+def test_a18_what_is_not_known_of_one_endpoint_stops_no_other() -> None:
+    """VMDIRAC broke its cycle off when the counters of one could not be read."""
+    endpoints = {name: endpoint(name) for name in ("A", "B")}
+    images = {"image": Image("image", "cloudinit", BootSource("base", "small"))}
+    pods = [pod("one", endpoints=(("A", 1.0), ("B", 1.0))), pod("two", endpoints=(("A", 1.0), ("gone", 1.0)))]
+    candidates, invalid = build_candidates(pods, images, endpoints, {("B", "small"): Shape(2, 0)})
+    # Rows of endpoints and pods that nobody knows any more, with offers of all kinds.
+    strange = [
+        instance(1, endpoint="gone", pod="gone", offer=Offer(0, processors=0), processors=0),
+        instance(2, endpoint="A", pod="one", offer=Offer(-1, memory_mb=-5), memory_mb=-5, busy_processors=99),
+    ]
+    holds = [Hold("gone", HoldKind.AUTH, "no", NOW, NOW), Hold("A", HoldKind.BOOT, "no", NOW, NOW, pod="gone")]
+    made = plan(candidates, [queue(4), queue(1, key="odd", cpu_time=0)], strange, holds=holds, invalid=invalid)
+    assert planned(made) == {("one", "B"): 3}
+    assert {(item.pod, item.endpoint) for item in made.decisions} == {("one", "A"), ("one", "B"), ("two", "A")}
+    assert codes(made, "one", "A") == codes(made, "two", "A") == ["invalid"]
