@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 
 SCHEDULER_DAG = "vmdirac_scheduler"
 
+LONGEST_NOTE = 1000
+"""Characters that Airflow's column takes. With more, PostgreSQL would refuse what Airflow's scheduler writes then."""
+
 
 @hookimpl
 def on_dag_run_success(dag_run: DagRun, msg: str) -> None:
@@ -46,5 +49,7 @@ def put_note(dag_run: DagRun) -> None:
     except (SQLAlchemyError, ImportError) as error:
         log.warning("the run %s gets no note: %s", dag_run.run_id, type(error).__name__)
         return
-    if note:
-        dag_run.note = f"{dag_run.note}\n{note}" if dag_run.note else note
+    before = f"{dag_run.note}\n" if dag_run.note else ""
+    room = LONGEST_NOTE - len(before)
+    if note and room > 0:
+        dag_run.note = before + (note if len(note) <= room else f"{note[: room - 1]}…")
