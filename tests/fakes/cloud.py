@@ -101,8 +101,8 @@ class FakeCloud:
             del self._broken[verb]
 
     def forget_once(self, which: int) -> None:
-        """The next list is complete, and yet without one VM that is there and is to stay: ``which`` of them, counted round
-        and round. Eventually consistent clouds do that."""
+        """The next list is complete, and yet without one VM that is there and is to stay: ``which`` of them, counted
+        round and round. Eventually consistent clouds do that."""
         self._forgotten = which
 
     def forgive(self) -> None:

@@ -144,8 +144,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
         "AIRFLOW_VAR_VMDIRAC_RUNNING_PODS": json.dumps(PODS),
         "AIRFLOW_VAR_VMDIRAC_IMAGES": json.dumps(IMAGES),
     }
-    components = ("scheduler", "dag-processor")
-    with AirflowServer(home, components=components, environment=environment) as server:
+    with AirflowServer(home, components=("scheduler", "dag-processor"), environment=environment) as server:
         made = Airflow(server)
         made.configure("cloud", max_instances=20)
         made.configure_kept(0)

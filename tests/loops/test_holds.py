@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
 
@@ -97,6 +99,21 @@ class TestProbe:
             assert world.launch() == LaunchReport()
         assert asked(world) == [1]
         assert [hold.kind for hold in held(world)] == [kind]
+
+    @pytest.mark.slow
+    def test_two_tasks_at_once_send_one(self, store: Store) -> None:
+        for _ in range(4):
+            world = reserved(store, HoldKind.AUTH)
+            together = Barrier(2)
+
+            def launch(world: World = world, together: Barrier = together) -> LaunchReport:
+                together.wait(60)
+                return world.launch()
+
+            with world.cloud.broken("launch", AuthError("refused")), ThreadPoolExecutor(2) as pool:
+                reports = [future.result() for future in [pool.submit(launch) for _ in range(2)]]
+            assert sorted(report.refused for report in reports) == [0, 1]
+            assert asked(world) == [1]
 
     def test_a_plan_starts_one_too_and_says_that_the_others_wait(self, store: Store) -> None:
         world = World(store)

@@ -32,7 +32,7 @@ from vmdirac.model.errors import (
     ThrottleError,
     TransientError,
 )
-from vmdirac.model.hold import Hold
+from vmdirac.model.hold import Hold, HoldKind
 from vmdirac.model.states import InstanceStatus
 from vmdirac.store import endpoints, instances, ticks
 from vmdirac.store.database import Store
@@ -115,8 +115,8 @@ class TestSuccess:
 
     def test_a_success_ends_what_held_such_launches(self, store: Store) -> None:
         world = reserved(store)
-        mine = Hold("alpha", ErrorKind.CAPACITY, "m", world.clock(), world.clock() + 10 * MINUTE, flavor="small")
-        others = Hold("alpha", ErrorKind.CAPACITY, "m", world.clock(), world.clock() + 10 * MINUTE, flavor="large")
+        mine = Hold("alpha", HoldKind.CAPACITY, "m", world.clock(), world.clock() + 10 * MINUTE, flavor="small")
+        others = Hold("alpha", HoldKind.CAPACITY, "m", world.clock(), world.clock() + 10 * MINUTE, flavor="large")
         with store.write() as session:
             endpoints.put_hold(session, mine)
             endpoints.put_hold(session, others)
@@ -249,7 +249,12 @@ class TestRefusal:
         assert reasons(world, item.id)[-1] == f"the cloud refused it: {error}"
         assert not item.holds_a_place
         (hold,) = holds(world)
-        assert (hold.endpoint, hold.kind, hold.message, hold.failures) == ("alpha", error.kind, str(error), 1)
+        assert (hold.endpoint, hold.kind, hold.message, hold.failures) == (
+            "alpha",
+            HoldKind(error.kind.value),
+            str(error),
+            1,
+        )
         assert {"pod": hold.pod, "flavor": hold.flavor} == {"pod": "", "flavor": "", **scope}
         assert hold.until == world.clock() + timedelta(minutes=minutes)
         assert counted(world) == (0, 1)
@@ -273,7 +278,7 @@ class TestRefusal:
         faults[failing] = QuotaError("8 of 8")
         world.cloud.fail("launch", *faults)
         world.launch()
-        assert [hold.kind for hold in holds(world)] == [ErrorKind.QUOTA]
+        assert [hold.kind for hold in holds(world)] == [HoldKind.QUOTA]
 
     def test_of_a_whole_batch_is_one_failure_and_backs_off_as_one(self, store: Store) -> None:
         world = reserved(store, 8)
@@ -325,7 +330,7 @@ class TestHeld:
     def test_launches_wait_for_the_end_of_what_holds_them(self, store: Store) -> None:
         world = reserved(store, 2)
         with store.write() as session:
-            hold = Hold("alpha", ErrorKind.THROTTLE, "slower", world.clock(), world.clock() + 2 * MINUTE)
+            hold = Hold("alpha", HoldKind.THROTTLE, "slower", world.clock(), world.clock() + 2 * MINUTE)
             endpoints.put_hold(session, hold)
         assert world.launch() == LaunchReport()
         assert {item.launch_attempts for item in world.instances()} == {0}
@@ -335,7 +340,7 @@ class TestHeld:
     def test_what_other_pods_are_held_for_is_none_of_their_business(self, store: Store) -> None:
         world = reserved(store)
         with store.write() as session:
-            hold = Hold("alpha", ErrorKind.CONFIG, "m", world.clock(), world.clock() + 2 * MINUTE, pod="other")
+            hold = Hold("alpha", HoldKind.CONFIG, "m", world.clock(), world.clock() + 2 * MINUTE, pod="other")
             endpoints.put_hold(session, hold)
         assert world.launch() == LaunchReport(launched=1)
 

@@ -24,9 +24,10 @@ from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER, bootstrap_se
 from vmdirac.loops.plan_and_reserve import plan_and_reserve
 from vmdirac.loops.tick import user_data_renderer
 from vmdirac.model.decision import ReasonCode
+from vmdirac.model.hold import Hold, HoldKind
 from vmdirac.model.states import ImageStatus, InstanceStatus, RunningPodStatus, VmPolicy, VmStopPolicy
 from vmdirac.policy.plan import Invalid
-from vmdirac.store import queue, ticks
+from vmdirac.store import endpoints, queue, ticks
 from vmdirac.store.database import Store
 from vmdirac.store.tables import DecisionRow, ImageRow, RunningPodRow, TickRow
 
@@ -357,6 +358,30 @@ class TestAtOnce:
             assert Counter(item.pod for item in worlds[0].instances())[pod] == 6
             with store.write() as session:
                 queue.cancel(session, jobs, START)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("known", [False, True])
+    def test_the_endpoints_launch_rate_holds(self, store: Store, known: bool) -> None:
+        for number in range(ROUNDS):
+            name = f"alpha-{number}"
+            world = World(store, [a_pod(f"pod-{number}", (name,))], [an_endpoint(name, launch_rate=5.0)])
+            if known:
+                world.plan()
+            jobs = world.submit(50)
+            self.plan_at_once(world, world, world)
+            assert Counter(item.endpoint for item in world.instances())[name] == 5
+            with store.write() as session:
+                queue.cancel(session, jobs, START)
+
+    @pytest.mark.slow
+    def test_one_vm_alone_tries_a_hold_that_has_run_out(self, store: Store) -> None:
+        world = World(store)
+        world.submit(50)
+        with store.write() as session:
+            now = world.clock()
+            endpoints.put_hold(session, Hold("alpha", HoldKind.AUTH, "no", now - timedelta(minutes=10), now))
+        self.plan_at_once(world, world, world)
+        assert len(world.instances()) == 1
 
     @pytest.mark.slow
     def test_jobs_are_not_served_twice(self, store: Store) -> None:

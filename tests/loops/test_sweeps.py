@@ -257,6 +257,55 @@ class TestCampaign:
         assert world.sweep_idle().campaign_ended == 1
 
 
+class TestMaxLifetime:
+    def world(self, store: Store, stop_policy: VmStopPolicy = VmStopPolicy.ELASTIC) -> World:
+        """Its VMs are to live for two hours."""
+        pod = a_pod(deadlines=DeadlineOverrides(lifetime=timedelta(hours=2)))
+        return World(store, [pod], [an_endpoint(vm_stop_policy=stop_policy)])
+
+    @pytest.mark.parametrize("stop_policy", VmStopPolicy)
+    def test_its_end_drains_the_vm_and_leaves_it_its_job(self, store: Store, stop_policy: VmStopPolicy) -> None:
+        world = self.world(store, stop_policy)
+        vm = busy_vm(world)
+        pass_time(world, [vm], 119)
+        assert world.sweep_idle() == NOTHING_IDLE
+        pass_time(world, [vm], 1)
+        assert world.sweep_idle() == IdleReport(idle=0, campaign_ended=0, too_old=1)
+        assert world.sweep_idle() == NOTHING_IDLE
+        item = world.instance()
+        assert (item.status, item.drain_phase, item.stop_reason, item.forced) == (
+            InstanceStatus.STOPPING,
+            DrainPhase.ASKED,
+            StopReason.MAX_LIFETIME,
+            False,
+        )
+        pass_time(world, [vm], 30)
+        world.reconcile()
+        assert len(world.cloud.machines()) == 1, "it still works"
+        assert vm.finish(vm.jobs[0])
+        pass_time(world, [vm], 2)
+        world.clock.advance(seconds=1)
+        world.reconcile()
+        assert world.cloud.machines() == []
+
+    def test_it_is_the_one_that_the_vm_was_launched_with(self, store: Store) -> None:
+        world = self.world(store)
+        vm = busy_vm(world)
+        world.pods["pod"] = a_pod(deadlines=DeadlineOverrides(lifetime=timedelta(minutes=10)))
+        pass_time(world, [vm], 60)
+        assert world.sweep_idle() == NOTHING_IDLE
+        world.pods["pod"] = a_pod()
+        pass_time(world, [vm], 60)
+        assert world.sweep_idle().too_old == 1
+
+    def test_the_first_reason_that_there_is_counts(self, store: Store) -> None:
+        world = self.world(store)
+        (vm,) = vms_of(world)
+        pass_time(world, [vm], 120)
+        assert world.sweep_idle() == IdleReport(idle=0, campaign_ended=0, too_old=1)
+        assert world.instance().stop_reason is StopReason.MAX_LIFETIME
+
+
 class TestConfiguration:
     def idle(self, store: Store) -> tuple[World, FakeVm]:
         world = World(store, endpoints=[an_endpoint(vm_stop_policy=VmStopPolicy.NEVER)])

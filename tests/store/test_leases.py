@@ -95,6 +95,12 @@ def ids(leased: Sequence[Leased]) -> list[int]:
     return [item.job.id for item in leased]
 
 
+def leases_in_use(jobs: Queue, vm: int) -> int:
+    """Processors of the VM that are leased."""
+    with jobs.store.read() as session:
+        return leases.in_use(session, vm)[vm].processors
+
+
 class TestMatch:
     def test_hands_a_job_out_under_a_lease(self, jobs: Queue) -> None:
         vm, id_ = jobs.vm(), jobs.submit()
@@ -175,6 +181,49 @@ class TestMatch:
         for _ in range(4):
             jobs.submit(Requirements(cpu_time=10, memory_mb=1_000_000))
         assert len(jobs.match(jobs.vm(processors=4, memory_mb=0), memory_mb=0)) == 4
+
+    def test_a_whole_node_job_takes_the_whole_vm_and_only_an_empty_one(self, jobs: Queue) -> None:
+        vm = jobs.vm(processors=4)
+        small = jobs.submit()
+        whole = jobs.submit(Requirements(cpu_time=1000, whole_node=True))
+        more = jobs.submit()
+        assert ids(jobs.match(vm, count=1)) == [small]
+        assert ids(jobs.match(vm, processors=3)) == [more], "there is no whole VM any more"
+        other = jobs.vm(processors=4)
+        assert jobs.match(other, processors=3) == [], "it says that one of its processors is taken"
+        jobs.submit()
+        assert ids(jobs.match(other, count=1)) == [whole]
+        assert jobs.match(other) == [], "nothing is left beside it"
+        assert leases_in_use(jobs, other) == 4
+
+    def test_a_whole_node_job_is_not_for_a_vm_that_is_offered_in_parts_only(self, jobs: Queue) -> None:
+        vm = jobs.vm(processors=4, offer=Offer(cpu_time=10_000, processors=4, whole_node=False))
+        jobs.submit(Requirements(cpu_time=1000, whole_node=True))
+        assert jobs.match(vm) == []
+
+    @pytest.mark.parametrize(
+        ("needs", "seconds"),
+        [
+            (Requirements(cpu_time=1000), 1000),
+            # All of its processors used to the full, all the time: shorter it cannot be.
+            (Requirements(cpu_time=1000, processors=2), 500),
+            (Requirements(cpu_time=1000, whole_node=True), 250),
+        ],
+    )
+    def test_no_job_that_cannot_end_before_its_vm_does(self, jobs: Queue, needs: Requirements, seconds: float) -> None:
+        """Counted from when the cloud was last asked for the VM."""
+        offer, launched = Offer(cpu_time=10_000, processors=4, max_lifetime=3600), START + timedelta(minutes=5)
+        vm = jobs.vm(processors=4, offer=offer, last_launch_at=launched)
+        end = launched + timedelta(hours=1)
+        job = jobs.submit(needs)
+        assert jobs.match(vm, at=end - timedelta(seconds=seconds - 1)) == []
+        assert ids(jobs.match(vm, at=end - timedelta(seconds=seconds))) == [job]
+
+    def test_shorter_jobs_are_still_for_a_vm_that_is_near_its_end(self, jobs: Queue) -> None:
+        vm = jobs.vm(processors=2, offer=Offer(cpu_time=10_000, processors=2, max_lifetime=3600))
+        jobs.submit(priority=9.0)
+        short = jobs.submit(Requirements(cpu_time=100))
+        assert ids(jobs.match(vm, at=START + timedelta(minutes=55))) == [short]
 
     @on_servers
     def test_two_at_the_same_moment_get_different_jobs(self, jobs: Queue) -> None:

@@ -102,7 +102,7 @@ def test_what_0001_knew_is_there_after_0002(store: Store) -> None:
     before, after = everything(store), go(store, "0002", up=True)
     assert all(len(rows) == 2 for rows in before.values()), "each table has something to lose"
     assert after.keys() - before.keys() == {"vmdirac_offers", "vmdirac_tick_demands"}
-    new = {
+    new: dict[str, Row] = {
         "vmdirac_decisions": {"offer_id": None, "demand_age": None, "clipped_by": None},
         "vmdirac_holds": {"revision": ""},
         "vmdirac_images": {"definition": "", "failures": 0, "failed_at": None},

@@ -118,6 +118,22 @@ class TestImages:
         assert (row.status, row.changed_at, row.defined_at, row.definition) == (ImageStatus.NEW, LATER, LATER, "r2")
         assert (row.failures, row.failed_at, row.error_message) == (0, None, "")
 
+    def test_that_are_defined_wrongly_are_in_error_until_they_are_mended(self, store: Store) -> None:
+        def note(at: datetime, *good: Image, **invalid: str) -> ImageRow:
+            with store.write() as session:
+                pods.note_images(session, good, at, invalid)
+            return self.image(store)
+
+        row = note(START, worker="unknown key 'flavour'")
+        assert (row.status, row.error_message, row.changed_at) == (ImageStatus.ERROR, "unknown key 'flavour'", START)
+        assert note(LATER, worker="unknown key 'flavour'").changed_at == START
+        row = note(LATER, an_image())
+        assert (row.status, row.error_message, row.changed_at) == (ImageStatus.NEW, "", LATER)
+        with store.write() as session:
+            session.scalars(select(ImageRow)).one().status = ImageStatus.VALIDATED
+        assert note(LATER, worker="why").status is ImageStatus.ERROR
+        assert note(LATER, an_image()).status is ImageStatus.NEW, "mended is not yet shown to boot"
+
     def test_are_bad_only_as_they_were_when_they_failed(self, store: Store) -> None:
         self.note(store, an_image(revision="r1"), an_image("other", revision="r1"))
         self.in_error(store)

@@ -22,7 +22,6 @@ depends_on = None
 BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 LONG_TEXT = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 OPTIONS: dict[str, Any] = {"mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin", "mysql_engine": "InnoDB"}
-_EMBEDDED = "SELECT {} FROM vmdirac_tick_demands WHERE tick_id = vmdirac_ticks.id AND source = 'embedded'"
 
 
 def upgrade() -> None:
@@ -99,9 +98,12 @@ def downgrade() -> None:
         table.add_column(sa.Column("demand_error", LONG_TEXT, nullable=False, server_default=""))
     op.execute(
         "UPDATE vmdirac_ticks SET"
-        f" demand = ({_EMBEDDED.format('task_queues')}),"
-        f" demand_observed_at = ({_EMBEDDED.format('observed_at')}),"
-        f" demand_error = ({_EMBEDDED.format('error')})"
+        " demand = (SELECT task_queues FROM vmdirac_tick_demands"
+        " WHERE tick_id = vmdirac_ticks.id AND source = 'embedded'),"
+        " demand_observed_at = (SELECT observed_at FROM vmdirac_tick_demands"
+        " WHERE tick_id = vmdirac_ticks.id AND source = 'embedded'),"
+        " demand_error = (SELECT error FROM vmdirac_tick_demands"
+        " WHERE tick_id = vmdirac_ticks.id AND source = 'embedded')"
         " WHERE id IN (SELECT tick_id FROM vmdirac_tick_demands WHERE source = 'embedded')"
     )
     with op.batch_alter_table("vmdirac_ticks") as table:
