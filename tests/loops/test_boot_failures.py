@@ -12,9 +12,10 @@ from tests.fakes.vm import FakeVm, boot
 from tests.fakes.world import World
 from vmdirac.loops.launch import LaunchReport
 from vmdirac.model.cloud import CloudState
+from vmdirac.model.decision import ReasonCode
 from vmdirac.model.hold import Hold, HoldKind
 from vmdirac.model.states import ImageStatus, InstanceStatus
-from vmdirac.store import endpoints
+from vmdirac.store import endpoints, pods
 from vmdirac.store.boots import MAX_FAILURES
 from vmdirac.store.database import Store
 from vmdirac.store.tables import ImageRow
@@ -143,3 +144,10 @@ def test_a_pod_whose_image_never_boots_is_given_up_with_few_vms_started(store: S
     assert image(world).status is ImageStatus.ERROR
     assert started == 50 + MAX_FAILURES - 1, "the first burst, and then one at a time"
     assert world.cloud.machines() == []
+    (decision,) = world.plan().decisions
+    assert decision.clipped_by is ReasonCode.INVALID
+    assert str(decision.reasons[0]).startswith("image 'worker' is in Error: none of its VMs ever booted, in 5 tries")
+    world.clock.advance(minutes=30)
+    with store.write() as session:
+        assert pods.reset_image(session, "worker", world.clock())
+    assert world.tick() == {"alpha": LaunchReport(launched=1)}, "a person may let it be tried again, one VM at a time"

@@ -100,6 +100,18 @@ class TestProbe:
         assert asked(world) == [1]
         assert [hold.kind for hold in held(world)] == [kind]
 
+    def test_one_launch_tries_all_that_has_run_out_for_it(self, store: Store) -> None:
+        """Else two would try the credentials: one of the pod whose VMs do not boot, and one of the other pod."""
+        world = World(store, [a_pod("p"), a_pod("q")])
+        world.submit(6)
+        world.plan()
+        auth = hold_of(world, HoldKind.AUTH)
+        put(world, *[replace(hold_of(world, HoldKind.BOOT, pod=pod), until=world.clock()) for pod in "pq"])
+        put(world, replace(auth, until=auth.until - MINUTE))
+        world.cloud.fail("launch", AuthError("refused"))
+        assert world.launch() == LaunchReport(refused=1)
+        assert asked(world) == [1]
+
     @pytest.mark.slow
     def test_two_tasks_at_once_send_one(self, store: Store) -> None:
         for _ in range(4):

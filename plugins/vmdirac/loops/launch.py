@@ -96,12 +96,11 @@ def _claim_batch(
         scope = endpoints.scope_of(item, frozen[item.id][0])
         if hold_policy.blocking(held, scope, now) is not None:
             continue
-        probe = hold_policy.to_be_probed(held, scope, now)
-        if probe is not None:
-            key = (probe.kind, probe.pod)
-            if key in probes or any(hold_policy.is_probing(other, probe) for other in asked):
-                continue
-            probes.add(key)
+        run_out = hold_policy.run_out(held, scope, now)
+        keys = {(hold.kind, hold.pod) for hold in run_out}
+        if keys & probes or any(hold_policy.is_probing(other, hold) for hold in run_out for other in asked):
+            continue
+        probes |= keys
         if _claim(session, item, now):
             ids.append(item.id)
         if len(ids) == BATCH:
