@@ -131,6 +131,7 @@ def test_a_count_filters_the_table_and_shows_that_it_does(visit: Visit) -> None:
     assert every.get_attribute("aria-pressed") == "true"
     with visitor.new_lines():
         stalled.press("Enter")
+    assert stalled.evaluate("button => button === document.activeElement")
     assert set(visitor.column("Status")) == {"Stalled"}
     assert visitor.rows.count() == fleet.COUNTS[InstanceStatus.STALLED]
     assert stalled.get_attribute("aria-pressed") == "true"

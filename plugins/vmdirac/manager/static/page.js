@@ -1,7 +1,8 @@
 /** The page: its tabs, and the data of the one that is looked at, kept fresh. */
 
+import { useAddress } from "./address.js";
 import { Header, TITLE } from "./header.js";
-import { ChakraUI, React, ReactRouterDOM, h } from "./host.js";
+import { ChakraUI, React, h } from "./host.js";
 import { INSTANCES } from "./instances_page.js";
 import { useLive } from "./live.js";
 import { TroubleNotice } from "./notices.js";
@@ -19,7 +20,7 @@ const TABS = Object.freeze([INSTANCES, SCHEDULING]);
 const TAB = "tab";
 
 export function Page() {
-  const [params, setParams] = ReactRouterDOM.useSearchParams();
+  const [params, setParams] = useAddress();
   const tab = TABS.find(({ name }) => name === params.get(TAB)) ?? INSTANCES;
   const view = tab.readView(params);
   const query = tab.queryOf(view);

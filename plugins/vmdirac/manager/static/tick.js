@@ -96,7 +96,8 @@ function Fact({ name, value, more }) {
       DataList.ItemValue,
       { display: "block" },
       value,
-      more && h(Span, { color: "fg.muted", fontSize: "xs", ms: 2 }, more),
+      " ",
+      more && h(Span, { color: "fg.muted", fontSize: "xs", ms: 1 }, more),
     ),
   );
 }

@@ -1,6 +1,6 @@
 /** Around the table: which states it shows, which part of it, and the way to the other parts. */
 
-import { count } from "./format.js";
+import { count, whole } from "./format.js";
 import { ChakraUI, h } from "./host.js";
 import { STATUSES, UNFINISHED, wordOf } from "./states.js";
 import { PAGE_SIZES, lastPage } from "./view.js";
@@ -77,7 +77,7 @@ export function PagingBar({ view, total, onChange }) {
 export function rangeOf({ page, limit }, total, noun) {
   const things = count(total, noun);
   const first = (page - 1) * limit + 1;
-  return first > total ? things : `${first}–${Math.min(page * limit, total)} of ${things}`;
+  return first > total ? things : `${whole(first)}–${whole(Math.min(page * limit, total))} of ${things}`;
 }
 
 function Choice({ label, value, options, onChange }) {
