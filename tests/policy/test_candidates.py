@@ -141,6 +141,21 @@ def test_a_vm_lives_as_long_as_the_pod_says_or_else_the_image_or_the_endpoint() 
 
 
 @pytest.mark.parametrize(
+    ("lifetime", "boots", "boot_time"),
+    [(None, 1, 0), (24, None, 15 * 60), (1, None, 15 * 60), (1, 0.75, 30 * 60), (0.2, None, 6 * 60)],
+)
+def test_of_its_life_a_vm_may_need_some_to_boot_but_no_more_than_half(
+    lifetime: float | None, boots: float | None, boot_time: int
+) -> None:
+    """In hours."""
+    own = DeadlineOverrides(
+        lifetime=None if lifetime is None else timedelta(hours=lifetime),
+        boot=None if boots is None else timedelta(hours=boots),
+    )
+    assert offered(NOTHING, NOTHING, deadlines=own).boot_time == boot_time
+
+
+@pytest.mark.parametrize(
     ("mine", "images", "price"), [(None, None, None), (None, 0.5, 0.5), (0.2, None, 0.2), (0.7, 0.5, 0.7)]
 )
 def test_the_highest_price_is_the_pods_or_else_the_images(

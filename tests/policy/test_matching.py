@@ -57,6 +57,9 @@ RULES: list[tuple[Mismatch, dict[str, Any], dict[str, Any], bool]] = [
     (Mismatch.LIFETIME, {"cpu_time": 100}, {"max_lifetime": 0}, True),
     (Mismatch.LIFETIME, {"cpu_time": 100}, {"max_lifetime": 100}, True),
     (Mismatch.LIFETIME, {"cpu_time": 100}, {"max_lifetime": 99, "processors": 2}, False),
+    # A VM that boots in no time is not to be counted on.
+    (Mismatch.LIFETIME, {"cpu_time": 100}, {"max_lifetime": 160, "boot_time": 60}, True),
+    (Mismatch.LIFETIME, {"cpu_time": 100}, {"max_lifetime": 159, "boot_time": 60}, False),
     (Mismatch.LIFETIME, {"cpu_time": 100, "processors": 2}, {"max_lifetime": 50, "processors": 2}, True),
     (Mismatch.LIFETIME, {"cpu_time": 100, "processors": 2}, {"max_lifetime": 49, "processors": 4}, False),
     (Mismatch.LIFETIME, {"cpu_time": 100, "whole_node": True}, {"max_lifetime": 25, "processors": 4}, True),

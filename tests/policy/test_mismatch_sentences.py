@@ -31,6 +31,12 @@ SENTENCES: list[tuple[Mismatch, dict[str, Any], dict[str, Any], str]] = [
         {"max_lifetime": 40, "processors": 4},
         "the job runs for at least 50 s, its VMs live for 40 s",
     ),
+    (
+        Mismatch.LIFETIME,
+        {},
+        {"max_lifetime": 120, "boot_time": 60},
+        "the job runs for at least 100 s, its VMs live for 120 s, of which 60 s are for booting",
+    ),
     (Mismatch.BANNED_SITE, {"banned_sites": ("cern",)}, {}, "the job must not run at cern"),
     (Mismatch.SITE, {"sites": ("desy", "ral")}, {}, "the job names site desy or ral, offered is cern"),
     (

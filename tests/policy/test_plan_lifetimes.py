@@ -4,7 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from tests.policy.builders import HOUR, MINUTE, NOW, candidate, codes, endpoint, instance, plan, pod, queue, total
+from tests.policy.builders import (
+    HOUR,
+    MINUTE,
+    NOW,
+    candidate,
+    codes,
+    endpoint,
+    instance,
+    launched,
+    plan,
+    pod,
+    queue,
+    total,
+)
+from vmdirac.model.instance import Instance
 from vmdirac.model.states import InstanceStatus as S
 
 POD = pod()
@@ -18,6 +32,17 @@ def test_jobs_longer_than_the_life_of_a_vm_are_no_demand_for_it(cpu_time: int, v
     assert made.decisions[0].jobs == vms
     assert made.decisions[0].waiting_cpu == vms * 3600
     assert codes(made) == (["demand"] if vms else ["no_matching_jobs"])
+
+
+@pytest.mark.parametrize("cpu_time", [1, 2699, 2700, 2701, 3600])
+def test_jobs_that_take_nearly_all_of_a_life_do_not_start_a_vm_each_tick(cpu_time: int) -> None:
+    """A VM that boots has some of its life behind it, and still is the VM of the job for which it was started."""
+    way = replace(AN_HOUR, offer=replace(AN_HOUR.offer, boot_time=900))
+    rows: list[Instance] = []
+    for minute in range(16):
+        now = NOW + minute * MINUTE
+        rows += launched(plan([way], [queue(5, cpu_time=cpu_time)], rows, now=now), len(rows) + 1, created_at=now)
+    assert len(rows) == (5 if cpu_time <= 2700 else 0)
 
 
 def test_they_are_demand_for_a_pod_whose_vms_live_longer() -> None:

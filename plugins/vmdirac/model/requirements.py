@@ -111,6 +111,7 @@ class Offer:
     :param max_ram: memory that one job may ask for, in MB; 0: all that the VM has.
     :param whole_node: a job may have the whole VM.
     :param max_lifetime: seconds from its launch after which it is drained; 0: it has no such end.
+    :param boot_time: seconds of that life that may pass before it takes its first job.
     :param site: the endpoint's site name, or :data:`ANY`.
     :param tags: capabilities; a job with a tag that is not among them does not match.
     :param required_tags: tags that a job must carry to be served here.
@@ -130,6 +131,7 @@ class Offer:
     max_ram: int = 0
     whole_node: bool = True
     max_lifetime: int = 0
+    boot_time: int = 0
     setup: str = ""
     owners: tuple[str, ...] = ()
     grid_ces: tuple[str, ...] = ()

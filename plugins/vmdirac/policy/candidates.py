@@ -85,7 +85,8 @@ def offer_of(pod: RunningPod, image: Image, endpoint: Endpoint, shape: Shape) ->
     flavor; of tags it has both."""
     mine, its = pod.traits, endpoint.traits
     whole_node = mine.whole_node if mine.whole_node is not None else its.whole_node is not False
-    lifetime = Deadlines.resolve(endpoint.deadlines, image.deadlines, pod.deadlines).lifetime
+    deadlines = Deadlines.resolve(endpoint.deadlines, image.deadlines, pod.deadlines)
+    lifetime = math.ceil(deadlines.lifetime.total_seconds()) if deadlines.lifetime is not None else 0
     return replace(
         pod.offer,
         site=endpoint.site,
@@ -97,7 +98,9 @@ def offer_of(pod: RunningPod, image: Image, endpoint: Endpoint, shape: Shape) ->
         memory_mb=shape.memory_mb,
         max_ram=mine.max_ram or its.max_ram or 0,
         whole_node=whole_node,
-        max_lifetime=math.ceil(lifetime.total_seconds()) if lifetime is not None else 0,
+        max_lifetime=lifetime,
+        # Short lives, of tests for instance, are not all spent on booting.
+        boot_time=min(math.ceil(deadlines.boot.total_seconds()), lifetime // 2),
     )
 
 

@@ -91,7 +91,8 @@ RULES: Final[Mapping[Mismatch, Callable[[Requirements, Offer], bool]]] = Mapping
         Mismatch.WHOLE_NODE: lambda wants, offer: offer.whole_node or not wants.whole_node,
         Mismatch.MEMORY: lambda wants, offer: _memory_is_enough(wants.memory_mb, offer),
         Mismatch.LIFETIME: lambda wants, offer: (
-            not offer.max_lifetime or wants.shortest_run(offer.processors) <= offer.max_lifetime
+            # A job that can only be done by a VM that boots in no time is done by none, however many are started.
+            not offer.max_lifetime or wants.shortest_run(offer.processors) <= offer.max_lifetime - offer.boot_time
         ),
         # A ban is checked before the wish: banned always wins.
         Mismatch.BANNED_SITE: lambda wants, offer: offer.site not in wants.banned_sites,

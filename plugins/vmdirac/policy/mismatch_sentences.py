@@ -23,7 +23,9 @@ def sentence(found: Mismatch, wants: Requirements, offer: Offer) -> str:
             return f"the job needs {wants.memory_mb} MB of memory, its VMs have {most} MB for a job"
         case Mismatch.LIFETIME:
             shortest = wants.shortest_run(offer.processors)
-            return f"the job runs for at least {shortest:.0f} s, its VMs live for {offer.max_lifetime} s"
+            lives = f"its VMs live for {offer.max_lifetime} s"
+            boots = f", of which {offer.boot_time} s are for booting" if offer.boot_time else ""
+            return f"the job runs for at least {shortest:.0f} s, {lives}{boots}"
         case Mismatch.BANNED_SITE:
             return f"the job must not run at {offer.site}"
         case Mismatch.SITE:
