@@ -57,13 +57,13 @@ def widened(offer: Offer, kind: str, by: int, word: str) -> Offer:
         case "memory_mb" | "max_lifetime" | "max_ram":
             # 0 is without an end or unknown, which is not checked: more than any number.
             value = getattr(offer, kind)
-            return replace(offer, **{kind: value + by if value else 0})
+            return replace(offer, **{str(kind): value + by if value else 0})  # type: ignore[arg-type]
         case "whole_node":
             return replace(offer, whole_node=True)
         case "tags":
             return replace(offer, tags=(*offer.tags, word))
         case "required_tags" | "banned_sites" | "banned_grid_ces" | "banned_tags":
-            return replace(offer, **{kind: getattr(offer, kind)[1:]})  # type: ignore[arg-type]
+            return replace(offer, **{kind: getattr(offer, kind)[1:]})
         case _:
             values = getattr(offer, kind)
             return replace(offer, **{kind: (*values, word) if values else ()})  # type: ignore[arg-type]

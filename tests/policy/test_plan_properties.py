@@ -1,15 +1,13 @@
 """What holds for every plan, whatever is configured, runs and waits."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.model.properties import MANY, PROPERTY
 from tests.policy.builders import (
-    MINUTE,
     NOW,
     candidate,
     endpoint,
@@ -21,126 +19,12 @@ from tests.policy.builders import (
     queue,
     total,
 )
-from vmdirac.model.hold import Hold, HoldKind
-from vmdirac.model.instance import Instance
-from vmdirac.model.pod import Endpoint
-from vmdirac.model.requirements import TaskQueue
+from tests.policy.worlds import SITE_LISTS, UNFINISHED, World, candidates, endpoints, instances, queues, worlds
+from vmdirac.model.decision import CLIPPING
+from vmdirac.model.hold import PROBED, Hold, HoldKind
 from vmdirac.model.states import InstanceStatus, VmPolicy, VmStopPolicy
+from vmdirac.policy.holds import concerns, is_probing
 from vmdirac.policy.matching import matches
-from vmdirac.policy.plan import Candidate, Plan
-
-SITES = ("a", "b", "c")
-SITE_LISTS = st.lists(st.sampled_from(SITES), max_size=2).map(tuple)
-
-
-@dataclass(frozen=True)
-class World:
-    """Everything that a plan is made from."""
-
-    candidates: list[Candidate]
-    queues: list[TaskQueue]
-    instances: list[Instance]
-    holds: list[Hold]
-
-    def plan(self, seed: int = 0) -> Plan:
-        return plan(self.candidates, self.queues, self.instances, holds=self.holds, seed=seed)
-
-
-def endpoints(policies: list[VmPolicy] | None = None) -> st.SearchStrategy[list[Endpoint]]:
-    """The endpoints A, B and C, or the first of them."""
-    values = st.fixed_dictionaries(
-        {
-            "max_instances": st.integers(0, 12),
-            "max_launch_per_tick": st.one_of(st.none(), st.integers(1, 6)),
-            "vm_policy": st.sampled_from(policies or list(VmPolicy)),
-            "vm_stop_policy": st.sampled_from(VmStopPolicy),
-        }
-    )
-    return st.lists(values, min_size=1, max_size=3).map(
-        lambda found: [endpoint(name, **each) for name, each in zip("ABC", found, strict=False)]
-    )
-
-
-@st.composite
-def candidates(draw: st.DrawFn, on: list[Endpoint], processors: st.SearchStrategy[int]) -> list[Candidate]:
-    shapes = {item.name: draw(processors) for item in on}
-    found = []
-    for name in draw(st.lists(st.sampled_from(["one", "two", "three"]), unique=True, min_size=1)):
-        one = pod(
-            name,
-            max_instances=draw(st.integers(0, 15)),
-            cpu_per_instance=draw(st.sampled_from([0, 0, 50, 100, 333.3, 10**6])),
-            priority=draw(st.integers(0, 2)),
-            campaign_end=draw(st.sampled_from([None, None, None, NOW.date(), NOW.date() - timedelta(days=1)])),
-        )
-        weights = st.sampled_from([0.5, 1.0, 1.0, 3.0])
-        found += [
-            candidate(one, item, weight=draw(weights), processors=shapes[item.name])
-            for item in on
-            if draw(st.booleans()) or item is on[0]
-        ]
-    return found
-
-
-@st.composite
-def queues(draw: st.DrawFn, processors: st.SearchStrategy[int]) -> list[TaskQueue]:
-    return [
-        queue(
-            draw(st.integers(1, 15)),
-            key=f"q{number}",
-            cpu_time=draw(st.sampled_from([10, 100, 1000])),
-            priority=draw(st.integers(0, 2)),
-            processors=draw(processors),
-            sites=draw(SITE_LISTS),
-        )
-        for number in range(draw(st.integers(0, 4)))
-    ]
-
-
-@st.composite
-def instances(draw: st.DrawFn, among: list[Candidate], statuses: list[InstanceStatus]) -> list[Instance]:
-    rows = []
-    for number in range(draw(st.integers(0, 12))):
-        chosen = draw(st.sampled_from(among))
-        size = chosen.offer.processors
-        rows.append(
-            instance(
-                number + 1,
-                draw(st.sampled_from(statuses)),
-                pod=chosen.pod.name,
-                endpoint=draw(st.sampled_from([chosen.endpoint.name, chosen.endpoint.name, "removed"])),
-                processors=size,
-                busy_processors=draw(st.integers(0, size)),
-                vm_gone=draw(st.booleans()),
-            )
-        )
-    return rows
-
-
-@st.composite
-def holds(draw: st.DrawFn) -> list[Hold]:
-    return [
-        Hold(
-            draw(st.sampled_from("ABC")),
-            draw(st.sampled_from(HoldKind)),
-            "message",
-            NOW - number * MINUTE,
-            NOW + draw(st.integers(-1, 3)) * MINUTE,
-            pod=draw(st.sampled_from(["", "", "one"])),
-            flavor=draw(st.sampled_from(["", "flavor", "other"])),
-        )
-        for number in range(draw(st.integers(0, 2)))
-    ]
-
-
-UNFINISHED: list[InstanceStatus] = [status for status in InstanceStatus if status is not InstanceStatus.HALTED]
-
-
-@st.composite
-def worlds(draw: st.DrawFn) -> World:
-    sizes = st.integers(1, 4)
-    ways = draw(candidates(draw(endpoints()), sizes))
-    return World(ways, draw(queues(sizes)), draw(instances(ways, UNFINISHED)), draw(holds()))
 
 
 @MANY
@@ -162,6 +46,8 @@ def test_no_limit_is_ever_exceeded(world: World) -> None:
         name, limit = item.endpoint.name, item.endpoint.max_instances
         assert not new_by_endpoint[name] or there_by_endpoint[name] + new_by_endpoint[name] <= limit
         assert new_by_endpoint[name] <= (item.endpoint.max_launch_per_tick or limit)
+        if item.endpoint.launch_window is not None and new_by_endpoint[name]:
+            assert world.recent.get(name, 0) + new_by_endpoint[name] <= item.endpoint.launch_window[1]
 
 
 @MANY
@@ -197,6 +83,18 @@ def test_nothing_starts_for_an_unactive_pod_or_where_launches_are_held(world: Wo
         ]
 
 
+@MANY
+@given(worlds())
+def test_no_hold_that_has_run_out_is_tried_by_two(world: World) -> None:
+    tried: Counter[Hold] = Counter()
+    for launch in world.plan().launches:
+        for hold in set(world.holds):
+            if hold.kind in PROBED and hold.until <= NOW and concerns(hold, launch.candidate.scope):
+                tried[hold] += launch.count
+                assert not any(is_probing(row, hold) for row in world.instances)
+    assert max(tried.values(), default=1) == 1
+
+
 @PROPERTY
 @given(worlds())
 def test_every_pod_and_endpoint_gets_one_decision_with_a_reason(world: World) -> None:
@@ -217,7 +115,7 @@ def test_every_pod_and_endpoint_gets_one_decision_with_a_reason(world: World) ->
 @given(worlds())
 def test_a_reason_for_each_vm_that_was_wanted_and_not_started(world: World) -> None:
     """Where jobs are left that an open place could do, something is said to be in the way."""
-    in_the_way = {"pod_limit", "endpoint_limit", "launches_per_tick", "cpu_per_instance", "served_elsewhere"}
+    in_the_way = {str(code) for code in CLIPPING} | {"served_elsewhere"}
     for decision in world.plan().decisions:
         words = {reason.code.value: dict(reason.parameters) for reason in decision.reasons}
         if "demand" in words and decision.planned == 0:
@@ -231,7 +129,7 @@ def test_the_order_in_which_things_are_listed_changes_nothing(world: World, seed
     for part in shuffled:
         chance.shuffle(part)
     ways, waiting, rows = shuffled
-    other = World(ways, waiting, rows, world.holds)  # type: ignore[arg-type]
+    other = World(ways, waiting, rows, world.holds, world.recent)  # type: ignore[arg-type]
     assert planned(other.plan(seed)) == planned(world.plan(seed))
     assert set(other.plan(seed).decisions) == set(world.plan(seed).decisions)
 
@@ -252,11 +150,12 @@ def test_more_demand_never_means_fewer_vms(data: st.DataObject) -> None:
 @MANY
 @given(st.data())
 def test_planning_again_before_any_vm_boots_starts_nothing_more(data: st.DataObject) -> None:
-    """VMs of one processor, and jobs that run anywhere or at one site."""
+    """VMs of one processor that live long, and jobs that run anywhere or at one site."""
     one = st.just(1)
     ways = data.draw(candidates(data.draw(endpoints()), one))
-    ways = [replace(item, endpoint=replace(item.endpoint, max_launch_per_tick=None)) for item in ways]
+    ways = [replace(item, endpoint=replace(item.endpoint, max_launch_per_tick=None, launch_rate=None)) for item in ways]
     sites = st.sampled_from([(), ("a",), ("b",), ("c",)])
+    ways = [replace(item, offer=replace(item.offer, max_lifetime=0, whole_node=True)) for item in ways]
     waiting = [
         replace(item, requirements=replace(item.requirements, sites=data.draw(sites)))
         for item in data.draw(queues(one))
@@ -264,7 +163,7 @@ def test_planning_again_before_any_vm_boots_starts_nothing_more(data: st.DataObj
     rows = data.draw(instances(ways, [InstanceStatus.NEW, InstanceStatus.SUBMITTED, InstanceStatus.RUNNING]))
     rows = [row for row in rows if row.endpoint != "removed"]
     first = plan(ways, waiting, rows)
-    assert total(plan(ways, waiting, [*rows, *launched(first, 100)])) == 0
+    assert total(plan(ways, waiting, [*rows, *launched(first, 100, created_at=NOW)])) == 0
 
 
 @PROPERTY
