@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from vmdirac.config.settings import secret_keys
 from vmdirac.contextualization.user_data import agent_source
-from vmdirac.manager import strangers, vm_service, vm_tokens
+from vmdirac.manager import vm_service, vm_tokens
 from vmdirac.manager.vm_messages import (
     FinishRequest,
     FinishResponse,
@@ -29,9 +29,7 @@ from vmdirac.store.database import Store
 log = logging.getLogger(__name__)
 
 TOKEN_HEADER = "X-VMDIRAC-Token"  # noqa: S105 - the name of a header
-RETRY_AFTER = {Refusal.TOO_EARLY: 2, Refusal.NOT_THERE: 60}
-"""Seconds, for calls that may be served later."""
-
+RETRY_AFTER_SECONDS = 2
 POLL_SHARE = 4
 """An idle VM asks for jobs so many times a heartbeat period."""
 
@@ -40,7 +38,6 @@ STATUS_OF = {
     Refusal.OTHER_NONCE: 409,
     Refusal.TOO_EARLY: 425,
     Refusal.GONE: 410,
-    Refusal.NOT_THERE: 503,
 }
 
 InstanceId = Annotated[int, Path(ge=1, le=2**63 - 1)]
@@ -67,17 +64,17 @@ Now = Annotated[datetime, Depends(now)]
 TheStore = Annotated[Store, Depends(the_store)]
 
 
-def caller(instance: InstanceId, token: Token, at: Now, store: TheStore) -> vm_tokens.VerifiedToken:
+def caller(instance: InstanceId, token: Token, at: Now) -> vm_tokens.VerifiedToken:
     """The VM that calls. A token of another instance is refused, whatever else it is good for."""
-    return _verified(instance, token, at, store, grace=timedelta(0))
+    return _verified(instance, token, at, grace=timedelta(0))
 
 
-def caller_or_returner(instance: InstanceId, token: Token, at: Now, store: TheStore) -> vm_tokens.VerifiedToken:
+def caller_or_returner(instance: InstanceId, token: Token, at: Now) -> vm_tokens.VerifiedToken:
     """The VM that calls, even if its token expired while it could not reach us."""
-    return _verified(instance, token, at, store, grace=vm_tokens.RENEWAL_GRACE)
+    return _verified(instance, token, at, grace=vm_tokens.RENEWAL_GRACE)
 
 
-def _verified(instance: int, token: str, at: datetime, store: Store, grace: timedelta) -> vm_tokens.VerifiedToken:
+def _verified(instance: int, token: str, at: datetime, grace: timedelta) -> vm_tokens.VerifiedToken:
     try:
         verified = vm_tokens.verify(secret_keys(), token, at, grace)
     except vm_tokens.TokenRefusedError as error:
@@ -86,11 +83,6 @@ def _verified(instance: int, token: str, at: datetime, store: Store, grace: time
     if verified.instance_id != instance:
         log.warning("instance %s called for instance %s: refused", verified.instance_id, instance)
         raise HTTPException(403, "the token is another instance's")
-    with store.read() as session:
-        known = strangers.is_known(session, instance)
-    if not known:
-        store.transact(lambda session: strangers.note_call(session, instance, verified.launch_token, at))
-        raise refused(Refusal.NOT_THERE, instance)
     return verified
 
 
@@ -100,8 +92,7 @@ CallerOrReturner = Annotated[vm_tokens.VerifiedToken, Depends(caller_or_returner
 def refused(refusal: Refusal, instance: int) -> HTTPException:
     """The answer to a call that is not served."""
     log.warning("a call of instance %s was refused: %s", instance, refusal.value)
-    pause = RETRY_AFTER.get(refusal)
-    headers = {"Retry-After": str(pause)} if pause is not None else None
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if refusal is Refusal.TOO_EARLY else None
     return HTTPException(STATUS_OF[refusal], refusal.value, headers)
 
 
@@ -116,18 +107,10 @@ def register(
     instance: InstanceId, token: Token, message: RegisterRequest, at: Now, store: TheStore
 ) -> RegisterResponse:
     """Exchange the single-use bootstrap secret for a token."""
-
-    def work(session: Session) -> vm_service.Registered | Refusal:
-        known = vm_service.register(session, instance, token, message, at)
-        if known is Refusal.WRONG_SECRET and not strangers.is_known(session, instance):
-            ours = strangers.note_registration(session, instance, token, secret_keys(), at)
-            return Refusal.NOT_THERE if ours else known
-        return known
-
-    known = store.transact(work)
+    known = store.transact(lambda session: vm_service.register(session, instance, token, message, at))
     if isinstance(known, Refusal):
         raise refused(known, instance)
-    issued = vm_tokens.issue(secret_keys()[0], instance, at, known.launch_token)
+    issued = vm_tokens.issue(secret_keys()[0], instance, at)
     return RegisterResponse(
         token=issued.text,
         token_expires_at=issued.expires_at,
@@ -155,7 +138,7 @@ def heartbeat(
         answer = store.transact(work)
     except RefusedError as error:
         raise refused(error.refusal, instance) from None
-    issued = vm_tokens.issue(secret_keys()[0], instance, at, by.launch_token) if by.wants_renewal(at) else None
+    issued = vm_tokens.issue(secret_keys()[0], instance, at) if by.wants_renewal(at) else None
     return HeartbeatResponse(
         action=answer.action,
         next_in=answer.next_in,

@@ -47,7 +47,6 @@ class Refusal(StrEnum):
     OTHER_NONCE = "this instance has registered already"
     TOO_EARLY = "the launch is not recorded yet"
     GONE = "this instance is over"
-    NOT_THERE = "this instance is not known: try again later"
 
 
 class RefusedError(Exception):
@@ -67,7 +66,6 @@ class Registered:
     memory_mb: int
     cpu_time: int
     load_average_timespan: float
-    launch_token: str
 
 
 def register(
@@ -104,7 +102,6 @@ def register(
         row.memory_mb,
         int(row.offer["cpu_time"]),
         float(row.request.get("load_average_timespan", 60)),
-        row.launch_token,
     )
 
 
