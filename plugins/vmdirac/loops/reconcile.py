@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from vmdirac.loops.orphans import judge_strangers, note_deletes_of_orphans
 from vmdirac.model.cloud import CloudInstance, TerminateOutcome
 from vmdirac.model.contracts import Cloud
 from vmdirac.model.errors import CloudError
@@ -46,6 +47,7 @@ class ReconcileReport:
     delete_failed: int = 0
     launch_again: int = 0
     unknown: int = 0
+    orphans_deleted: int = 0
 
 
 @dataclass(slots=True)
@@ -56,6 +58,8 @@ class _Pass:
     absent: list[Instance] = field(default_factory=list)
     deletes: list[int] = field(default_factory=list)
     duplicates: list[str] = field(default_factory=list)
+    strangers: list[CloudInstance] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
     report: ReconcileReport = field(default_factory=ReconcileReport)
 
 
@@ -79,7 +83,7 @@ def reconcile(
         store.transact(lambda session: _note_list_error(session, endpoint, message, clock()))
         raise
     work = store.transact(lambda session: _compare(session, endpoint, listed, deadlines, began, clock()))
-    _delete(store, cloud, work, clock)
+    _delete(store, cloud, endpoint, work, clock)
     log.info("%s: %s", endpoint, work.report)
     return work.report
 
@@ -109,6 +113,7 @@ def _compare(
     instances.note_seen(session, work.seen)
     instances.note_absent(session, work.absent)
     work.report.listed = len(listed)
+    work.orphans = judge_strangers(session, endpoint, work.strangers, len(listed), began, now)
     endpoints.note_endpoints(session, [endpoint], began)
     session.flush()
     endpoints.note_list(session, endpoint, began, len(listed), work.report.unknown)
@@ -181,7 +186,7 @@ def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) 
             log.warning("instance %s has a second VM, %s: it is deleted", instance.id, seen.cloud_id)
             work.duplicates.append(seen.cloud_id)
         case decide.Unknown(seen):
-            log.warning("VM %s carries our tag, but no instance knows it", seen.cloud_id)
+            work.strangers.append(seen)
             work.report.unknown += 1
 
 
@@ -233,15 +238,20 @@ def _confirm_gone(session: Session, instance: Instance, now: datetime) -> bool:
     return True
 
 
-def _delete(store: Store, cloud: Cloud, work: _Pass, clock: Callable[[], datetime]) -> None:
+def _delete(store: Store, cloud: Cloud, endpoint: str, work: _Pass, clock: Callable[[], datetime]) -> None:
     with store.read() as session:
         doomed = [found for id_ in work.deletes if (found := instances.get(session, id_)) is not None]
-    if not doomed and not work.duplicates:
+    if not doomed and not work.duplicates and not work.orphans:
         return
     _keep_evidence(store, cloud, doomed)
     ids = {item.cloud_id: item.id for item in doomed if item.cloud_id is not None}
-    outcomes = cloud.terminate([*ids, *work.duplicates])
+    outcomes = cloud.terminate([*ids, *work.duplicates, *work.orphans])
     store.transact(lambda session: _note_deletes(session, ids, outcomes, clock()))
+    lost = set(work.orphans)
+    of_orphans = [outcome for outcome in outcomes if outcome.cloud_id in lost]
+    if of_orphans:
+        store.transact(lambda session: note_deletes_of_orphans(session, endpoint, of_orphans, clock()))
+        work.report.orphans_deleted = sum(outcome.error is None for outcome in of_orphans)
     for outcome in outcomes:
         if outcome.error is None:
             work.report.delete_asked += 1

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from vmdirac.config.settings import secret_keys
 from vmdirac.contextualization.user_data import agent_source
-from vmdirac.manager import vm_service, vm_tokens
+from vmdirac.manager import strangers, vm_service, vm_tokens
 from vmdirac.manager.vm_messages import (
     FinishRequest,
     FinishResponse,
@@ -24,12 +24,15 @@ from vmdirac.manager.vm_messages import (
     RegisterResponse,
 )
 from vmdirac.manager.vm_service import Refusal, RefusedError
+from vmdirac.store import instances
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
 
 TOKEN_HEADER = "X-VMDIRAC-Token"  # noqa: S105 - the name of a header
-RETRY_AFTER_SECONDS = 2
+RETRY_AFTER = {Refusal.TOO_EARLY: 2, Refusal.NOT_THERE: 60}
+"""Seconds, for calls that may be served later."""
+
 POLL_SHARE = 4
 """An idle VM asks for jobs so many times a heartbeat period."""
 
@@ -38,6 +41,7 @@ STATUS_OF = {
     Refusal.OTHER_NONCE: 409,
     Refusal.TOO_EARLY: 425,
     Refusal.GONE: 410,
+    Refusal.NOT_THERE: 503,
 }
 
 InstanceId = Annotated[int, Path(ge=1, le=2**63 - 1)]
@@ -86,14 +90,23 @@ def _verified(instance: int, token: str, at: datetime, grace: timedelta) -> vm_t
     return verified
 
 
+Caller = Annotated[vm_tokens.VerifiedToken, Depends(caller)]
 CallerOrReturner = Annotated[vm_tokens.VerifiedToken, Depends(caller_or_returner)]
 
 
 def refused(refusal: Refusal, instance: int) -> HTTPException:
     """The answer to a call that is not served."""
     log.warning("a call of instance %s was refused: %s", instance, refusal.value)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if refusal is Refusal.TOO_EARLY else None
+    pause = RETRY_AFTER.get(refusal)
+    headers = {"Retry-After": str(pause)} if pause is not None else None
     return HTTPException(STATUS_OF[refusal], refusal.value, headers)
+
+
+def turned_away(error: RefusedError, by: vm_tokens.VerifiedToken, at: datetime, store: Store) -> HTTPException:
+    """The answer to a VM whose call is not served; that of one that no instance knows is noted."""
+    if error.refusal is Refusal.NOT_THERE:
+        store.transact(lambda session: strangers.note_call(session, by.instance_id, by.launch_token, at))
+    return refused(error.refusal, by.instance_id)
 
 
 @router.get("/agent")
@@ -107,10 +120,18 @@ def register(
     instance: InstanceId, token: Token, message: RegisterRequest, at: Now, store: TheStore
 ) -> RegisterResponse:
     """Exchange the single-use bootstrap secret for a token."""
-    known = store.transact(lambda session: vm_service.register(session, instance, token, message, at))
+
+    def work(session: Session) -> vm_service.Registered | Refusal:
+        known = vm_service.register(session, instance, token, message, at)
+        if known is Refusal.WRONG_SECRET and instances.get(session, instance) is None:
+            ours = strangers.note_registration(session, instance, token, secret_keys(), at)
+            return Refusal.NOT_THERE if ours else known
+        return known
+
+    known = store.transact(work)
     if isinstance(known, Refusal):
         raise refused(known, instance)
-    issued = vm_tokens.issue(secret_keys()[0], instance, at)
+    issued = vm_tokens.issue(secret_keys()[0], instance, at, known.launch_token)
     return RegisterResponse(
         token=issued.text,
         token_expires_at=issued.expires_at,
@@ -137,8 +158,8 @@ def heartbeat(
     try:
         answer = store.transact(work)
     except RefusedError as error:
-        raise refused(error.refusal, instance) from None
-    issued = vm_tokens.issue(secret_keys()[0], instance, at) if by.wants_renewal(at) else None
+        raise turned_away(error, by, at, store) from None
+    issued = vm_tokens.issue(secret_keys()[0], instance, at, by.launch_token) if by.wants_renewal(at) else None
     return HeartbeatResponse(
         action=answer.action,
         next_in=answer.next_in,
@@ -148,30 +169,32 @@ def heartbeat(
     )
 
 
-@router.post("/instances/{instance}/match", dependencies=[Depends(caller)])
-def match(instance: InstanceId, message: MatchRequest, at: Now, store: TheStore) -> MatchResponse:
+@router.post("/instances/{instance}/match")
+def match(instance: InstanceId, by: Caller, message: MatchRequest, at: Now, store: TheStore) -> MatchResponse:
     """Hand out jobs."""
     try:
         action, jobs = store.transact(lambda session: vm_service.match(session, instance, message, at))
     except RefusedError as error:
-        raise refused(error.refusal, instance) from None
+        raise turned_away(error, by, at, store) from None
     return MatchResponse(action=action, jobs=jobs)
 
 
-@router.post("/instances/{instance}/jobs/{job}/finish", dependencies=[Depends(caller)])
-def finish(instance: InstanceId, job: JobId, message: FinishRequest, at: Now, store: TheStore) -> FinishResponse:
+@router.post("/instances/{instance}/jobs/{job}/finish")
+def finish(
+    instance: InstanceId, job: JobId, by: Caller, message: FinishRequest, at: Now, store: TheStore
+) -> FinishResponse:
     """Take the result of a job."""
     try:
         taken = store.transact(lambda session: vm_service.finish(session, instance, job, message, at))
     except RefusedError as error:
-        raise refused(error.refusal, instance) from None
+        raise turned_away(error, by, at, store) from None
     return FinishResponse(accepted=taken)
 
 
-@router.post("/instances/{instance}/halting", dependencies=[Depends(caller)], status_code=204)
-def halting(instance: InstanceId, message: HaltingRequest, at: Now, store: TheStore) -> None:
+@router.post("/instances/{instance}/halting", status_code=204)
+def halting(instance: InstanceId, by: Caller, message: HaltingRequest, at: Now, store: TheStore) -> None:
     """Hear that a VM ends."""
     try:
         store.transact(lambda session: vm_service.halting(session, instance, message, at))
     except RefusedError as error:
-        raise refused(error.refusal, instance) from None
+        raise turned_away(error, by, at, store) from None

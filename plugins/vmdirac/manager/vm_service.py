@@ -47,6 +47,7 @@ class Refusal(StrEnum):
     OTHER_NONCE = "this instance has registered already"
     TOO_EARLY = "the launch is not recorded yet"
     GONE = "this instance is over"
+    NOT_THERE = "this instance is not known: try again later"
 
 
 class RefusedError(Exception):
@@ -66,6 +67,7 @@ class Registered:
     memory_mb: int
     cpu_time: int
     load_average_timespan: float
+    launch_token: str
 
 
 def register(
@@ -102,12 +104,15 @@ def register(
         row.memory_mb,
         int(row.offer["cpu_time"]),
         float(row.request.get("load_average_timespan", 60)),
+        row.launch_token,
     )
 
 
 def _row(session: Session, instance_id: int) -> InstanceRow:
     row = instances.locked(session, instance_id)
-    if row is None or row.status in OVER:
+    if row is None:
+        raise RefusedError(Refusal.NOT_THERE)
+    if row.status in OVER:
         raise RefusedError(Refusal.GONE)
     return row
 
@@ -220,7 +225,7 @@ def finish(session: Session, instance_id: int, job_id: int, message: FinishReque
     """Take a job's result, if it is still this VM's job."""
     row = instances.locked(session, instance_id)
     if row is None:
-        raise RefusedError(Refusal.GONE)
+        raise RefusedError(Refusal.NOT_THERE)
     result = leases.Result(
         exit_code=message.exit_code,
         cpu_seconds=message.cpu_seconds,

@@ -19,6 +19,7 @@ from vmdirac.config.settings import SecretKey
 AUDIENCE: Final = "vmdirac-vm"
 LIFETIME: Final = timedelta(hours=1)
 ALGORITHM: Final = "HS256"
+LAUNCH_CLAIM: Final = "vmdirac-launch"
 
 RENEWAL_GRACE: Final = timedelta(days=7)
 """For so long an expired token may still renew itself, and do nothing else: an outage of ours costs no VM."""
@@ -36,10 +37,13 @@ class VmToken:
     expires_at: datetime
 
 
-def issue(key: SecretKey, instance_id: int, now: datetime) -> VmToken:
-    """A new token for one instance."""
+def issue(key: SecretKey, instance_id: int, now: datetime, launch_token: str = "") -> VmToken:
+    """A new token for one instance.
+
+    :param launch_token: by which the VM can be told even where its row is lost.
+    """
     expires_at = now + LIFETIME
-    claims = {"sub": str(instance_id), "aud": AUDIENCE, "iat": now, "exp": expires_at}
+    claims = {"sub": str(instance_id), "aud": AUDIENCE, "iat": now, "exp": expires_at, LAUNCH_CLAIM: launch_token}
     text = jwt.encode(claims, key.value, algorithm=ALGORITHM, headers={"kid": key.key_id})
     return VmToken(text, expires_at)
 
@@ -51,6 +55,7 @@ class VerifiedToken:
     instance_id: int
     issued_at: datetime
     expires_at: datetime
+    launch_token: str = ""
 
     def has_expired(self, now: datetime) -> bool:
         """Whether it is good for nothing any more but its own renewal."""
@@ -83,8 +88,9 @@ def verify(keys: Sequence[SecretKey], text: str, now: datetime, grace: timedelta
         instance_id = int(claims["sub"])
         issued_at = datetime.fromtimestamp(claims["iat"], UTC)
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+        launch_token = str(claims.get(LAUNCH_CLAIM, ""))
     except (jwt.InvalidTokenError, ValueError) as error:
         raise TokenRefusedError(f"it is not valid: {type(error).__name__}") from None
     if now >= expires_at + grace:
         raise TokenRefusedError("it has expired")
-    return VerifiedToken(instance_id, issued_at, expires_at)
+    return VerifiedToken(instance_id, issued_at, expires_at, launch_token)

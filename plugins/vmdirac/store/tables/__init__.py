@@ -4,6 +4,7 @@ from vmdirac.store.tables.base import Base
 from vmdirac.store.tables.endpoints import EndpointRow, FlavorRow, HoldRow
 from vmdirac.store.tables.installation import InstallationRow
 from vmdirac.store.tables.instances import HistoryRow, InstanceRow
+from vmdirac.store.tables.orphans import OrphanRow
 from vmdirac.store.tables.pods import ImageRow, RunningPodRow
 from vmdirac.store.tables.queue import AttemptRow, JobFileRow, JobRow, TaskQueueRow
 from vmdirac.store.tables.ticks import DecisionRow, OfferRow, TickDemandRow, TickRow
@@ -22,6 +23,7 @@ __all__ = [
     "JobFileRow",
     "JobRow",
     "OfferRow",
+    "OrphanRow",
     "RunningPodRow",
     "TaskQueueRow",
     "TickDemandRow",

@@ -1,0 +1,89 @@
+"""VMs that carry our tag and that no instance knows: what lists showed of them, and who called in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from vmdirac.model.cloud import CloudInstance
+from vmdirac.model.orphan import Orphan
+from vmdirac.store.tables import OrphanRow
+
+
+def of_endpoint(session: Session, endpoint: str) -> dict[str, Orphan]:
+    """What is remembered of the endpoint's orphans, by cloud id."""
+    rows = session.scalars(select(OrphanRow).where(OrphanRow.endpoint == endpoint).order_by(OrphanRow.cloud_id))
+    return {row.cloud_id: _to_orphan(row) for row in rows}
+
+
+def _to_orphan(row: OrphanRow) -> Orphan:
+    return Orphan(
+        row.endpoint,
+        row.cloud_id,
+        row.token,
+        row.first_seen,
+        row.last_seen,
+        row.called_at,
+        row.delete_attempts,
+        row.delete_failed_at,
+    )
+
+
+def note_seen(session: Session, endpoint: str, strangers: Collection[CloudInstance], began: datetime) -> None:
+    """Bring the endpoint's orphans up to date with a complete list: those that are new, those that are still there, and
+    those that are gone or found their instance after all."""
+    there = {seen.cloud_id: seen for seen in strangers}
+    rows = {row.cloud_id: row for row in session.scalars(select(OrphanRow).where(OrphanRow.endpoint == endpoint))}
+    for cloud_id, row in rows.items():
+        if cloud_id in there:
+            row.last_seen = began
+        else:
+            session.delete(row)
+    session.add_all(
+        OrphanRow(
+            endpoint=endpoint,
+            cloud_id=seen.cloud_id,
+            token=seen.token,
+            name=seen.name,
+            first_seen=began,
+            last_seen=began,
+        )
+        for cloud_id, seen in sorted(there.items())
+        if cloud_id not in rows
+    )
+
+
+def note_delete(session: Session, endpoint: str, cloud_id: str, error: str | None, now: datetime) -> None:
+    """What became of a delete that was asked for; ``error`` None: the cloud took it."""
+    session.execute(
+        update(OrphanRow)
+        .where(OrphanRow.endpoint == endpoint, OrphanRow.cloud_id == cloud_id)
+        .values(
+            delete_attempts=OrphanRow.delete_attempts + 1,
+            # A delete that the cloud took and that has no effect is tried again as late as one that failed.
+            delete_failed_at=now,
+            message=error or "",
+        )
+        .execution_options(synchronize_session=False)
+    )
+
+
+def tokens(session: Session) -> Sequence[str]:
+    """The launch tokens of all orphans."""
+    return session.scalars(select(OrphanRow.token).distinct().order_by(OrphanRow.token)).all()
+
+
+def note_call(session: Session, token: str, now: datetime) -> bool:
+    """An orphan has called in; whether one with this launch token is known."""
+    found = session.scalars(select(OrphanRow).where(OrphanRow.token == token)).all()
+    for row in found:
+        row.called_at = now
+    return bool(found)
+
+
+def all_orphans(session: Session) -> Sequence[OrphanRow]:
+    """All of them, by endpoint."""
+    return session.scalars(select(OrphanRow).order_by(OrphanRow.endpoint, OrphanRow.cloud_id)).all()

@@ -1,0 +1,131 @@
+"""VMs that carry our tag and that no instance knows: marked, looked at again, and only then deleted."""
+
+import pytest
+from sqlalchemy import delete, select
+
+from tests.fakes.cloud import FakeCloud
+from tests.fakes.vm import boot
+from tests.fakes.world import KEY, World
+from vmdirac.contextualization.bootstrap_secret import bootstrap_secret
+from vmdirac.loops.orphans import judge_strangers
+from vmdirac.manager import strangers
+from vmdirac.model.cloud import LaunchRequest
+from vmdirac.model.errors import TransientError
+from vmdirac.store import orphans
+from vmdirac.store.database import Store
+from vmdirac.store.tables import HistoryRow, InstanceRow, OrphanRow
+
+
+def made_by_hand(cloud: FakeCloud, number: int = 1) -> list[str]:
+    """VMs with our tag that nobody has a row for; their tokens."""
+    tokens = [f"ffff-{n}" for n in range(number)]
+    for token in tokens:
+        cloud.make_by_hand(LaunchRequest(token, "by hand", "linux", "small", ""))
+    return tokens
+
+
+def rows(store: Store) -> list[OrphanRow]:
+    with store.read() as session:
+        return list(session.scalars(select(OrphanRow).order_by(OrphanRow.id)))
+
+
+def test_an_orphan_is_deleted_when_a_later_list_shows_it_still(store: Store) -> None:
+    world = World(store)
+    made_by_hand(world.cloud)
+    assert world.reconcile().orphans_deleted == 0
+    world.clock.advance(minutes=4)
+    assert world.reconcile().orphans_deleted == 0
+    world.clock.advance(minutes=2)
+    assert world.reconcile().orphans_deleted == 1
+    world.clock.advance(minutes=1)
+    world.reconcile()
+    assert not world.cloud.machines()
+    assert rows(store) == []
+
+
+def test_a_delete_that_fails_is_tried_again_with_pauses(store: Store) -> None:
+    world = World(store)
+    made_by_hand(world.cloud)
+    world.reconcile()
+    world.clock.advance(minutes=6)
+    world.cloud.fail("terminate", TransientError("busy"), TransientError("busy"))
+    assert world.reconcile().delete_failed == 1
+    (row,) = rows(store)
+    assert (row.delete_attempts, row.message) == (1, "transient: busy")
+    world.clock.advance(seconds=30)
+    assert world.reconcile().delete_failed == 0, "it waits a minute"
+    world.clock.advance(seconds=30)
+    assert world.reconcile().delete_failed == 1
+    world.clock.advance(minutes=2)
+    assert world.reconcile().orphans_deleted == 1
+
+
+def test_a_restored_database_deletes_nothing(store: Store) -> None:
+    """All that was launched since it was saved is unknown to it."""
+    world = World(store)
+    world.submit(8)
+    world.tick()
+    with store.write() as session:
+        session.execute(delete(HistoryRow))
+        session.execute(delete(InstanceRow))
+    for _ in range(5):
+        world.clock.advance(minutes=30)
+        assert world.reconcile().unknown == 8
+    assert len(world.cloud.machines()) == 8
+
+
+def test_one_that_calls_in_is_spared_and_its_jobs_go_on(store: Store) -> None:
+    world = World(store)
+    (token,) = made_by_hand(world.cloud)
+    world.reconcile()
+    for _ in range(3):
+        world.clock.advance(minutes=30)
+        with store.write() as session:
+            strangers.note_call(session, 77, token, world.clock())
+        assert world.reconcile().orphans_deleted == 0
+    world.clock.advance(minutes=61)
+    assert world.reconcile().orphans_deleted == 1
+
+
+def test_who_registers_with_the_secret_of_an_orphan_is_known_by_it(store: Store) -> None:
+    world = World(store)
+    (token,) = made_by_hand(world.cloud)
+    world.reconcile()
+    with store.write() as session:
+        assert not strangers.note_registration(session, 77, "guessed", [KEY], world.clock())
+        assert rows(store)[0].called_at is None
+        assert strangers.note_registration(session, 77, bootstrap_secret(KEY, token), [KEY], world.clock())
+    assert rows(store)[0].called_at == world.clock()
+
+
+def test_one_whose_instance_is_found_is_no_orphan_any_more(store: Store) -> None:
+    world = World(store)
+    made_by_hand(world.cloud)
+    world.reconcile()
+    assert len(rows(store)) == 1
+    with store.write() as session:
+        assert judge_strangers(session, "alpha", [], 1, world.clock(), world.clock()) == []
+    assert rows(store) == []
+
+
+def test_known_vms_are_never_orphans(store: Store) -> None:
+    world = World(store)
+    world.submit(2)
+    world.tick()
+    vms = boot(world)
+    for _ in range(4):
+        world.clock.advance(minutes=10)
+        for vm in vms:
+            vm.heartbeat()
+        assert world.reconcile().unknown == 0
+    assert len(world.cloud.machines()) == 2
+
+
+@pytest.mark.parametrize("endpoints", [("alpha", "beta")])
+def test_orphans_of_one_endpoint_are_not_those_of_another(store: Store, endpoints: tuple[str, str]) -> None:
+    world = World(store)
+    made_by_hand(world.cloud)
+    world.reconcile()
+    with store.write() as session:
+        assert orphans.of_endpoint(session, endpoints[0]).keys()
+        assert not orphans.of_endpoint(session, endpoints[1])
