@@ -38,6 +38,17 @@ def test_without_a_default_only_the_endpoints_named() -> None:
     assert found.on("B") is None
 
 
+def test_the_highest_price() -> None:
+    assert image(boot_image="base", flavor="small").max_allowed_price is None
+    assert image(boot_image="base", flavor="small", max_allowed_price="0.5").max_allowed_price == 0.5
+
+
+@pytest.mark.parametrize("price", [0, -1, "cheap", float("nan"), float("inf"), 1e7])
+def test_prices_that_are_none(price: object) -> None:
+    with pytest.raises(ValidationError, match="max_allowed_price"):
+        image(boot_image="base", flavor="small", max_allowed_price=price)
+
+
 def test_deadlines() -> None:
     found = image(boot_image="cernvm", flavor="small", boot_deadline=2700)
     assert found.deadlines == DeadlineOverrides(boot=timedelta(minutes=45))

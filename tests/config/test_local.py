@@ -40,6 +40,12 @@ def test_lists_and_objects_may_come_as_json_text() -> None:
     assert config.faults == (LocalFault(on="boot", how="die", rate=0.5),)
 
 
+def test_a_flavor_costs_nothing_unless_it_has_a_price() -> None:
+    tiny = {"processors": 1, "memory_mb": 1}
+    config = LocalCloudConfig.model_validate({"flavors": {"free": tiny, "dear": {**tiny, "price": 0.5}}})
+    assert {name: flavor.price for name, flavor in config.flavors.items()} == {"free": 0.0, "dear": 0.5}
+
+
 def test_the_root_directory_may_begin_with_the_users_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert LocalCloudConfig.model_validate({"root_directory": "~/vms"}).root_directory == tmp_path / "vms"
@@ -56,6 +62,8 @@ def test_the_root_directory_may_begin_with_the_users_home(monkeypatch: pytest.Mo
         {"flavors": {"tiny": {"processors": 0, "memory_mb": 1}}},
         {"flavors": {"tiny": {"processors": 1, "memory_mb": -1}}},
         {"flavors": {"tiny": {"processors": 1, "memory_mb": 1, "disk": 1}}},
+        {"flavors": {"tiny": {"processors": 1, "memory_mb": 1, "price": -0.1}}},
+        {"flavors": {"tiny": {"processors": 1, "memory_mb": 1, "price": float("inf")}}},
         {"boot_images": []},
         {"boot_delay": -1},
         {"boot_delay": float("inf")},

@@ -1,5 +1,6 @@
 """Our section of Airflow's configuration."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,24 @@ def test_templates_are_ours_unless_configured(monkeypatch: pytest.MonkeyPatch, t
     assert (settings.templates_folder() / "cloudinit.sh.j2").is_file()
     configure(monkeypatch, templates_folder=str(tmp_path))
     assert settings.templates_folder() == tmp_path
+
+
+def test_how_long_decisions_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW__VMDIRAC__DECISION_RETENTION_DAYS", raising=False)
+    assert settings.decision_retention() == timedelta(days=7)
+    configure(monkeypatch, decision_retention_days="0.5")
+    assert settings.decision_retention() == timedelta(hours=12)
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "nan", "inf", "36501", "1e300"])
+def test_a_time_that_decisions_cannot_be_kept_for(monkeypatch: pytest.MonkeyPatch, days: str) -> None:
+    configure(monkeypatch, decision_retention_days=days)
+    with pytest.raises(SettingsError, match="decision_retention_days must be a positive number of days"):
+        settings.decision_retention()
+
+
+def test_the_time_for_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW__VMDIRAC__PLAN_TIME_BUDGET", raising=False)
+    assert settings.plan_time_budget() == 30.0
+    configure(monkeypatch, plan_time_budget="2.5")
+    assert settings.plan_time_budget() == 2.5

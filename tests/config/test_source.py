@@ -5,10 +5,11 @@ import json
 import pytest
 from airflow.sdk.execution_time import task_runner
 
-from tests.config.sources import GOOD_ENDPOINT
+from tests.config.sources import GOOD_ENDPOINT, source
+from vmdirac.config.images import IMAGES_VARIABLE
 from vmdirac.config.loader import load_configuration
 from vmdirac.config.pods import RUNNING_PODS_VARIABLE
-from vmdirac.config.source import AirflowConfigSource, ConnectionData, UnreadableError
+from vmdirac.config.source import AirflowConfigSource, ConnectionData, ReplacedVariables, UnreadableError
 
 SOURCE = AirflowConfigSource()
 
@@ -72,3 +73,22 @@ def test_a_task_that_cannot_reach_the_api_server_concludes_nothing(monkeypatch: 
     found = load_configuration(SOURCE)
     assert not found.complete
     assert found.pods == {}
+
+
+def test_variables_as_they_might_be() -> None:
+    as_is = source(connections={"A": ("vmdirac_local", GOOD_ENDPOINT)})
+    might_be = ReplacedVariables(as_is, {RUNNING_PODS_VARIABLE: "{}"})
+    assert might_be.variable(RUNNING_PODS_VARIABLE) == "{}"
+    assert might_be.variable(IMAGES_VARIABLE) == as_is.variable(IMAGES_VARIABLE)
+    assert might_be.variable("other") is None
+    assert might_be.connection("A") == as_is.connection("A")
+    assert might_be.connection("B") is None
+    assert load_configuration(might_be).pods == {}
+    assert set(load_configuration(as_is).pods) == {"pod"}
+
+
+def test_what_replaces_a_variable_is_checked_as_it_is() -> None:
+    found = load_configuration(ReplacedVariables(source(), {RUNNING_PODS_VARIABLE: '{"pod": {"image": 3}}'}))
+    assert found.pods == {}
+    assert [item.pod for item in found.invalid] == ["pod"]
+    assert not load_configuration(ReplacedVariables(source(), {RUNNING_PODS_VARIABLE: "{"})).complete
