@@ -23,7 +23,7 @@ from vmdirac.store import instances, leases, queue
 from vmdirac.store.database import Store
 from vmdirac.store.leases import Result
 from vmdirac.store.queue import NewJob
-from vmdirac.store.tables import AttemptRow, HistoryRow, JobRow
+from vmdirac.store.tables import AttemptRow, JobRow
 
 WORKERS = 8
 JOBS = 50
@@ -184,7 +184,7 @@ def test_of_many_changes_from_one_look_exactly_one_is_made(store: Store) -> None
         assert len(winners) == 1
         with store.read() as session:
             after = instances.get(session, before.id)
-            lines = session.scalars(select(HistoryRow.reason).where(HistoryRow.instance_id == before.id)).all()
+            lines = [line.reason for line in instances.history(session, before.id)]
         assert after is not None
         assert after.delete_attempts == winners[0]
         assert lines == ["made by a test", f"by {winners[0]}"]
