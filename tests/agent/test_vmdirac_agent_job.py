@@ -109,6 +109,12 @@ def test_processes_of_a_local_vm_keep_its_mark(world: World, monkeypatch: pytest
     assert finish.log == b"/vms/1\n"
 
 
+def test_a_job_reads_cvmfs_through_the_vms_proxy(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CVMFS_HTTP_PROXY", "http://squid:3128")
+    _, finish = world.run("sh", "-c", "echo $CVMFS_HTTP_PROXY", environment={"CVMFS_HTTP_PROXY": "forged"})
+    assert finish.log == b"http://squid:3128\n"
+
+
 def test_end_by_signal_is_a_negative_exit_code(world: World) -> None:
     assert world.run("sh", "-c", "kill -11 $$")[1].exit_code == -11
 

@@ -68,9 +68,7 @@ def test_an_endpoint_with_everything() -> None:
             max_ram=4000,
             whole_node=False,
         ),
-        deadlines=DeadlineOverrides(
-            *(timedelta(seconds=seconds) for seconds in (1, 2, 60, 4, 5)), lifetime=timedelta(hours=1)
-        ),
+        deadlines=DeadlineOverrides(*(timedelta(seconds=seconds) for seconds in (1, 2, 60, 4, 5, 3600))),
         revision=found.revision,
     )
 

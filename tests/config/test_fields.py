@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from vmdirac.config.fields import FileName, Name, Seconds, Text, Weight, WithDeadlines, Word
-from vmdirac.model.pod import DeadlineOverrides
+from vmdirac.config.fields import FileName, Name, Seconds, Text, Weight, WithDeadlines, WithTraits, Word, Words
+from vmdirac.model.pod import DeadlineOverrides, Traits
 
 NAME, WORD, TEXT = TypeAdapter[str](Name), TypeAdapter[str](Word), TypeAdapter[str](Text)
 FILE, SECONDS, WEIGHT = TypeAdapter[str](FileName), TypeAdapter[float](Seconds), TypeAdapter[float](Weight)
+WORDS = TypeAdapter[tuple[str, ...]](Words)
 
 
 @pytest.mark.parametrize("name", ["a", "cern-1", "a.b:c/d+e@f_g", "größe", "x" * 190])
@@ -38,6 +39,33 @@ def test_text_may_be_anything_that_can_be_stored() -> None:
     assert TEXT.validate_python(" two\nlines ") == " two\nlines "
     with pytest.raises(ValidationError, match="NUL"):
         TEXT.validate_python("a\x00b")
+
+
+@pytest.mark.parametrize(
+    ("written", "means"),
+    [
+        ("a, b", ("a", "b")),
+        (" a ,,b c, ", ("a", "b c")),
+        ("", ()),
+        (" , ", ()),
+        (["a", " b "], ("a", "b")),
+        (["a,b"], ("a,b",)),
+        ([], ()),
+    ],
+)
+def test_lists_may_be_text_with_commas(written: object, means: tuple[str, ...]) -> None:
+    assert WORDS.validate_python(written) == means
+
+
+@pytest.mark.parametrize("written", [3, None, {"a": 1}, [3], [""], [[]], "a\x00b", "x" * 256, True])
+def test_what_is_no_list_of_words(written: object) -> None:
+    with pytest.raises(ValidationError):
+        WORDS.validate_python(written)
+
+
+def test_nothing_said_is_not_the_same_as_no() -> None:
+    assert WithTraits().traits() == Traits()
+    assert WithTraits.model_validate({"whole_node": False}).traits() == Traits(whole_node=False)
 
 
 @pytest.mark.parametrize("name", ["a", "..a", "...", "a b", "-rf", "a\nb"])

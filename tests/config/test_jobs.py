@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from vmdirac.config.jobs import MAX_FILE_BYTES, MAX_JOB_BYTES, MAX_OUTPUT_FILES, JobsFileError, read_jobs_file
+from vmdirac.config.jobs import (
+    MAX_FILE_BYTES,
+    MAX_JOB_BYTES,
+    MAX_OUTPUT_FILES,
+    JobRequirements,
+    JobsFileError,
+    read_jobs_file,
+)
 from vmdirac.model.requirements import Requirements
 from vmdirac.store.queue import InputFile, NewJob
 
@@ -51,9 +58,17 @@ def test_a_job_with_everything(tmp_path: Path) -> None:
         "banned_sites": ["desy"],
         "platforms": ["el9"],
         "tags": ["gpu"],
+        "owner": "ada",
         "owner_group": "atlas",
+        "setup": "LHCb",
         "submit_pools": ["cloud"],
+        "whole_node": True,
+        "grid_ces": "A, B",
+        "job_types": "User",
+        "pilot_types": "private",
+        "grid_middlewares": ["VMDIRAC"],
     }
+    assert requirements.keys() == JobRequirements.model_fields.keys(), "it has everything"
     full = {
         "name": "job",
         "requirements": requirements,
@@ -70,7 +85,24 @@ def test_a_job_with_everything(tmp_path: Path) -> None:
     assert job == NewJob(
         "job",
         ("./run.py", "--fast"),
-        Requirements(60, 2, 1000, ("cern",), ("desy",), ("el9",), ("gpu",), "atlas", ("cloud",)),
+        Requirements(
+            cpu_time=60,
+            processors=2,
+            memory_mb=1000,
+            sites=("cern",),
+            banned_sites=("desy",),
+            platforms=("el9",),
+            tags=("gpu",),
+            owner_group="atlas",
+            submit_pools=("cloud",),
+            whole_node=True,
+            owner="ada",
+            setup="LHCb",
+            grid_ces=("A", "B"),
+            job_types=("User",),
+            pilot_types=("private",),
+            grid_middlewares=("VMDIRAC",),
+        ),
         2.5,
         (("MODE", "fast"),),
         (InputFile("run.py", b"print()", executable=True), InputFile("input", b"\x00\xff")),
@@ -101,6 +133,10 @@ def test_files_are_found_beside_the_jobs_file(tmp_path: Path, monkeypatch: pytes
         ({**GOOD, "requirements": {"cpu_time": 0}}, "jobs.0.requirements.cpu_time"),
         ({**GOOD, "requirements": {"cpu_time": 1, "processors": 0}}, "jobs.0.requirements.processors"),
         ({**GOOD, "requirements": {"cpu_time": 1, "sites": 3}}, "jobs.0.requirements.sites"),
+        ({**GOOD, "requirements": {"cpu_time": 1, "job_types": [""]}}, "jobs.0.requirements.job_types"),
+        ({**GOOD, "requirements": {"cpu_time": 1, "whole_node": "perhaps"}}, "jobs.0.requirements.whole_node"),
+        ({**GOOD, "requirements": {"cpu_time": 1, "setup": "a\x00"}}, "jobs.0.requirements.setup"),
+        ({**GOOD, "requirements": {"cpu_time": 1, "owner": "x" * 256}}, "jobs.0.requirements.owner"),
         (
             {**GOOD, "requirements": {"cpu_time": 1, "site": []}},
             "jobs.0.requirements: unknown key 'site'; did you mean 'sites'?",

@@ -34,8 +34,8 @@ exit 1
 """Stands for python3: notes what it was called with, and ends the script."""
 
 
-def render(url: str = URL, instance: int = 7, digest: str = DIGEST) -> str:
-    return TEMPLATES.render("cloudinit", AgentBoot(url, instance, digest))
+def render(url: str = URL, instance: int = 7, digest: str = DIGEST, cvmfs_proxy: str = "") -> str:
+    return TEMPLATES.render("cloudinit", AgentBoot(url, instance, digest, cvmfs_proxy))
 
 
 def boot(user_data: str, folder: Path) -> None:
@@ -105,6 +105,47 @@ def test_nothing_is_taken_for_shell(url: str, digest: str) -> None:
 @given(url=st.one_of(st.text(), st.sampled_from(HOSTILE)), instance=st.integers(1, 2**63))
 def test_the_secret_has_one_place(url: str, instance: int) -> None:
     assert render(url=url, instance=instance).count(PLACEHOLDER) == 1
+
+
+def proxy_of_the_agent(cvmfs_proxy: str, folder: Path) -> str | None:
+    """What the agent finds as CVMFS_HTTP_PROXY when the user data has run; ``None``: nothing."""
+    programs, vm = folder / "programs", folder / "vm"
+    programs.mkdir()
+    vm.mkdir()
+    stands_for_python = programs / "python3"
+    said = vm / "proxy"
+    stands_for_python.write_text(
+        f'#!/bin/sh\n[ "$1" = - ] && exit 0\nprintf %s "${{CVMFS_HTTP_PROXY-unset}}" > "{said}"\n'
+    )
+    stands_for_python.chmod(0o755)
+    for name in ("sh", "cat", "mkdir"):
+        (programs / name).symlink_to(shutil.which(name) or name)
+    script = folder / "user-data"
+    script.write_text(render(cvmfs_proxy=cvmfs_proxy))
+    environment = {"PATH": str(programs), "VMDIRAC_VM_DIRECTORY": str(vm)}
+    done = subprocess.run(["sh", str(script)], env=environment, cwd=folder, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert {path.name for path in folder.iterdir()} == {"programs", "vm", "user-data"}
+    found = said.read_bytes().decode()
+    return None if found == "unset" else found
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://squid.example.org:3128",
+        "http://a:3128|http://b:3128;DIRECT",
+        *(text for text in HOSTILE if "\x00" not in text),
+    ],
+    ids=str.encode,
+)
+def test_the_cvmfs_proxy_arrives_as_it_is(tmp_path: Path, proxy: str) -> None:
+    assert proxy_of_the_agent(proxy, tmp_path) == proxy
+
+
+def test_without_a_cvmfs_proxy_none_is_set(tmp_path: Path) -> None:
+    assert proxy_of_the_agent("", tmp_path) is None
+    assert "CVMFS" not in render()
 
 
 def test_the_program_in_it_is_python() -> None:

@@ -71,6 +71,50 @@ def test_capacity_is_the_quota_of_all_installations_together(world: LocalWorld) 
     launched(theirs, world.request())
 
 
+FLAVORS: dict[str, dict[str, float]] = {
+    "free": {"processors": 1, "memory_mb": 1},
+    "dear": {"processors": 1, "memory_mb": 1, "price": 0.5},
+}
+
+
+@pytest.mark.parametrize(
+    ("flavor", "max_price", "made"),
+    [
+        ("dear", None, True),
+        ("dear", 0.5, True),
+        ("dear", 0.51, True),
+        ("dear", 0.49, False),
+        ("free", 0.01, True),
+        ("free", None, True),
+    ],
+)
+def test_a_vm_that_costs_more_than_is_allowed_finds_no_room(
+    world: LocalWorld, flavor: str, max_price: float | None, *, made: bool
+) -> None:
+    hook = world.hook(flavors=FLAVORS)
+    (outcome,) = hook.launch([world.request(flavor=flavor, max_price=max_price)])
+    assert bool(outcome.cloud_id) is made
+    assert len(listed(hook)) == made
+    if not made:
+        assert isinstance(outcome.error, CapacityError)
+        assert str(outcome.error) == "flavor 'dear' costs 0.5 an hour, 0.49 is allowed"
+
+
+def test_a_vm_that_is_there_already_may_cost_what_it_costs(world: LocalWorld) -> None:
+    """Prices change: asked again for the VM, the cloud finds it whatever it would cost today."""
+    hook, request = world.hook(flavors=FLAVORS), world.request(flavor="dear", max_price=0.5)
+    ids = launched(hook, request)
+    dearer = world.hook(flavors={"dear": {**FLAVORS["dear"], "price": 9}})
+    assert launched(dearer, request) == ids
+    assert isinstance(dearer.launch([world.request(flavor="dear", max_price=0.5)])[0].error, CapacityError)
+
+
+def test_one_that_is_too_dear_leaves_the_rest_of_its_batch(world: LocalWorld) -> None:
+    hook = world.hook(flavors=FLAVORS)
+    requests = [world.request(flavor=flavor, max_price=0.1) for flavor in ("free", "dear", "free")]
+    assert [type(outcome.error) for outcome in hook.launch(requests)] == [type(None), CapacityError, type(None)]
+
+
 def test_limits_add_up_the_flavors(world: LocalWorld) -> None:
     hook = world.hook(flavors='{"f": {"processors": 3, "memory_mb": 700}}')
     launched(hook, world.request(flavor="f"), world.request(flavor="f"))
