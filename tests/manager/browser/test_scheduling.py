@@ -152,6 +152,7 @@ def test_pods_in_all_states(visitor: Scheduling, now: datetime) -> None:
     assert {name: visitor.cell("Running pods", name, "State") for name in states} == states
     assert visitor.cell("Running pods", OLD_POD, "Campaign (UTC)") == "2025-01-01 to 2025-12-31"
     assert visitor.cell("Running pods", USER, "Campaign (UTC)") == "always"
+    assert visitor.cell("Running pods", BAD_POD, "Campaign (UTC)") == "–"
     assert visitor.cell("Running pods", RECONSTRUCTION, "Campaign (UTC)").startswith("from 20")
     vms = [row for row in fleet.fleet(now) if row.pod == USER and row.status != "Halted"]
     running = sum(row.status == "Running" for row in vms)

@@ -1,7 +1,7 @@
 /** What the last tick decided, one line a pod and endpoint: filtered, sorted and cut into pages by the server. */
 
 import { NONE, Says, State } from "./cells.js";
-import { cpu, whole } from "./format.js";
+import { cpu, short, whole } from "./format.js";
 import { ChakraUI, React, h } from "./host.js";
 import { Notice } from "./notices.js";
 import { Section } from "./section.js";
@@ -15,7 +15,7 @@ const { Button, Flex, Input, Spacer, Stack, Text } = ChakraUI;
 
 const TYPING_MS = 300;
 
-const number = (label, sort, width, meaning, show = (row) => whole(row[sort])) => ({
+const number = (label, sort, width, meaning, show = (row) => short(row[sort])) => ({
   label,
   sort,
   natural: "descending",
@@ -44,7 +44,7 @@ const COLUMNS = Object.freeze([
     show: ({ endpoint }) => (endpoint ? h(Name, { text: endpoint }) : h("span", { className: "none" }, "all")),
   },
   number("Jobs", "jobs", "56px", "waiting jobs that match there"),
-  number("CPU", "waiting_cpu", "60px", "CPU time that these jobs ask for", (row) => cpu(row.waiting_cpu)),
+  number("CPU", "waiting_cpu", "68px", "CPU time that these jobs ask for", (row) => cpu(row.waiting_cpu)),
   number("Active", "active", "62px", "VMs of the pod there, from New to Running"),
   number("In flight", "in_flight", "68px", "those of them that have not called in yet"),
   number("Warranted", "warranted", "80px", "VMs that the pod as a whole was worth, before limits"),

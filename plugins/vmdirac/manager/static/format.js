@@ -41,11 +41,17 @@ export function duration(seconds) {
   return `${Math.round(seconds / 86_400)} days`;
 }
 
-/** CPU seconds, which are added up over many jobs: "45 s", "12 min", "5.5 h", "1,234 h". */
+/** A number in few characters: "1,234", "12.3k", "4.6M". */
+export const short = (number) =>
+  number < 10_000
+    ? whole(number)
+    : number.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 3 }).replace("K", "k");
+
+/** CPU seconds, which are added up over many jobs: "45 s", "12 min", "5.5 h", "2.74M h". */
 export function cpu(seconds) {
   if (seconds < 5400) return duration(seconds);
   const hours = seconds / 3600;
-  return `${hours.toLocaleString("en", { maximumFractionDigits: hours < 100 ? 1 : 0 })} h`;
+  return `${hours < 100 ? hours.toLocaleString("en", { maximumFractionDigits: 1 }) : short(Math.round(hours))} h`;
 }
 
 /** How far ahead a time is, in minutes, so that what shows it changes seldom. */

@@ -41,7 +41,9 @@ const COLUMNS = Object.freeze([
     label: "Campaign (UTC)",
     span: 3,
     width: "180px",
-    show: ({ campaign_start: start, campaign_end: end }) => campaign(start, end),
+    // Of a pod that cannot be read they are not known.
+    show: ({ status, campaign_start: start, campaign_end: end }) =>
+      status === "Error" && !start && !end ? NONE : campaign(start, end),
   },
   { label: "VMs now", span: 3, width: "190px", show: ({ vms }) => h(Vms, { vms }) },
   {

@@ -37,7 +37,7 @@ const DATA_STYLES = {
     color: "fg.muted",
     fontSize: "xs",
   },
-  "&.number": { textAlign: { [WIDE]: "end" } },
+  "&.number": { textAlign: { [WIDE]: "end" }, whiteSpace: "nowrap" },
   "&.first": { order: -1 },
   ...Object.fromEntries([2, 3, 6].map((span) => [`&.span-${span}`, { gridColumn: `span ${span}` }])),
 };
