@@ -191,3 +191,27 @@ def test_pairs_whose_image_is_in_error_are_reported_and_the_others_go_on() -> No
     for item in invalid:
         assert "image 'image' is in Error: it never boots" in item.message
         assert "vmdirac reset image image" in item.message
+
+
+@pytest.mark.parametrize(
+    ("mine", "its", "banned", "message"),
+    [
+        (Traits(), Traits(required_tags=("gpu", "ssd")), (), "must carry tags that its VMs do not offer: gpu, ssd"),
+        (Traits(tags=("gpu",)), Traits(required_tags=("gpu",)), (), ""),
+        (Traits(tags=("any",)), Traits(required_tags=("gpu",)), (), ""),
+        (Traits(), Traits(required_tags=("Any",)), (), ""),
+        (Traits(tags=("gpu",)), Traits(required_tags=("gpu",)), ("gpu",), "must carry and must not carry: gpu"),
+        (Traits(tags=("gpu",)), Traits(required_tags=("gpu",)), ("gpu", "any"), ""),
+        (Traits(tags=("gpu", "x")), Traits(required_tags=("gpu",)), ("x",), ""),
+    ],
+)
+def test_a_pair_that_no_job_can_match_is_reported_and_the_other_pair_goes_on(
+    mine: Traits, its: Traits, banned: tuple[str, ...], message: str
+) -> None:
+    one = pod(endpoints=(("A", 1.0), ("B", 1.0)), traits=mine, offer=Offer(7, banned_tags=banned))
+    shapes = {("A", "small"): Shape(1), ("B", "large"): Shape(4)}
+    on = {"A": endpoint("A", traits=its), "B": endpoint("B")}
+    candidates, invalid = build_candidates([one], IMAGES, on, shapes)
+    assert [item.endpoint.name for item in candidates] == (["B"] if message else ["A", "B"])
+    assert [item.endpoint for item in invalid] == (["A"] if message else [])
+    assert all(item.message.endswith(message) for item in invalid)

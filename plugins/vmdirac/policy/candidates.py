@@ -11,6 +11,7 @@ from types import MappingProxyType
 from vmdirac.model.cloud import Shape
 from vmdirac.model.pod import Deadlines, Endpoint, Image, RunningPod
 from vmdirac.model.requirements import Offer
+from vmdirac.policy.matching import is_any
 from vmdirac.policy.place import Candidate
 from vmdirac.policy.plan import Invalid
 
@@ -37,7 +38,7 @@ def build_candidates(
     bad_images: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[list[Candidate], list[Invalid]]:
     """Pair pods with their endpoints; pairs that cannot be planned as things are come back as invalid: those whose
-    flavor is of unknown shape, and those whose image is in Error.
+    flavor is of unknown shape, those whose image is in Error, and those whose tags no job can match.
 
     Pairs whose image or endpoint is missing are left out: whoever read the configuration has reported them.
 
@@ -64,6 +65,10 @@ def build_candidates(
                 message = f"how many processors flavor {source.flavor!r} has is not known: the cloud did not tell"
                 invalid.append(Invalid(pod.name, name, message))
                 continue
+            offer = offer_of(pod, image, endpoint, shape)
+            if message := _serves_nothing(offer):
+                invalid.append(Invalid(pod.name, name, message))
+                continue
             price = pod.max_allowed_price if pod.max_allowed_price is not None else image.max_allowed_price
             candidates.append(
                 Candidate(
@@ -72,7 +77,7 @@ def build_candidates(
                     weight * endpoint.weight,
                     source.boot_image,
                     source.flavor,
-                    offer_of(pod, image, endpoint, shape),
+                    offer,
                     price,
                     revision_of(pod, image, endpoint),
                 )
@@ -102,6 +107,17 @@ def offer_of(pod: RunningPod, image: Image, endpoint: Endpoint, shape: Shape) ->
         # Short lives, of tests for instance, are not all spent on booting.
         boot_time=min(math.ceil(deadlines.boot.total_seconds()), lifetime // 2),
     )
+
+
+def _serves_nothing(offer: Offer) -> str:
+    """Why no job whatever matches the offer, which is put together of what the pod and the endpoint say; empty: some
+    may."""
+    required = set() if is_any(offer.required_tags) else set(offer.required_tags)
+    if not is_any(offer.tags) and (missing := sorted(required - set(offer.tags))):
+        return f"no job can match: it must carry tags that its VMs do not offer: {', '.join(missing)}"
+    if not is_any(offer.banned_tags) and (both := sorted(required & set(offer.banned_tags))):
+        return f"no job can match: tags that it must carry and must not carry: {', '.join(both)}"
+    return ""
 
 
 def _union(left: tuple[str, ...], right: tuple[str, ...]) -> tuple[str, ...]:
