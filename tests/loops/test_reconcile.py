@@ -17,7 +17,8 @@ from tests.fakes.rows import add_instance
 from tests.fakes.vm import FakeVm, boot
 from tests.fakes.world import World
 from vmdirac.loops.deadlines import deadlines_of
-from vmdirac.loops.reconcile import EVIDENCE_CHARACTERS, ReconcileReport, reconcile
+from vmdirac.loops.deletes import EVIDENCE_CHARACTERS
+from vmdirac.loops.reconcile import ReconcileReport, reconcile
 from vmdirac.model.cloud import CloudInstance, CloudState
 from vmdirac.model.errors import AuthError, CapacityError, ErrorKind, TransientError
 from vmdirac.model.instance import Instance
@@ -487,12 +488,25 @@ class TestDelete:
             "time-out",
         )
         assert reasons(world, row.id)[-1] == "the delete failed and will be asked for again: time-out"
-        for _ in range(2):
+        tries = []
+        for _ in range(3):
             world.clock.advance(minutes=1)
             world.reconcile()
-        assert vm.instance.delete_attempts == 3
+            tries.append(vm.instance.delete_attempts)
+        assert tries == [2, 2, 3], "after each failure it waits twice as long"
         world.clock.advance(minutes=1)
         assert world.reconcile().gone == 1
+
+    def test_that_fails_too_often_needs_a_person(self, store: Store) -> None:
+        world, vm = stopping(store)
+        world.cloud.fail("terminate", *(TransientError("time-out") for _ in range(5)))
+        for _ in range(5):
+            assert world.reconcile().delete_failed == 1
+            world.clock.advance(minutes=60)
+        assert world.row(vm.instance_id).error_message == "needs a person: 5 deletes failed: time-out"
+        world.reconcile()
+        world.clock.advance(minutes=1)
+        assert world.reconcile().gone == 1, "it is asked for all the same"
 
     @pytest.mark.slow
     def test_that_has_no_effect_is_asked_for_again_with_longer_and_longer_pauses(self, store: Store) -> None:

@@ -7,17 +7,17 @@ while the list was on its way is a row that changed after the list began, and is
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from vmdirac.loops.orphans import judge_strangers, note_deletes_of_orphans
-from vmdirac.model.cloud import CloudInstance, TerminateOutcome
+from vmdirac.loops.deletes import Doomed, delete
+from vmdirac.loops.orphans import judge_strangers
+from vmdirac.model.cloud import CloudInstance
 from vmdirac.model.contracts import Cloud
 from vmdirac.model.errors import CloudError
 from vmdirac.model.instance import Instance
@@ -28,12 +28,6 @@ from vmdirac.store import boots, endpoints, instances, leases
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
-
-EVIDENCE_FOR = frozenset({StopReason.BOOT_DEADLINE, StopReason.STALLED, StopReason.DIED})
-"""Reasons to stop a VM for which its console output is kept."""
-
-EVIDENCE_CHARACTERS = 256 * 1024
-"""How much of it is kept: its end. A VM can write as much as it likes."""
 
 
 @dataclass(slots=True)
@@ -83,7 +77,9 @@ def reconcile(
         store.transact(lambda session: _note_list_error(session, endpoint, message, clock()))
         raise
     work = store.transact(lambda session: _compare(session, endpoint, listed, deadlines, began, clock()))
-    _delete(store, cloud, endpoint, work, clock)
+    deleted = delete(store, cloud, endpoint, Doomed(work.deletes, work.duplicates, work.orphans), clock)
+    work.report.delete_asked, work.report.delete_failed = deleted.asked, deleted.failed
+    work.report.orphans_deleted = deleted.orphans
     log.info("%s: %s", endpoint, work.report)
     return work.report
 
@@ -182,6 +178,8 @@ def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) 
                 delete_attempts=instance.delete_attempts + 1,
             ):
                 work.deletes.append(instance.id)
+        case decide.TakeTwin(instance, seen, other):
+            _take_twin(session, instance, seen, other, work, now)
         case decide.DeleteDuplicate(instance, seen):
             log.warning("instance %s has a second VM, %s: it is deleted", instance.id, seen.cloud_id)
             work.duplicates.append(seen.cloud_id)
@@ -192,6 +190,20 @@ def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) 
 
 def _never_booted(instance: Instance) -> bool:
     return instance.status in BOOTING and instance.registered_at is None
+
+
+def _take_twin(
+    session: Session, instance: Instance, seen: CloudInstance, other: CloudInstance, work: _Pass, now: datetime
+) -> None:
+    reason = f"its VM is {seen.cloud_id}, which registered, and not {other.cloud_id}: that one is deleted"
+    found: dict[str, Any] = {
+        "cloud_id": seen.cloud_id,
+        "seen_at": now,
+        "cloud_state": seen.state,
+        "private_ip": seen.private_ip,
+    }
+    if instances.change(session, instance, now, reason, public_ip=seen.public_ip, absences=0, **found):
+        work.duplicates.append(other.cloud_id)
 
 
 def _adopt(session: Session, instance: Instance, seen: CloudInstance, now: datetime) -> bool:
@@ -236,59 +248,3 @@ def _confirm_gone(session: Session, instance: Instance, now: datetime) -> bool:
     leases.release(session, instance.id, "lost", now)
     endpoints.release_quota(session, instance.endpoint, now)
     return True
-
-
-def _delete(store: Store, cloud: Cloud, endpoint: str, work: _Pass, clock: Callable[[], datetime]) -> None:
-    with store.read() as session:
-        doomed = [found for id_ in work.deletes if (found := instances.get(session, id_)) is not None]
-    if not doomed and not work.duplicates and not work.orphans:
-        return
-    _keep_evidence(store, cloud, doomed)
-    ids = {item.cloud_id: item.id for item in doomed if item.cloud_id is not None}
-    outcomes = cloud.terminate([*ids, *work.duplicates, *work.orphans])
-    store.transact(lambda session: _note_deletes(session, ids, outcomes, clock()))
-    lost = set(work.orphans)
-    of_orphans = [outcome for outcome in outcomes if outcome.cloud_id in lost]
-    if of_orphans:
-        store.transact(lambda session: note_deletes_of_orphans(session, endpoint, of_orphans, clock()))
-        work.report.orphans_deleted = sum(outcome.error is None for outcome in of_orphans)
-    for outcome in outcomes:
-        if outcome.error is None:
-            work.report.delete_asked += 1
-        else:
-            work.report.delete_failed += 1
-            log.warning("VM %s could not be deleted: %s: %s", outcome.cloud_id, outcome.error.kind, outcome.error)
-
-
-def _note_deletes(
-    session: Session, ids: Mapping[str, int], outcomes: Sequence[TerminateOutcome], now: datetime
-) -> None:
-    for outcome in outcomes:
-        if outcome.cloud_id in ids:
-            _note_delete(session, ids[outcome.cloud_id], outcome.error, now)
-
-
-def _note_delete(session: Session, instance_id: int, error: CloudError | None, now: datetime) -> None:
-    # Read anew, under its lock: a VM that was told to end may have said good-bye while the cloud was asked.
-    instances.locked(session, instance_id)
-    item = instances.get(session, instance_id)
-    if item is None or item.status is not InstanceStatus.STOPPING:
-        return
-    if error is None:
-        instances.change(session, item, now, "the cloud took the delete", delete_asked_at=now)
-        return
-    reason = f"the delete failed and will be asked for again: {error}"
-    instances.change(session, item, now, reason, error_kind=error.kind, error_message=str(error))
-
-
-def _keep_evidence(store: Store, cloud: Cloud, doomed: Sequence[Instance]) -> None:
-    """Keep the console output of VMs that failed. Their deletion does not wait for a console that cannot be read."""
-    for item in doomed:
-        if item.stop_reason not in EVIDENCE_FOR or item.cloud_id is None:
-            continue
-        try:
-            console = cloud.console(item.cloud_id)[-EVIDENCE_CHARACTERS:]
-        except Exception as error:  # noqa: BLE001 - whatever a driver raises
-            console = f"(the console could not be read: {error})"
-        if console:  # a VM that was deleted before, in vain, may have none any more
-            store.transact(partial(instances.note_seen, seen=[{"id": item.id, "console": console}]))

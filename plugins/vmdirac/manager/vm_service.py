@@ -90,6 +90,7 @@ def register(
     if row.nonce_hash is None:
         row.nonce_hash, row.registered_at = nonce, now
         row.private_ip = message.private_ip or row.private_ip
+        row.reported_ip = message.private_ip
         row.hostname, row.agent_version = message.hostname, message.agent_version
         _heard(session, row, now, "it called in")
         boots.note_success(session, row, now)

@@ -29,6 +29,8 @@ class Instance:
     :param load: average load that it reported last.
     :param launch_attempts: how often the cloud was asked for it.
     :param last_launch_at: when the cloud was last asked for it.
+    :param delete_failed_at: when a delete was last refused; ``None``: the last one was not.
+    :param reported_ip: address that the VM said it has when it registered; empty: none.
     :param absences: complete lists in a row in which the VM was looked for and not found.
     :param seen_at: when a list of the cloud last showed it.
     :param vm_gone: the cloud said that there is no VM: it refused the launch, or lists it no more (Error rows).
@@ -65,6 +67,8 @@ class Instance:
     last_launch_at: datetime | None = None
     delete_attempts: int = 0
     delete_asked_at: datetime | None = None
+    delete_failed_at: datetime | None = None
+    reported_ip: str = ""
     absences: int = 0
     seen_at: datetime | None = None
     vm_gone: bool = False

@@ -16,6 +16,7 @@ from vmdirac.model.cloud import DEAD, ENDED, CloudInstance
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import Deadlines
 from vmdirac.model.states import LIVE, DrainPhase, InstanceStatus
+from vmdirac.policy.backoff import delete_is_due
 
 VISIBILITY_GRACE: Final = timedelta(minutes=2)
 """A VM younger than this may exist and not be listed yet."""
@@ -85,6 +86,16 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeTwin:
+    """Of two VMs with the token of one instance this is the one that registered: the instance is its, and the other one
+    is to go."""
+
+    instance: Instance
+    seen: CloudInstance
+    other: CloudInstance
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteDuplicate:
     """A second VM with the token of an instance that has one already."""
 
@@ -100,7 +111,17 @@ class Unknown:
 
 
 Action = (
-    Adopt | Observe | CountAbsence | ConfirmGone | StopDead | LaunchAgain | GiveUp | Delete | DeleteDuplicate | Unknown
+    Adopt
+    | Observe
+    | CountAbsence
+    | ConfirmGone
+    | StopDead
+    | LaunchAgain
+    | GiveUp
+    | Delete
+    | TakeTwin
+    | DeleteDuplicate
+    | Unknown
 )
 
 
@@ -140,8 +161,13 @@ def reconcile(
         if row.cloud_id is None:
             actions.extend(_without_cloud_id(row, twins, deadlines(row), began))
         else:
-            actions.extend(DeleteDuplicate(row, twin) for twin in twins)
-            actions.extend(_with_cloud_id(row, by_id.get(row.cloud_id), deadlines(row), began, now))
+            seen = by_id.get(row.cloud_id)
+            registered = _registered_twin(row, seen, twins)
+            if registered is not None and seen is not None:
+                actions.append(TakeTwin(row, registered, seen))
+            actions.extend(DeleteDuplicate(row, twin) for twin in twins if twin is not registered)
+            if registered is None:
+                actions.extend(_with_cloud_id(row, seen, deadlines(row), began, now))
     actions.extend(Unknown(seen) for seen in unknown)
     return actions
 
@@ -187,6 +213,17 @@ def _with_cloud_id(
         yield Delete(instance)
 
 
+def _registered_twin(
+    instance: Instance, seen: CloudInstance | None, twins: Sequence[CloudInstance]
+) -> CloudInstance | None:
+    """The twin that registered in place of the VM that the instance was taken to be; ``None``: there is none. A VM that
+    lies about its address only ends its own twin."""
+    address = instance.reported_ip
+    if not address or seen is None or address in {seen.private_ip, seen.public_ip}:
+        return None
+    return next((twin for twin in twins if address in {twin.private_ip, twin.public_ip}), None)
+
+
 def _should_be_listed(instance: Instance, began: datetime) -> bool:
     """Whether its VM, if it has one, was old enough to be in this list. Reading a list may take long: how old the VM
     was when it began is what counts."""
@@ -205,5 +242,7 @@ def _wants_deletion(instance: Instance, deadlines: Deadlines, now: datetime, *, 
         # Asked and accepted, but still there: again, with a doubled pause each time.
         pause: timedelta = deadlines.delete * 2 ** min(max(0, instance.delete_attempts - 1), 6)
         return now - instance.delete_asked_at > pause
+    if not delete_is_due(instance.delete_attempts, instance.delete_failed_at, now):
+        return False
     # A VM that died while it drained will never say that it is empty.
     return dead or instance.forced or instance.drain_phase in {DrainPhase.EMPTY, DrainPhase.DELETING}

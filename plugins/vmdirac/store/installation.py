@@ -35,6 +35,15 @@ def installation_id(store: Store, now: datetime) -> str:
     return made
 
 
+def renew_installation_id(session: Session) -> str:
+    """Give this database an installation id of its own, because it is a copy of another one's; the new id."""
+    row = session.scalars(select(InstallationRow).with_for_update()).one_or_none()
+    if row is None:
+        raise LookupError("this database has no installation id yet: it is nobody's copy")
+    row.installation_id = str(uuid.uuid4())
+    return row.installation_id
+
+
 def mark_hearing(store: Store, now: datetime) -> None:
     """Note that the manager serves VMs now. To be called every :data:`MARK_EVERY`.
 

@@ -66,6 +66,7 @@ class InstanceRow(Base):
     cloud_state: Mapped[CloudState | None] = mapped_column(Enumerated(CloudState))
     public_ip: Mapped[str] = mapped_column(String(64), default="")
     private_ip: Mapped[str] = mapped_column(String(64), default="")
+    reported_ip: Mapped[str] = mapped_column(String(64), default="")
 
     secret_key_id: Mapped[str] = mapped_column(String(16))
     bootstrap_hash: Mapped[str] = mapped_column(String(64))
@@ -90,6 +91,7 @@ class InstanceRow(Base):
     forced: Mapped[bool] = mapped_column(default=False)
     delete_attempts: Mapped[int] = mapped_column(default=0)
     delete_asked_at: Mapped[OptionalTime]
+    delete_failed_at: Mapped[OptionalTime]
     vm_gone: Mapped[bool] = mapped_column(default=False)
 
     error_kind: Mapped[str | None] = mapped_column(String(32))

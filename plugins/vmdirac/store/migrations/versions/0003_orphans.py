@@ -1,4 +1,4 @@
-"""VMs that carry our tag and that no instance knows.
+"""VMs that carry our tag and that no instance knows; deletes that fail; the address that a VM says it has.
 
 Revision: 0003
 Revises: 0002
@@ -40,7 +40,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("vmdirac_orphans") as table:
         table.create_index(table.f("ix_vmdirac_orphans_token"), ["token"])
+    with op.batch_alter_table("vmdirac_instances") as table:
+        table.add_column(sa.Column("delete_failed_at", UtcDateTime(), nullable=True))
+        table.add_column(sa.Column("reported_ip", sa.String(length=64), nullable=False, server_default=""))
 
 
 def downgrade() -> None:
+    with op.batch_alter_table("vmdirac_instances") as table:
+        table.drop_column("reported_ip")
+        table.drop_column("delete_failed_at")
     op.drop_table("vmdirac_orphans")

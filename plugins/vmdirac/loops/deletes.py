@@ -1,0 +1,116 @@
+"""The part of reconciling that asks for deletes, once it is committed to which."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from sqlalchemy.orm import Session
+
+from vmdirac.loops.orphans import note_deletes_of_orphans
+from vmdirac.model.cloud import TerminateOutcome
+from vmdirac.model.contracts import Cloud
+from vmdirac.model.errors import CloudError
+from vmdirac.model.instance import Instance
+from vmdirac.model.states import InstanceStatus, StopReason
+from vmdirac.policy.backoff import needs_a_person
+from vmdirac.store import instances
+from vmdirac.store.database import Store
+
+log = logging.getLogger(__name__)
+
+EVIDENCE_FOR = frozenset({StopReason.BOOT_DEADLINE, StopReason.STALLED, StopReason.DIED})
+"""Reasons to stop a VM for which its console output is kept."""
+
+EVIDENCE_CHARACTERS = 256 * 1024
+"""How much of it is kept: its end. A VM can write as much as it likes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """What is to be deleted: VMs of instances (by the instances' ids), second VMs of instances, and VMs that no
+    instance knows (both by cloud id)."""
+
+    instances: Sequence[int]
+    duplicates: Sequence[str]
+    orphans: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteReport:
+    """How many deletes the cloud took, how many it did not, and how many of those that it took were of orphans."""
+
+    asked: int = 0
+    failed: int = 0
+    orphans: int = 0
+
+
+def delete(store: Store, cloud: Cloud, endpoint: str, doomed: Doomed, clock: Callable[[], datetime]) -> DeleteReport:
+    """Ask for all of them in one call, and record what the cloud said of each."""
+    with store.read() as session:
+        known = [found for id_ in doomed.instances if (found := instances.get(session, id_)) is not None]
+    if not known and not doomed.duplicates and not doomed.orphans:
+        return DeleteReport()
+    _keep_evidence(store, cloud, known)
+    ids = {item.cloud_id: item.id for item in known if item.cloud_id is not None}
+    outcomes = cloud.terminate([*ids, *doomed.duplicates, *doomed.orphans])
+    of_orphans = [outcome for outcome in outcomes if outcome.cloud_id in set(doomed.orphans)]
+    store.transact(lambda session: _note_deletes(session, ids, outcomes, clock()))
+    if of_orphans:
+        store.transact(lambda session: note_deletes_of_orphans(session, endpoint, of_orphans, clock()))
+    failed = [(outcome.cloud_id, outcome.error) for outcome in outcomes if outcome.error is not None]
+    for cloud_id, error in failed:
+        log.warning("VM %s could not be deleted: %s: %s", cloud_id, error.kind, error)
+    return DeleteReport(
+        asked=len(outcomes) - len(failed),
+        failed=len(failed),
+        orphans=sum(outcome.error is None for outcome in of_orphans),
+    )
+
+
+def _note_deletes(
+    session: Session, ids: Mapping[str, int], outcomes: Sequence[TerminateOutcome], now: datetime
+) -> None:
+    for outcome in outcomes:
+        if outcome.cloud_id in ids:
+            _note_delete(session, ids[outcome.cloud_id], outcome.error, now)
+
+
+def _note_delete(session: Session, instance_id: int, error: CloudError | None, now: datetime) -> None:
+    # Read anew, under its lock: a VM that was told to end may have said good-bye while the cloud was asked.
+    instances.locked(session, instance_id)
+    item = instances.get(session, instance_id)
+    if item is None or item.status is not InstanceStatus.STOPPING:
+        return
+    if error is None:
+        instances.change(session, item, now, "the cloud took the delete", delete_asked_at=now, delete_failed_at=None)
+        return
+    message, tries = str(error), item.delete_attempts
+    if needs_a_person(tries):
+        message = f"needs a person: {tries} deletes failed: {error}"
+        log.error("instance %s %s", item.id, message)
+    instances.change(
+        session,
+        item,
+        now,
+        f"the delete failed and will be asked for again: {error}",
+        error_kind=error.kind,
+        error_message=message,
+        delete_failed_at=now,
+    )
+
+
+def _keep_evidence(store: Store, cloud: Cloud, doomed: Sequence[Instance]) -> None:
+    """Keep the console output of VMs that failed. Their deletion does not wait for a console that cannot be read."""
+    for item in doomed:
+        if item.stop_reason not in EVIDENCE_FOR or item.cloud_id is None:
+            continue
+        try:
+            console = cloud.console(item.cloud_id)[-EVIDENCE_CHARACTERS:]
+        except Exception as error:  # noqa: BLE001 - whatever a driver raises
+            console = f"(the console could not be read: {error})"
+        if console:  # a VM that was deleted before, in vain, may have none any more
+            store.transact(partial(instances.note_seen, seen=[{"id": item.id, "console": console}]))

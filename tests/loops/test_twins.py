@@ -1,0 +1,29 @@
+"""A launch that made two VMs: one of them works for the instance, the other one is deleted in the same sweep."""
+
+from tests.fakes.vm import FakeVm
+from tests.fakes.world import World
+from vmdirac.manager import vm_service
+from vmdirac.manager.vm_messages import RegisterRequest
+from vmdirac.store.database import Store
+
+
+def test_the_vm_that_registered_keeps_its_instance(store: Store) -> None:
+    world = World(store)
+    world.submit(1)
+    world.tick()
+    world.cloud.make_by_hand(world.cloud.requests[0])
+    first, second = world.cloud.machines()
+    vm = FakeVm(world, second)
+    address = {seen.cloud_id: seen.private_ip for seen in world.cloud.instances()}[second.cloud_id]
+    secret = world.cloud.requests[0].user_data.split()[1]
+    message = RegisterRequest(nonce="n" * 32, private_ip=address)
+    with store.write() as session:
+        vm_service.register(session, vm.instance_id, secret, message, world.clock())
+    world.clock.advance(minutes=5)
+    world.reconcile()
+    assert vm.instance.cloud_id == second.cloud_id
+    world.clock.advance(minutes=5)
+    world.reconcile()
+    assert [machine.cloud_id for machine in world.cloud.machines()] == [second.cloud_id]
+    assert first.cloud_id != second.cloud_id
+    assert "which registered" in " ".join(line.reason for line in world.history(vm.instance_id))
