@@ -17,10 +17,11 @@ from pydantic_core import PydanticUndefined
 from tests.servers import missing
 from vmdirac import __version__
 from vmdirac.config import settings
+from vmdirac.config.ec2 import Ec2CloudConfig
 from vmdirac.config.endpoints import CONN_TYPE_PREFIX, DRIVERS, EndpointConfig
 from vmdirac.config.fields import ConfigModel
 from vmdirac.config.local import LocalCloudConfig
-from vmdirac.connection_forms import COMMON_FIELDS, LOCAL_FIELDS
+from vmdirac.connection_forms import COMMON_FIELDS, EC2_FIELDS, LOCAL_FIELDS
 from vmdirac.provider import get_provider_info
 
 INFO = get_provider_info()
@@ -32,6 +33,7 @@ NOT_IN_FORMS = {"boot_images", "faults"}
 FORM_FIELDS = [
     *((EndpointConfig, name, field) for name, field in COMMON_FIELDS.items()),
     *((LocalCloudConfig, name, field) for name, field in LOCAL_FIELDS.items()),
+    *((Ec2CloudConfig, name, field) for name, field in EC2_FIELDS.items()),
 ]
 
 

@@ -86,6 +86,48 @@ LOCAL_FIELDS: dict[str, dict[str, Any]] = {
     "capacity": _field("Capacity", "VMs of anybody that it has room for.", type="integer", default=64, minimum=0),
 }
 
+EC2_FIELDS: dict[str, dict[str, Any]] = {
+    "aws_conn_id": _field(
+        "AWS connection",
+        "The Amazon Web Services connection with the credentials.",
+        type="string",
+        default="aws_default",
+    ),
+    "region_name": _field("Region", "Default: that of the AWS connection.", type=["string", "null"]),
+    "endpoint_url": _field(
+        "Endpoint URL", "Of another cloud that speaks EC2's interface; empty: Amazon's.", type=["string", "null"]
+    ),
+    "key_name": _field("Key pair", "The key pair with which one can log in to its VMs.", type=["string", "null"]),
+    "security_groups": _field(
+        "Security groups", "Ids (sg-…) with commas between; empty: the default group.", type=["string", "null"]
+    ),
+    "subnet_ids": _field(
+        "Subnets",
+        "Ids with commas between, tried in this order where one has no room; empty: the default VPC.",
+        type=["string", "null"],
+    ),
+    "iam_instance_profile": _field(
+        "Instance profile", "Name or ARN of what its VMs may do in the account.", type=["string", "null"]
+    ),
+    "ebs_size": _field(
+        "Root volume", "GB; empty: as large as the image.", type=["integer", "null"], minimum=1, maximum=65536
+    ),
+    "ebs_type": _field("Volume type", "Of the root volume, such as gp3; empty: the image's.", type=["string", "null"]),
+    "ebs_optimized": _field(
+        "EBS optimized", "Empty: as the instance type is by itself.", type=["boolean", "null"], default=None
+    ),
+    "ebs_delete_on_termination": _field(
+        "Delete volumes", "Whether a VM's volumes are deleted with it.", type="boolean", default=True
+    ),
+    "spot": _field("Spot", "Cheap VMs that EC2 may take back.", type="boolean", default=False),
+    "fall_back_to_on_demand": _field(
+        "Fall back to on-demand",
+        "Where there is no spot room; not for pods that name a maximal price.",
+        type="boolean",
+        default=False,
+    ),
+}
+
 _HIDDEN = ["host", "schema", "login", "password", "port"]
 
 
@@ -101,4 +143,5 @@ def _connection_type(driver: str, title: str, hook: str, own: dict[str, dict[str
 
 CONNECTION_TYPES = [
     _connection_type("local", "VMDIRAC local cloud", "vmdirac.hooks.local_cloud.VmdiracLocalHook", LOCAL_FIELDS),
+    _connection_type("ec2", "VMDIRAC Amazon EC2", "vmdirac.hooks.ec2_cloud.VmdiracEc2Hook", EC2_FIELDS),
 ]

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from vmdirac.config.ec2 import Ec2CloudConfig
 from vmdirac.config.fields import (
     ConfigModel,
     InstanceCount,
@@ -73,6 +74,7 @@ class Driver:
 
 DRIVERS = {
     "local": Driver("vmdirac.hooks.local_cloud.VmdiracLocalHook", LocalCloudConfig),
+    "ec2": Driver("vmdirac.hooks.ec2_cloud.VmdiracEc2Hook", Ec2CloudConfig),
 }
 
 

@@ -115,6 +115,8 @@ LIBCLOUD_V2 = CloudKind(
 
 # --- EC2 -------------------------------------------------------------------------------------------------------
 
+# Access key and secret key stay in the connection itself, where the driver takes them in place of an aws connection.
+
 AMAZON_V1 = CloudKind(
     "ec2",
     (
@@ -138,6 +140,27 @@ EC2_V2 = CloudKind(
         taken("SubnetId", "subnet_ids", words),
         taken("EbsOptimized", "ebs_optimized", boolean),
         *idle("Auth", "there is one way to log in: access key and secret key"),
+        *idle("CAPath", "certificates are verified with those that come with Python"),
+    ),
+)
+
+LIBCLOUD_EC2 = CloudKind(
+    "ec2",
+    (
+        credential("User", "login"),
+        credential("Password", "password"),
+        taken("ex_force_service_region", "region_name"),
+        taken("ex_keyname", KEY_NAME),
+        taken("keyname", KEY_NAME),
+        taken("ex_security_groups", SECURITY_GROUPS, words),
+        *idle("Auth", "there is one way to log in: access key and secret key"),
+        *idle("Proxy ex_voms_proxy", NO_PROXY),
+        *idle("ex_force_auth_url ex_force_auth_version ex_tenant_name ex_domain_name", "it is of OpenStack's"),
+        *idle("networks availability_zone", "set subnet_ids: a subnet is in one network and one zone"),
+        *idle("ex_config_drive", "EC2 has none"),
+        *idle("ipPool CreatePublicIP", "whether VMs have public addresses is a setting of the subnet"),
+        *idle("ex_metadata", "VMs are tagged with what finds them again, and with nothing else"),
+        *idle("ex_pubkey_path", "keys are named, not sent: set key_name to that of a key pair in the cloud"),
         *idle("CAPath", "certificates are verified with those that come with Python"),
     ),
 )
@@ -259,7 +282,9 @@ def libcloud_kind(provider: str) -> CloudKind | None:
         return None
     if word.startswith("openstack"):
         return LIBCLOUD_V2
-    driver = next((name for name in ("ec2", "opennebula", "cloudstack") if word.startswith(name)), word)
+    if word.startswith("ec2"):
+        return LIBCLOUD_EC2
+    driver = next((name for name in ("opennebula", "cloudstack") if word.startswith(name)), word)
     return CloudKind(driver, LIBCLOUD_V2.rules)
 
 

@@ -75,6 +75,7 @@ class TerminateOutcome:
 class CloudInstance:
     """One VM of this installation as the cloud lists it.
 
+    :param interrupted: the cloud took it back, or is about to (spot): no fault of the VM's.
     :param kept: somebody tagged it with :data:`KEEP_TAG`: it is to stay, whether or not an instance knows it.
     """
 
@@ -86,6 +87,7 @@ class CloudInstance:
     public_ip: str = ""
     private_ip: str = ""
     message: str = ""
+    interrupted: bool = False
     kept: bool = False
 
 

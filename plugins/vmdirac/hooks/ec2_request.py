@@ -1,0 +1,143 @@
+"""A launch as EC2 is asked for it: the alternatives, and for each the same parameters every time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from vmdirac.config.ec2 import Ec2CloudConfig
+from vmdirac.model.cloud import LaunchRequest
+from vmdirac.model.errors import ConfigError
+
+LARGEST_USER_DATA = 16 * 1024
+"""Bytes of user data that EC2 takes, before they are encoded for the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """One way to make a request's VM. ``number``: its place in their order."""
+
+    number: int
+    instance_type: str
+    subnet_id: str | None = None
+    spot: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.instance_type}{' spot' if self.spot else ''}{f' in {self.subnet_id}' if self.subnet_id else ''}"
+
+
+def instance_types(flavor: str) -> tuple[str, ...]:
+    """The types that a flavor names, in the order in which they are tried. Raises ConfigError where it names none."""
+    types = tuple(dict.fromkeys(name for part in flavor.split(",") if (name := part.strip())))
+    if not types:
+        raise ConfigError(f"the flavor {flavor!r} names no instance type")
+    return types
+
+
+def alternatives_of(request: LaunchRequest, config: Ec2CloudConfig) -> list[Alternative]:
+    """All ways to make the request's VM: every subnet of the first type before the next type, spot before on-demand."""
+    wants_spot = config.spot or request.max_price is not None
+    # What an on-demand VM costs is not known here, so it could be more than was allowed.
+    markets = (
+        [True, False] if wants_spot and config.fall_back_to_on_demand and request.max_price is None else [wants_spot]
+    )
+    ways = [
+        (instance_type, subnet, spot)
+        for spot in markets
+        for instance_type in instance_types(request.flavor)
+        for subnet in (config.subnet_ids or (None,))
+    ]
+    return [Alternative(number, *way) for number, way in enumerate(ways)]
+
+
+def client_token(installation: str, token: str, number: int) -> str:
+    """EC2's idempotency key of one alternative of a launch, the same whenever it is asked for.
+
+    Each alternative has its own, because EC2 refuses a token that it has seen with other parameters, also where it
+    refused them. By number, not by parameters: if the connection changes between two asks, EC2 notices.
+    """
+    return hashlib.sha256("\n".join([installation, token, str(number)]).encode()).hexdigest()
+
+
+def encoded_user_data(request: LaunchRequest) -> bytes:
+    """The user data as bytes: boto3 does for RunInstances what more has to be done."""
+    try:
+        user_data = request.user_data.encode()
+    except UnicodeEncodeError:
+        raise ConfigError("the user data is not text that UTF-8 can express") from None
+    if len(user_data) > LARGEST_USER_DATA:
+        raise ConfigError(f"the user data has {len(user_data)} bytes, EC2 takes {LARGEST_USER_DATA} at most")
+    return user_data
+
+
+def run_parameters(
+    request: LaunchRequest,
+    alternative: Alternative,
+    config: Ec2CloudConfig,
+    *,
+    installation: str,
+    tags: Mapping[str, str],
+    disks: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """All that RunInstances is given: everything in one call, so that no VM is ever there without its tags.
+
+    :param disks: see :func:`disks_of`.
+    """
+    all_tags = [{"Key": key, "Value": value} for key, value in sorted({**tags, "Name": request.name}.items())]
+    parameters: dict[str, Any] = {
+        "ClientToken": client_token(installation, request.token, alternative.number),
+        "MinCount": 1,
+        "MaxCount": 1,
+        "ImageId": request.boot_image,
+        "InstanceType": alternative.instance_type,
+        "UserData": encoded_user_data(request),
+        "TagSpecifications": [{"ResourceType": kind, "Tags": all_tags} for kind in ("instance", "volume")],
+        # A VM that powers itself off is gone, and costs nothing any more.
+        "InstanceInitiatedShutdownBehavior": "terminate",
+        # Whoever can make a program on the VM fetch a page must not read its user data and role.
+        "MetadataOptions": {"HttpTokens": "required", "HttpEndpoint": "enabled"},
+    }
+    if config.key_name:
+        parameters["KeyName"] = config.key_name
+    ids = [group for group in config.security_groups if group.startswith("sg-")]
+    names = [group for group in config.security_groups if not group.startswith("sg-")]
+    if ids:
+        parameters["SecurityGroupIds"] = ids
+    if names:
+        parameters["SecurityGroups"] = names
+    if alternative.subnet_id:
+        parameters["SubnetId"] = alternative.subnet_id
+    if profile := config.iam_instance_profile:
+        parameters["IamInstanceProfile"] = {"Arn" if profile.startswith("arn:") else "Name": profile}
+    if config.ebs_optimized is not None:
+        parameters["EbsOptimized"] = config.ebs_optimized
+    if disks:
+        parameters["BlockDeviceMappings"] = [dict(disk) for disk in disks]
+    if alternative.spot:
+        spot = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+        if request.max_price is not None:
+            spot["MaxPrice"] = format(Decimal(repr(request.max_price)), "f")
+        parameters["InstanceMarketOptions"] = {"MarketType": "spot", "SpotOptions": spot}
+    return parameters
+
+
+def disks_of(image: Mapping[str, Any], config: Ec2CloudConfig) -> list[dict[str, Any]]:
+    """What a VM's volumes are to be, for each that the image brings: that they go with it, and how large the root is.
+
+    :param image: as DescribeImages tells it.
+    """
+    disks = []
+    for mapping in image.get("BlockDeviceMappings", []):
+        if "Ebs" not in mapping or not mapping.get("DeviceName"):
+            continue
+        wanted: dict[str, Any] = {"DeleteOnTermination": config.ebs_delete_on_termination}
+        if mapping["DeviceName"] == image.get("RootDeviceName"):
+            if config.ebs_size is not None:
+                wanted["VolumeSize"] = config.ebs_size
+            if config.ebs_type is not None:
+                wanted["VolumeType"] = config.ebs_type
+        disks.append({"DeviceName": mapping["DeviceName"], "Ebs": wanted})
+    return disks

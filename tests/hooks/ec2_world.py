@@ -1,0 +1,51 @@
+"""An account on EC2 as tests have it: hooks of several installations, and requests that it takes."""
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from airflow.sdk import Connection
+
+from tests.servers.ec2 import REGION, Ec2Server
+from vmdirac.hooks.ec2_cloud import VmdiracEc2Hook
+from vmdirac.model.cloud import LaunchRequest
+
+IMAGE = "ami-0123456789abcdef0"
+
+AWS_CONNECTION = {
+    "conn_type": "aws",
+    "login": "testing",
+    "password": "testing",
+    # Tried once: what is tried again hides what is to be seen.
+    "extra": {"region_name": REGION, "config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": 1}}},
+}
+
+
+class SmallPages(VmdiracEc2Hook):
+    """As few VMs to a page as EC2 makes."""
+
+    page_size = 5
+
+
+class Ec2World:
+    def __init__(self, server: Ec2Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.server = server
+        self.aws = {**AWS_CONNECTION, "extra": {**AWS_CONNECTION["extra"], "endpoint_url": server.url}}  # type: ignore[dict-item]
+        monkeypatch.setenv("AIRFLOW_CONN_EC2_ACCOUNT", json.dumps(self.aws))
+
+    def hook(self, installation: str = "ours", **config: Any) -> VmdiracEc2Hook:
+        extra = {"max_instances": 10, "aws_conn_id": "ec2_account", **config}
+        connection = Connection(conn_id="ec2", conn_type="vmdirac_ec2", extra=json.dumps(extra))
+        return SmallPages("ec2", installation, connection=connection)
+
+    def request(self, **fields: Any) -> LaunchRequest:
+        token = str(uuid.uuid4())
+        default = {"token": token, "name": f"vm-{token[:8]}", "boot_image": IMAGE, "flavor": "t3.micro"}
+        return LaunchRequest(**{**default, "user_data": "#!/bin/sh\n", **fields})
+
+    def subnets(self, count: int = 2) -> list[str]:
+        found = self.server.admin.describe_subnets()["Subnets"]
+        ids = sorted(subnet["SubnetId"] for subnet in found)[:count]
+        assert len(ids) == count
+        return ids
