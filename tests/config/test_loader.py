@@ -201,3 +201,13 @@ def test_no_value_is_ever_repeated_in_a_problem() -> None:
     found = load_configuration(source(pods, {"image": SECRET}, connections), ["A"])
     assert len(found.problems) >= 7
     assert SECRET not in " ".join(told(found)) + repr(found.invalid)
+
+
+def test_tags_that_no_job_can_match_are_told_where_the_endpoint_offers_none() -> None:
+    wants = {**GOOD_POD, "requirements": {"cpu_time": 60, "tags": ["a"], "required_tags": ["gpu"]}}
+    found = load_configuration(source({"pod": wants}))
+    message = "no job can match: it must carry tags that its VMs do not offer: gpu"
+    assert told(found) == [f"pod 'pod': A: {message}"]
+    assert why(found) == {("pod", "A"): message}
+    offering = ("vmdirac_local", {**GOOD_ENDPOINT, "tags": "gpu"})
+    assert load_configuration(source({"pod": wants}, connections={"A": offering})).problems == ()

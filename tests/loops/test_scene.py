@@ -4,7 +4,8 @@ from tests.fakes.configured import a_pod, an_endpoint
 from tests.fakes.world import KEY, World
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER
 from vmdirac.loops.plan_and_reserve import plan_and_reserve
-from vmdirac.policy.plan import Candidate, Plan
+from vmdirac.model.pod import Traits
+from vmdirac.policy.plan import Candidate, Invalid, Plan
 from vmdirac.store.database import Store
 
 
@@ -28,3 +29,19 @@ def test_user_data_that_cannot_be_rendered_is_told_and_stops_nobody_else(store: 
     assert [(item.candidate.endpoint.name, item.count) for item in made.launches] == [("alpha", 4)]
     (told,) = [item for item in made.decisions if item.endpoint == "beta"]
     assert str(told.reasons[0]) == "the user data of image 'worker' cannot be rendered: KeyError: 'no such block'"
+
+
+def test_what_is_wrong_twice_gets_one_decision(store: Store) -> None:
+    """By the configuration, by its tags, by its template: a second one would break the tick for all."""
+    pod = a_pod(endpoints=("alpha", "beta"), traits=Traits(required_tags=("gpu",)))
+    world = World(store, [pod, a_pod("good")], [an_endpoint("alpha"), an_endpoint("beta")])
+    world.invalid = (Invalid("pod", "beta", "told before"), Invalid("pod", "beta", "told again"))
+    world.submit(1)
+    made = plan(world)
+    assert sorted((item.pod, item.endpoint) for item in made.decisions) == [
+        ("good", "alpha"),
+        ("pod", "alpha"),
+        ("pod", "beta"),
+    ]
+    assert [str(item.reasons[0]) for item in made.decisions if item.endpoint == "beta"] == ["told before"]
+    assert [launch.candidate.pod.name for launch in made.launches] == ["good"]

@@ -60,10 +60,14 @@ def _settings() -> Iterator[Problem]:
         settings.secret_keys()
     except settings.SettingsError as error:
         yield Problem("settings", str(error))
-    try:
-        settings.decision_retention()
-    except (settings.SettingsError, AirflowConfigException) as error:
-        yield Problem("[vmdirac] decision_retention_days", str(error))
+    for name, read in (
+        ("decision_retention_days", settings.decision_retention),
+        ("plan_time_budget", settings.plan_time_budget),
+    ):
+        try:
+            read()
+        except (settings.SettingsError, AirflowConfigException) as error:
+            yield Problem(f"[vmdirac] {name}", str(error))
     yield from _vm_url()
     yield from _execution_api_timeout()
     if conf.get("core", "test_connection", fallback="Disabled").lower() != "enabled":

@@ -15,7 +15,9 @@ from vmdirac.config.images import IMAGES_VARIABLE, ImageConfig
 from vmdirac.config.pods import RUNNING_PODS_VARIABLE, PodConfig
 from vmdirac.config.problems import Problem, did_you_mean, sentences
 from vmdirac.config.source import ConfigSource, UnreadableError
+from vmdirac.model.cloud import Shape
 from vmdirac.model.pod import Endpoint, Image, RunningPod
+from vmdirac.policy.candidates import offer_of, serves_nothing
 from vmdirac.policy.plan import Invalid
 
 M = TypeVar("M", ImageConfig, PodConfig)
@@ -173,4 +175,5 @@ def _why_not(
         return f"image {pod.image!r} is not configured or has errors{did_you_mean(pod.image, images)}"
     if image.on(endpoint) is None:
         return f"image {pod.image!r} has no boot image and flavor for it"
-    return ""
+    # Of what shape its VMs are makes no difference to that.
+    return serves_nothing(offer_of(pod, image, endpoints[endpoint], Shape(1)))

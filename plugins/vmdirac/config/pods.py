@@ -21,7 +21,6 @@ from vmdirac.config.fields import (
 )
 from vmdirac.model.pod import RunningPod
 from vmdirac.model.requirements import Offer
-from vmdirac.policy.matching import is_any
 
 RUNNING_PODS_VARIABLE = "vmdirac_running_pods"
 
@@ -50,11 +49,8 @@ class PodRequirements(WithTraits):
 
     @model_validator(mode="after")
     def _can_be_matched(self) -> PodRequirements:
-        """Such a pod could never serve anything."""
-        missing = set(self.required_tags) - set(self.tags)
-        if missing and not is_any(self.tags) and not is_any(self.required_tags):
-            # A job with a tag that is not offered does not match.
-            raise ValueError(f"required_tags must be among tags; not there: {', '.join(sorted(missing))}")
+        """Such a pod could never serve anything. Whether the required tags are offered is seen with each endpoint: it
+        may offer them."""
         if both := set(self.required_tags) & set(self.banned_tags):
             raise ValueError(f"tags that jobs must carry and must not carry: {', '.join(sorted(both))}")
         return self

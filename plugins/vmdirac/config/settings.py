@@ -109,8 +109,14 @@ def decision_retention() -> timedelta:
 
 
 def plan_time_budget() -> float:
-    """Seconds of CPU after which a plan is what has been planned by then."""
-    return float(conf.getfloat(SECTION, "plan_time_budget", fallback=30.0))
+    """Seconds of CPU after which a plan is what has been planned by then.
+
+    :raises SettingsError: if it is no positive number.
+    """
+    seconds = float(conf.getfloat(SECTION, "plan_time_budget", fallback=30.0))
+    if not 0 < seconds <= 3600:
+        raise SettingsError("[vmdirac] plan_time_budget must be a positive number of seconds, an hour at most")
+    return seconds
 
 
 def templates_folder() -> Path:

@@ -51,10 +51,11 @@ def look(
         configuration.pods.values(), configuration.images, configuration.endpoints, shapes, bad_images
     )
     unrenderable = [bad for item in candidates if (bad := _try_to_render(item, render)) is not None]
-    wrong = {(bad.pod, bad.endpoint) for bad in unrenderable}
+    # One decision for each: whoever found it wrong first says why.
+    wrong = {(bad.pod, bad.endpoint): bad for bad in [*unrenderable, *invalid, *reversed(configuration.invalid)]}
     return Scene(
         candidates=[item for item in candidates if (item.pod.name, item.endpoint.name) not in wrong],
-        invalid=[*configuration.invalid, *invalid, *unrenderable],
+        invalid=list(wrong.values()),
         instances=_with_leases(session, instances.unfinished(session)),
         holds=endpoints.holds(session, now),
         recent_launches={

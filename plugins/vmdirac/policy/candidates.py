@@ -66,7 +66,7 @@ def build_candidates(
                 invalid.append(Invalid(pod.name, name, message))
                 continue
             offer = offer_of(pod, image, endpoint, shape)
-            if message := _serves_nothing(offer):
+            if message := serves_nothing(offer):
                 invalid.append(Invalid(pod.name, name, message))
                 continue
             price = pod.max_allowed_price if pod.max_allowed_price is not None else image.max_allowed_price
@@ -109,7 +109,7 @@ def offer_of(pod: RunningPod, image: Image, endpoint: Endpoint, shape: Shape) ->
     )
 
 
-def _serves_nothing(offer: Offer) -> str:
+def serves_nothing(offer: Offer) -> str:
     """Why no job whatever matches the offer, which is put together of what the pod and the endpoint say; empty: some
     may."""
     required = set() if is_any(offer.required_tags) else set(offer.required_tags)

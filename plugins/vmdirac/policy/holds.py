@@ -134,11 +134,6 @@ def run_out(holds: Iterable[Hold], scope: Scope, now: datetime) -> list[Hold]:
     return sorted(found, key=lambda hold: hold.until, reverse=True)
 
 
-def to_be_probed(holds: Iterable[Hold], scope: Scope, now: datetime) -> Hold | None:
-    """The newest of them."""
-    return next(iter(run_out(holds, scope, now)), None)
-
-
 def is_probing(instance: Instance, hold: Hold) -> bool:
     """Whether this instance will show whether the hold is still true: by its launch, or by booting."""
     if instance.endpoint != hold.endpoint or (hold.pod and instance.pod != hold.pod):

@@ -161,13 +161,13 @@ def reconcile(
         if row.cloud_id is None:
             actions.extend(_without_cloud_id(row, twins, deadlines(row), began))
         else:
-            seen = by_id.get(row.cloud_id)
-            registered = _registered_twin(row, seen, twins)
-            if registered is not None and seen is not None:
-                actions.append(TakeTwin(row, registered, seen))
+            mine = by_id.get(row.cloud_id)
+            registered = _registered_twin(row, mine, twins)
+            if registered is not None and mine is not None:
+                actions.append(TakeTwin(row, registered, mine))
             actions.extend(DeleteDuplicate(row, twin) for twin in twins if twin is not registered)
             if registered is None:
-                actions.extend(_with_cloud_id(row, seen, deadlines(row), began, now))
+                actions.extend(_with_cloud_id(row, mine, deadlines(row), began, now))
     actions.extend(Unknown(seen) for seen in unknown)
     return actions
 
