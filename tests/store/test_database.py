@@ -195,7 +195,8 @@ class TestTransact:
         with ThreadPoolExecutor(2) as pool:
             for future in [pool.submit(transact, first, second), pool.submit(transact, second, first)]:
                 future.result()
-        assert len(tries) == 3, "one of the two was tried again"
+        # Who is tried again may meet the other one a second time.
+        assert len(tries) >= 3, "one of the two was tried again"
         with store.read() as session:
             assert [session.get_one(InstanceRow, id_).jobs for id_ in (first, second)] == [2, 2]
 

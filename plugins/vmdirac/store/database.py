@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 T = TypeVar("T")
 
 SQLITE_BUSY_TIMEOUT_SECONDS = 60
+CONNECT_TIMEOUT_SECONDS = 10
 CONFLICT_TRIES = 5
 _WRITES = "vmdirac_writes"
 
@@ -78,12 +79,12 @@ def _is_conflict(error: DBAPIError) -> bool:
     """Whether another transaction was in the way, so that the next try may succeed.
 
     PostgreSQL 40001 and 40P01, MariaDB 1213 and 1020: the database broke one of two off. PostgreSQL 23505, MariaDB
-    1062: both looked for a row in vain and inserted it; the next try finds it. MariaDB 1305: a deadlock has taken the
-    savepoint away to which we wanted to go back.
+    1062: both looked for a row in vain and inserted it; the next try finds it. 23503, 1452: a row that was found and
+    referred to is gone. MariaDB 1305: a deadlock has taken the savepoint away to which we wanted to go back.
     """
     state = getattr(error.orig, "sqlstate", None)
     number = error.orig.args[0] if error.orig is not None and error.orig.args else None
-    return state in {"40001", "40P01", "23505"} or number in {1213, 1020, 1062, 1305}
+    return state in {"40001", "40P01", "23505", "23503"} or number in {1213, 1020, 1062, 1452, 1305}
 
 
 def _create_engine(url: str) -> Engine:
@@ -93,8 +94,14 @@ def _create_engine(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    # Counting inside a transaction must see what others committed before it got its locks: not a snapshot.
-    return create_engine(parsed, isolation_level="READ COMMITTED", pool_pre_ping=True, pool_recycle=1800)
+    return create_engine(
+        # Who waits for a server that does not answer may be Airflow's own scheduler.
+        parsed.update_query_dict({"connect_timeout": str(CONNECT_TIMEOUT_SECONDS), **parsed.query}),
+        # Counting inside a transaction must see what others committed before it got its locks: not a snapshot.
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        pool_recycle=1800,
+    )
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
