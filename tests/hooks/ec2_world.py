@@ -2,12 +2,16 @@
 
 import json
 import uuid
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from airflow.sdk import Connection
 
+from tests.servers import missing
 from tests.servers.ec2 import REGION, Ec2Server
+from vmdirac.hooks import ec2_rate
 from vmdirac.hooks.ec2_cloud import VmdiracEc2Hook
 from vmdirac.model.cloud import LaunchRequest
 
@@ -49,3 +53,28 @@ class Ec2World:
         ids = sorted(subnet["SubnetId"] for subnet in found)[:count]
         assert len(ids) == count
         return ids
+
+    def sent(self, action: str = "RunInstances") -> list[dict[str, str]]:
+        """The parameters of the calls, by name."""
+        return [{name: value for name, [value] in parse_qs(body).items()} for body in self.server.calls(action)]
+
+    def types_asked(self) -> list[str]:
+        return [call["InstanceType"] for call in self.sent()]
+
+
+# To be made fixtures of a test module by assignment.
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ec2Server]:
+    if reason := Ec2Server.unavailable():
+        missing(reason)
+    with Ec2Server(tmp_path_factory.mktemp("ec2")) as server:
+        yield server
+
+
+@pytest.fixture
+def ec2(server: Ec2Server, monkeypatch: pytest.MonkeyPatch) -> Ec2World:
+    server.reset()
+    monkeypatch.setattr(ec2_rate, "_buckets", {})
+    return Ec2World(server, monkeypatch)

@@ -209,7 +209,7 @@ def test_the_pause_is_what_ec2_asks_for(header: str, pause: float | None) -> Non
         (aws.NoRegionError(), ConfigError),
         (aws.ProfileNotFound(profile="p"), ConfigError),
         (aws.ParamValidationError(report="value: hidden-treasure"), ConfigError),
-        (ValueError("Invalid endpoint: x"), ConfigError),
+        (ValueError("hidden-treasure"), TransientError),
         (aws.EndpointConnectionError(endpoint_url="http://x"), TransientError),
         (aws.ConnectTimeoutError(endpoint_url="http://x"), TransientError),
         (aws.ReadTimeoutError(endpoint_url="http://x"), TransientError),

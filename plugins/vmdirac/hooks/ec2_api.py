@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from airflow.sdk import Connection
 
 from vmdirac.config.ec2 import DEFAULT_AWS_CONN_ID, Ec2CloudConfig
-from vmdirac.hooks.ec2_errors import typed_errors
+from vmdirac.hooks.ec2_errors import LONGEST_MESSAGE, typed_errors
 from vmdirac.hooks.ec2_rate import TokenBucket, bucket_of
-from vmdirac.model.errors import ConfigError
+from vmdirac.model.errors import ConfigError, TransientError
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 10, 60
 CALLS_AT_ONCE = 8
@@ -40,8 +40,15 @@ class Ec2Api:
         # A forked process must not talk over its parent's connections.
         key = (os.getpid(), service)
         if key not in self._clients:
-            with typed_errors():
-                self._clients[key] = self._hook(service).get_conn()
+            try:
+                with typed_errors():
+                    self._clients[key] = self._hook(service).get_conn()
+            except TransientError as error:
+                # Nothing was asked of EC2 yet. What is no trouble of the network is one of the settings.
+                if isinstance(error.__context__, ValueError | TypeError | NotImplementedError):
+                    why = f"the connection's settings cannot be used: {error.__context__}"[:LONGEST_MESSAGE]
+                    raise ConfigError(why) from None
+                raise
         return self._clients[key]
 
     @property

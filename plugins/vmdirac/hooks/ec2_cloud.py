@@ -123,7 +123,8 @@ class VmdiracEc2Hook(VmdiracCloudHook):
 
     def _launch_outcome(self, request: LaunchRequest, disks: Disks) -> LaunchOutcome:
         try:
-            return LaunchOutcome(request.token, cloud_id=self._launch(request, disks))
+            with typed_errors():
+                return LaunchOutcome(request.token, cloud_id=self._launch(request, disks))
         except CloudError as error:
             return LaunchOutcome(request.token, error=error)
 

@@ -120,8 +120,6 @@ def error_of(error: Exception) -> CloudError:
     if isinstance(error, aws.BotoCoreError | OSError):
         # Time-outs, connections, answers that break off: the call may have taken effect.
         return TransientError(f"{name}: {_shown(str(error))}" if _is_harmless(error) else f"{name}: no usable answer")
-    if isinstance(error, ValueError):
-        return ConfigError(f"boto3 does not take the connection's settings: {_shown(str(error))}")
     # A library's bug, say: whether EC2 was asked is not known, and what the message quotes neither.
     return TransientError(f"{name} while EC2 was asked")
 
