@@ -1,12 +1,15 @@
 """What is particular to EC2 besides its launches: lists, interruptions, the account, the connection."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from airflow.sdk import Connection
 
 from tests.hooks import ec2_world
+from tests.hooks.children import in_processes
 from tests.hooks.ec2_world import IMAGE, Ec2World
 from tests.hooks.fleet import launched, listed
 from tests.servers.ec2 import REGION
@@ -159,13 +162,22 @@ def test_testing_the_connection_says_which_permission_is_missing(ec2: Ec2World) 
     ec2.server.set(quota=1.0)
     assert ec2.hook().test_connection() == (True, "EC2 in eu-west-1 can be used.")
     ec2.server.set(denied=["TerminateInstances", "RunInstances"])
+    assert ec2.hook().test_connection() == (False, "Permissions are missing: ec2:RunInstances.")
+    ec2.server.set(denied=["TerminateInstances"])
     usable, sentence = ec2.hook().test_connection()
-    assert not usable
-    assert sentence.endswith("ec2:RunInstances, ec2:TerminateInstances.")
+    assert usable, "a good policy permits it for VMs with our tag only"
+    assert "ec2:TerminateInstances is missing, or is given for VMs with certain tags" in sentence
     ec2.server.set(denied=["DescribeSpotInstanceRequests"])
     assert ec2.hook().test_connection()[0]
     assert not ec2.hook(spot=True).test_connection()[0]
     assert not ec2.server.vms()
+
+
+def test_rights_over_vms_are_tried_on_one_that_is_there(ec2: Ec2World) -> None:
+    (cloud_id,) = launched(ec2.hook("theirs"), ec2.request())
+    ec2.server.set(denied=["TerminateInstances"])
+    assert ec2.hook().test_connection() == (False, "Permissions are missing: ec2:TerminateInstances.")
+    assert list(ec2.server.vms()) == [cloud_id]
 
 
 def test_testing_the_connection_says_what_is_wrong_with_it(ec2: Ec2World) -> None:
@@ -174,7 +186,7 @@ def test_testing_the_connection_says_what_is_wrong_with_it(ec2: Ec2World) -> Non
     for config, told in (
         ({"subnet_ids": "subnet-1", "security_groups": "web"}, "must be ids"),
         ({"aws_conn_id": "gone"}, "there is no connection 'gone'"),
-        ({"endpoint_url": "http://127.0.0.1:9"}, "DescribeInstances: EndpointConnectionError"),
+        ({"endpoint_url": "http://127.0.0.1:9"}, "ec2:DescribeInstances: EndpointConnectionError"),
     ):
         usable, sentence = ec2.hook(**config).test_connection()
         assert not usable
@@ -251,3 +263,23 @@ def test_what_fails_once_is_tried_again_and_is_one_vm(ec2: Ec2World, monkeypatch
         ids = launched(ec2.hook(), ec2.request())
     assert ec2.server.vms().keys() == set(ids)
     assert len(set(ec2.server.calls("RunInstances"))) == 1
+
+
+def test_a_forked_process_has_connections_of_its_own(ec2: Ec2World) -> None:
+    hook = ec2.hook()
+    ids = launched(hook, *[ec2.request() for _ in range(3)])
+    ours = id(hook._api.ec2)
+    seen = in_processes(lambda: (id(hook._api.ec2), sorted(listed(hook))), 3)
+    assert {tuple(found) for _, found in seen} == {tuple(sorted(ids))}
+    assert ours not in {client for client, _ in seen}
+
+
+def test_who_loads_the_hook_loads_no_boto3() -> None:
+    program = (
+        "import sys, vmdirac.hooks.base\n"
+        "before = set(sys.modules)\n"
+        "import vmdirac.hooks.ec2_cloud\n"
+        "heavy = [name for name in set(sys.modules) - before if name.startswith(('boto', 'airflow.providers'))]\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

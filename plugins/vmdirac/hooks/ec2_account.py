@@ -21,6 +21,9 @@ ON_DEMAND_QUOTA, SPOT_QUOTA = "L-1216C47A", "L-34B43A08"
 STANDARD_FAMILIES = frozenset(["a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"])
 """Families of types to which these quotas apply; others (GPUs, high memory …) have quotas of their own."""
 
+OF_A_VM = frozenset({"TerminateInstances", "GetConsoleOutput"})
+"""Actions that a policy may permit on VMs with our tag only."""
+
 NO_VM, NO_IMAGE = "i-00000000000000000", "ami-00000000000000000"
 
 
@@ -85,43 +88,54 @@ def _quota(api: Ec2Api, code: str) -> int | None:
 
 def try_account(api: Ec2Api, *, spot: bool) -> tuple[bool, str]:
     """Whether the account may do all that we need, tried without doing it."""
+    try:
+        # Really done: it shows that the address and the credentials are right.
+        tagged = [{"Name": "tag-key", "Values": [INSTALLATION_TAG]}]
+        with typed_errors():
+            answer = api.ec2.describe_instances(Filters=tagged, MaxResults=5)
+    except CloudError as error:
+        return False, f"ec2:DescribeInstances: {error}"
+    vms = [vm["InstanceId"] for reservation in answer["Reservations"] for vm in reservation["Instances"]]
     missing, doubts = [], []
-    for action, call in _trials(api.ec2, spot=spot).items():
+    for action, call in _trials(api.ec2, vms[0] if vms else NO_VM, spot=spot).items():
         try:
             with typed_errors():
                 call()
         except CloudError as error:
             if code_of(error) in {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"}:
                 named = re.search(r"to perform:? (ec2:\w+)", str(error))
-                missing.append(named[1] if named else f"ec2:{action}")
-            elif isinstance(error, AuthError | TransientError) or action == "DescribeInstances":
-                return False, f"{action}: {error}"
+                right = named[1] if named else f"ec2:{action}"
+                if action in OF_A_VM and not vms:
+                    doubts.append(
+                        f"{right} is missing, or is given for VMs with certain tags: there is none to try it on."
+                    )
+                else:
+                    missing.append(right)
+            elif isinstance(error, AuthError | TransientError):
+                return False, f"ec2:{action}: {error}"
             elif not isinstance(error, ConfigError):
-                doubts.append(f"{action} could not be tried ({error})")
+                doubts.append(f"ec2:{action} could not be tried: {error}")
             # A ConfigError says that this was a dry run, or that there is no such VM or image: the right is there.
     if missing:
-        return False, f"Missing, or given only for VMs with certain tags: {', '.join(dict.fromkeys(missing))}."
-    sentence = f"EC2 in {api.ec2.meta.region_name} can be used."
+        return False, f"Permissions are missing: {', '.join(dict.fromkeys(missing))}."
     if api.tells_quotas and _quota(api, ON_DEMAND_QUOTA) is None:
-        sentence += " The quota is not known: servicequotas:GetServiceQuota is not permitted, or not there."
-    return True, " ".join([sentence, *doubts])
+        doubts.append("The quota is not known: servicequotas:GetServiceQuota is not permitted, or not there.")
+    return True, " ".join([f"EC2 in {api.ec2.meta.region_name} can be used.", *doubts])
 
 
-def _trials(ec2: Any, *, spot: bool) -> dict[str, Callable[[], object]]:
+def _trials(ec2: Any, vm: str, *, spot: bool) -> dict[str, Callable[[], object]]:
     # With the tags, for those need ec2:CreateTags, which may be given for this call alone.
     tags = [
         {"ResourceType": kind, "Tags": [{"Key": INSTALLATION_TAG, "Value": "test"}]} for kind in ("instance", "volume")
     ]
     trials: dict[str, Callable[[], object]] = {
-        # This one is really done: it shows that the address and the credentials are right.
-        "DescribeInstances": lambda: ec2.describe_instances(MaxResults=5),
         "DescribeInstanceTypes": lambda: ec2.describe_instance_types(DryRun=True, MaxResults=5),
         "DescribeImages": lambda: ec2.describe_images(DryRun=True, ImageIds=[NO_IMAGE]),
         "RunInstances": lambda: ec2.run_instances(
             DryRun=True, MinCount=1, MaxCount=1, ImageId=NO_IMAGE, TagSpecifications=tags
         ),
-        "TerminateInstances": lambda: ec2.terminate_instances(DryRun=True, InstanceIds=[NO_VM]),
-        "GetConsoleOutput": lambda: ec2.get_console_output(DryRun=True, InstanceId=NO_VM),
+        "TerminateInstances": lambda: ec2.terminate_instances(DryRun=True, InstanceIds=[vm]),
+        "GetConsoleOutput": lambda: ec2.get_console_output(DryRun=True, InstanceId=vm),
     }
     if spot:
         trials["DescribeSpotInstanceRequests"] = lambda: ec2.describe_spot_instance_requests(DryRun=True)
