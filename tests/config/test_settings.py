@@ -136,9 +136,22 @@ def test_how_long_decisions_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("days", ["0", "-1", "nan", "inf", "36501", "1e300"])
 def test_a_time_that_decisions_cannot_be_kept_for(monkeypatch: pytest.MonkeyPatch, days: str) -> None:
+    """It is told, and stops nothing."""
     configure(monkeypatch, decision_retention_days=days)
-    with pytest.raises(SettingsError, match="decision_retention_days must be a positive number of days"):
-        settings.decision_retention()
+    with pytest.raises(SettingsError, match="it must be a number above 0 and up to 36500; 7 is used"):
+        settings.DECISION_RETENTION_DAYS.read()
+    assert settings.decision_retention() == timedelta(days=7)
+
+
+@pytest.mark.parametrize("number", settings.NUMBERS, ids=lambda number: number.name)
+@pytest.mark.parametrize("text", ["often", "", "-5"])
+def test_a_number_that_is_none_has_its_default(
+    monkeypatch: pytest.MonkeyPatch, number: settings.Number, text: str
+) -> None:
+    configure(monkeypatch, **{number.name: text})
+    with pytest.raises(SettingsError):
+        number.read()
+    assert number.or_default() == number.default
 
 
 def test_the_time_for_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -327,15 +327,31 @@ class TestRefusal:
 
 
 class TestHeld:
-    def test_launches_wait_for_the_end_of_what_holds_them(self, store: Store) -> None:
+    def test_launches_are_given_back_while_they_are_held(self, store: Store) -> None:
+        """As long as they stand, other endpoints would take their jobs for served."""
         world = reserved(store, 2)
         with store.write() as session:
             hold = Hold("alpha", HoldKind.THROTTLE, "slower", world.clock(), world.clock() + 2 * MINUTE)
             endpoints.put_hold(session, hold)
         assert world.launch() == LaunchReport()
-        assert {item.launch_attempts for item in world.instances()} == {0}
+        assert {(item.status, item.launch_attempts) for item in world.instances()} == {(InstanceStatus.HALTED, 0)}
+        assert not world.cloud.requests
         world.clock.advance(minutes=2)
-        assert world.launch() == LaunchReport(launched=2)
+        assert world.tick() == {"alpha": LaunchReport(launched=2)}
+
+    def test_what_was_asked_for_before_is_never_given_back(self, store: Store) -> None:
+        """There may be a VM of it: only the cloud can say that there is none."""
+        world = reserved(store)
+        world.cloud.fail("launch", TransientError("lost"))
+        world.launch()
+        with store.write() as session:
+            item = instances.get(session, world.instance().id)
+            assert item is not None
+            assert instances.change(session, item, world.clock(), "again", last_launch_at=None)
+            hold = Hold("alpha", HoldKind.THROTTLE, "slower", world.clock(), world.clock() + 2 * MINUTE)
+            endpoints.put_hold(session, hold)
+        assert world.launch() == LaunchReport()
+        assert world.instance().status is InstanceStatus.NEW
 
     def test_what_other_pods_are_held_for_is_none_of_their_business(self, store: Store) -> None:
         world = reserved(store)
@@ -348,7 +364,22 @@ class TestHeld:
         world = reserved(store, BATCH + 5)
         with world.cloud.broken("launch", ThrottleError("slower", retry_after=60)):
             assert world.launch() == LaunchReport(refused=BATCH)
-        assert len(world.instances(InstanceStatus.NEW)) == 5
+        assert len(world.instances(InstanceStatus.HALTED)) == 5
+
+    def test_a_cloud_without_room_is_not_asked_for_all_that_waits(self, store: Store) -> None:
+        world = World(store)
+        world.submit(100)
+        asked = []
+        with world.cloud.broken("launch", CapacityError("no room")):
+            for _ in range(5):
+                world.tick()
+                asked.append(sum(len(names) for verb, names in world.cloud.calls if verb == "launch"))
+                world.clock.advance(minutes=1)
+        assert asked[0] == BATCH
+        assert asked[-1] - asked[0] <= 5 * 3, "a few a minute try it again"
+        world.clock.advance(minutes=10)
+        world.tick()
+        assert len(world.cloud.machines()) == 100
 
     def test_the_pause_is_counted_from_when_the_cloud_asked_for_it(self, store: Store) -> None:
         world = reserved(store)

@@ -26,7 +26,7 @@ from vmdirac.loops.tick import user_data_renderer
 from vmdirac.model.decision import ReasonCode
 from vmdirac.model.hold import Hold, HoldKind
 from vmdirac.model.states import ImageStatus, InstanceStatus, RunningPodStatus, VmPolicy, VmStopPolicy
-from vmdirac.policy.plan import Invalid
+from vmdirac.policy.plan import Candidate, Invalid
 from vmdirac.store import endpoints, queue, ticks
 from vmdirac.store.database import Store
 from vmdirac.store.tables import DecisionRow, ImageRow, RunningPodRow, TickRow
@@ -123,24 +123,26 @@ class TestReservation:
         (request,) = world.cloud.requests
         assert request.user_data == user_data.replace(PLACEHOLDER, bootstrap_secret(KEY, row.launch_token))
 
-    def test_a_plan_that_fails_half_way_leaves_nothing(self, store: Store) -> None:
-        world = World(store)
-        world.submit(3)
+    def test_a_template_that_fails_half_way_leaves_nothing_of_its_pod_and_all_of_the_others(self, store: Store) -> None:
+        world = World(store, [a_pod("good"), a_pod("bad")])
+        world.submit(6)
         tick_id = world.read_demand()
-        calls = []
+        calls = Counter[str]()
 
-        def failing(*arguments: object) -> str:
-            calls.append(arguments)
-            if len(calls) == 3:
+        def failing(candidate: Candidate, instance_id: int) -> str:
+            calls[candidate.pod.name] += 1
+            if candidate.pod.name == "bad" and calls["bad"] == 3:
                 raise RuntimeError("the template is broken")
             return "user data"
 
-        with pytest.raises(RuntimeError):
-            plan_and_reserve(
-                store, world.configuration, tick_id, key=KEY, render=failing, now=world.clock(), rng=world.rng
-            )
-        assert world.instances() == []
-        assert decisions(world, tick_id) == []
+        made = plan_and_reserve(
+            store, world.configuration, tick_id, key=KEY, render=failing, now=world.clock(), rng=world.rng
+        )
+        assert {item.pod for item in world.instances()} == {"good"}
+        assert [launch.candidate.pod.name for launch in made.launches] == ["good"]
+        bad = next(item for item in decisions(world, tick_id) if item.pod == "bad")
+        assert (bad.planned, bad.clipped_by) == (0, ReasonCode.INVALID)
+        assert "RuntimeError: the template is broken" in bad.reasons[0]["sentence"]
 
 
 class TestDecisions:

@@ -54,7 +54,7 @@ LIMIT, RATE, HELD = ReasonCode.ENDPOINT_LIMIT, ReasonCode.LAUNCH_RATE, ReasonCod
         (
             waiting(5),
             [row(warranted=5, planned=5, launched=2, failed=1)],
-            "5 waiting, 2 started on site-a, 1 refused on site-a, 2 without an answer yet",
+            "5 waiting, 2 started on site-a, 1 refused on site-a, 2 not asked for after failures",
         ),
         (
             waiting(9),

@@ -92,3 +92,12 @@ def test_a_task_queue_is_served_once_however_many_pods_match_it(
     for item in served:
         got = planned(made).get((item.pod.name, item.endpoint.name), 0)
         assert got >= int(sum(jobs) * item.weight / together)
+
+
+def test_a_pod_with_more_endpoints_has_no_larger_share() -> None:
+    on = [endpoint(name) for name in "ABC"]
+    many, one = pod("many"), pod("one")
+    ways = [*(candidate(many, each) for each in on), candidate(one, on[0])]
+    made = planned(plan(ways, [queue(40)]))
+    assert sum(count for (name, _), count in made.items() if name == "many") == 20
+    assert made["one", "A"] == 20

@@ -81,7 +81,7 @@ def test_a_number_of_none_starts_none() -> None:
         (ONE, endpoint(), {"holds": [Hold("A", HoldKind.AUTH, "no", NOW, NOW)]}, 1, ReasonCode.PROBING),
         (pod("one", campaign_end=date(2026, 2, 28)), endpoint(), {}, 0, ReasonCode.UNACTIVE),
         (pod("one", campaign_start=date(2026, 3, 2)), endpoint(), {}, 0, ReasonCode.UNACTIVE),
-        (ONE, endpoint(), {"out_of_time": lambda: True}, 0, ReasonCode.TIME_BUDGET),
+        (ONE, endpoint(), {"out_of_time": lambda: True}, 1, ReasonCode.TIME_BUDGET),
     ],
 )
 @pytest.mark.parametrize("vms", [7, None])

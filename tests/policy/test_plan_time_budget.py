@@ -16,19 +16,24 @@ def after(calls: int) -> Callable[[], bool]:
 
 
 @pytest.mark.parametrize("on", [endpoint(), static(max_instances=100)], ids=["elastic", "static"])
-@pytest.mark.parametrize("by_then", [0, 1, 7])
+@pytest.mark.parametrize("by_then", [1, 2, 7])
 def test_what_was_planned_by_then_is_the_plan(on: Endpoint, by_then: int) -> None:
-    made = plan([candidate(pod(), on)], [queue(100)], out_of_time=after(by_then))
+    made = plan([candidate(pod(), on)], [queue(100)], out_of_time=after(by_then - 1))
     assert total(made) == by_then
     assert codes(made)[-1] == "time_budget"
     assert made.decisions[0].clipped_by is ReasonCode.TIME_BUDGET
     assert str(made.decisions[0].reasons[-1]) == "the time for one plan was over: the next tick goes on"
 
 
+def test_there_is_a_plan_however_little_time_there_is() -> None:
+    made = plan([candidate(pod(), endpoint())], [queue(100)], out_of_time=lambda: True)
+    assert total(made) == 1
+
+
 def test_those_of_higher_priority_have_had_their_turn() -> None:
     ways = [candidate(pod("low"), endpoint()), candidate(pod("high", priority=1), endpoint())]
     queues = [queue(5, key="1"), queue(5, key="2")]
-    made = plan(ways, queues, out_of_time=after(4))
+    made = plan(ways, queues, out_of_time=after(3))
     assert planned(made) == {("high", "A"): 4}
     assert codes(made, "low") == ["demand", "time_budget"]
 

@@ -45,7 +45,8 @@ def fails(store: Store, launched: float, found: float, **fields: object) -> None
 
 def succeeds(store: Store, launched: float, called_in: float, **fields: object) -> None:
     with store.write() as session:
-        vm = add_instance(session, InstanceStatus.SUBMITTED, at=at(launched), **fields)
+        request = {"flavor": "small", "revision": fields.pop("revision", "p1"), "endpoint_revision": "e1"}
+        vm = add_instance(session, InstanceStatus.SUBMITTED, at=at(launched), request=request, **fields)
         row = instances.locked(session, vm.id)
         assert row is not None
         boots.note_success(session, row, at(called_in))
@@ -107,6 +108,11 @@ class TestBreaker:
         fails(store, 1, 16, endpoint="beta")
         succeeds(store, 1, 17)
         assert {(hold.endpoint, hold.pod) for hold in breakers(store)} == {("alpha", "other"), ("beta", "pod")}
+
+    def test_a_vm_of_an_older_configuration_says_nothing_of_this_one(self, store: Store) -> None:
+        fails(store, 1, 16)
+        succeeds(store, 1, 17, revision="p0")
+        assert breaker(store).failures == 1
 
     def test_and_the_next_failure_is_the_first_again(self, store: Store) -> None:
         for minute in (0, 100, 200):
@@ -179,3 +185,13 @@ class TestImage:
             pods.reset_image(session, "worker", at(2000))
         self.fail_times(store, boots.MAX_FAILURES - 1, 2001)
         assert image(store).status is ImageStatus.NEW
+
+    def test_one_endpoint_where_nothing_boots_does_not_condemn_it(self, store: Store) -> None:
+        """It has its breaker; the other one may boot it."""
+        with store.write() as session:
+            pods.note_images(session, [an_image(revision="i1")], at(0), used_on={"worker": {"alpha", "beta"}})
+        self.fail_times(store, 3 * boots.MAX_FAILURES)
+        assert image(store).status is ImageStatus.NEW
+        for number in range(boots.MAX_FAILURES):
+            fails(store, 5000 + 100 * number, 5015 + 100 * number, endpoint="beta")
+        assert image(store).status is ImageStatus.ERROR

@@ -60,14 +60,11 @@ def _settings() -> Iterator[Problem]:
         settings.secret_keys()
     except settings.SettingsError as error:
         yield Problem("settings", str(error))
-    for name, read in (
-        ("decision_retention_days", settings.decision_retention),
-        ("plan_time_budget", settings.plan_time_budget),
-    ):
+    for number in settings.NUMBERS:
         try:
-            read()
-        except (settings.SettingsError, AirflowConfigException) as error:
-            yield Problem(f"[vmdirac] {name}", str(error))
+            number.read()
+        except settings.SettingsError as error:
+            yield Problem(f"[vmdirac] {number.name}", str(error))
     yield from _vm_url()
     yield from _execution_api_timeout()
     if conf.get("core", "test_connection", fallback="Disabled").lower() != "enabled":

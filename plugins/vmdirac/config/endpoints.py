@@ -122,4 +122,4 @@ def parse_endpoint(conn_id: str, conn_type: str, extra: dict[str, Any], credenti
         findings.extend(sentences(error))
     if findings or config is None or own is None:
         raise EndpointError(findings)
-    return config.endpoint(conn_id, driver, revision_of(own, credentials))
+    return config.endpoint(conn_id, driver, revision_of(own, config.model_dump_json(), credentials))

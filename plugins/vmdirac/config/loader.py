@@ -103,7 +103,7 @@ def _json_object(source: ConfigSource, variable: str, problems: list[Problem]) -
         return {}, False
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         problems.append(Problem(where, f"it is not JSON: {error}"))
         return {}, False
     if not isinstance(value, dict):

@@ -20,7 +20,7 @@ from vmdirac.config.fields import (
     revision_of,
 )
 from vmdirac.model.pod import RunningPod
-from vmdirac.model.requirements import Offer
+from vmdirac.model.requirements import Offer, is_number_tag
 
 RUNNING_PODS_VARIABLE = "vmdirac_running_pods"
 
@@ -51,6 +51,12 @@ class PodRequirements(WithTraits):
     def _can_be_matched(self) -> PodRequirements:
         """Such a pod could never serve anything. Whether the required tags are offered is seen with each endpoint: it
         may offer them."""
+        numbers = [tag for tag in (*self.required_tags, *self.banned_tags) if is_number_tag(tag)]
+        if numbers:
+            raise ValueError(
+                f"{', '.join(numbers)}: jobs carry such tags as numbers here, so these match none; use processors,"
+                " max_ram and whole_node to say what a job may ask for"
+            )
         if both := set(self.required_tags) & set(self.banned_tags):
             raise ValueError(f"tags that jobs must carry and must not carry: {', '.join(sorted(both))}")
         return self

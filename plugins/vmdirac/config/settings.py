@@ -5,6 +5,8 @@ Read anew at each call: Airflow caches its configuration itself.
 
 from __future__ import annotations
 
+import logging
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -12,6 +14,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from airflow.configuration import AIRFLOW_HOME, conf
+from airflow.exceptions import AirflowConfigException
+
+log = logging.getLogger(__name__)
 
 SECTION = "vmdirac"
 MIN_KEY_LENGTH = 32
@@ -87,36 +92,61 @@ def vm_url() -> str:
     return configured
 
 
-def scheduler_interval() -> int:
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A setting that is a number. A wrong one stops nothing: ``vmdirac validate`` names it, and its default counts."""
+
+    name: str
+    default: float
+    most: float
+
+    def read(self) -> float:
+        """Its value.
+
+        :raises SettingsError: if it is no positive number up to ``most``.
+        """
+        try:
+            value = float(conf.getfloat(SECTION, self.name, fallback=self.default))
+        except (AirflowConfigException, ValueError):
+            value = math.nan
+        if not 0 < value <= self.most:
+            raise SettingsError(f"it must be a number above 0 and up to {self.most:g}; {self.default:g} is used")
+        return value
+
+    def or_default(self) -> float:
+        """Its value, or its default where that is wrong."""
+        try:
+            return self.read()
+        except SettingsError as error:
+            log.error("[vmdirac] %s: %s", self.name, error)
+            return self.default
+
+
+SCHEDULER_INTERVAL = Number("scheduler_interval", 60, 86400)
+SWEEP_INTERVAL = Number("sweep_interval", 60, 86400)
+DECISION_RETENTION_DAYS = Number("decision_retention_days", 7, 36500)
+PLAN_TIME_BUDGET = Number("plan_time_budget", 30, 3600)
+NUMBERS = (SCHEDULER_INTERVAL, SWEEP_INTERVAL, DECISION_RETENTION_DAYS, PLAN_TIME_BUDGET)
+
+
+def scheduler_interval() -> float:
     """Seconds between two ticks."""
-    return int(conf.getint(SECTION, "scheduler_interval", fallback=60))
+    return SCHEDULER_INTERVAL.or_default()
 
 
-def sweep_interval() -> int:
+def sweep_interval() -> float:
     """Seconds between two passes of each sweep."""
-    return int(conf.getint(SECTION, "sweep_interval", fallback=60))
+    return SWEEP_INTERVAL.or_default()
 
 
 def decision_retention() -> timedelta:
-    """For how long ticks and their decisions are kept.
-
-    :raises SettingsError: if it is no positive number of days.
-    """
-    days = conf.getfloat(SECTION, "decision_retention_days", fallback=7.0)
-    if not 0 < days <= 36500:
-        raise SettingsError("[vmdirac] decision_retention_days must be a positive number of days")
-    return timedelta(days=days)
+    """For how long ticks and their decisions are kept."""
+    return timedelta(days=DECISION_RETENTION_DAYS.or_default())
 
 
 def plan_time_budget() -> float:
-    """Seconds of CPU after which a plan is what has been planned by then.
-
-    :raises SettingsError: if it is no positive number.
-    """
-    seconds = float(conf.getfloat(SECTION, "plan_time_budget", fallback=30.0))
-    if not 0 < seconds <= 3600:
-        raise SettingsError("[vmdirac] plan_time_budget must be a positive number of seconds, an hour at most")
-    return seconds
+    """Seconds of CPU after which a plan is what has been planned by then."""
+    return PLAN_TIME_BUDGET.or_default()
 
 
 def templates_folder() -> Path:

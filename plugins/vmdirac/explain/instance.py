@@ -28,7 +28,9 @@ def explain_instance(session: Session, instance_id: int, now: datetime) -> list[
     if history:
         lines.append(f"started: {history[0].reason}")
     lines += _decision(session, row)
-    ending = next((item for item in history if item.status in ENDING), None)
+    # The first line of its last ending: a VM that was revived, or whose stop was taken back, is not ending.
+    last = next((number for number, item in reversed(list(enumerate(history))) if item.status not in ENDING), -1)
+    ending = history[last + 1] if last + 1 < len(history) else None
     if ending is not None:
         why = f" ({row.stop_reason})" if row.stop_reason is not None else ""
         lines.append(f"stopped: {ending.reason}{why}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from vmdirac.explain.phrases import listed, place, reasons, when
 from vmdirac.model.instance import Instance
 from vmdirac.model.requirements import Requirements
-from vmdirac.model.states import JobStatus
-from vmdirac.policy.matching import matches, mismatch
+from vmdirac.model.states import InstanceStatus, JobStatus
+from vmdirac.policy.matching import jobs_that_fit, matches, mismatch
 from vmdirac.policy.mismatch_sentences import sentence
-from vmdirac.store import instances, ticks
+from vmdirac.store import instances, leases, ticks
 from vmdirac.store.tables import AttemptRow, DecisionRow, JobRow, TaskQueueRow, TickRow
 
 
@@ -72,18 +72,27 @@ def _ahead(session: Session, job: JobRow) -> list[str]:
 def _vms(session: Session, needs: Requirements, now: datetime) -> list[str]:
     """VMs that are there and could serve it."""
     able: dict[str, list[Instance]] = defaultdict(list)
-    for item in instances.unfinished(session):
+    for item in leases.less_what_is_leased(session, instances.unfinished(session)):
         if matches(needs, item.offer):
             able[item.status.value].append(item)
     if not able:
         return ["no VM that is there could serve it"]
     lines = []
     for status, found in sorted(able.items()):
-        free = [item for item in found if item.free_processors >= needs.processors_of(item.processors)]
+        free = [item for item in found if _has_room(item, needs, now)]
         ids = listed(item.id for item in found)
         lines.append(f"VMs that could serve it, {status}: {ids} ({len(free)} of them with room for it)")
-    soon = timedelta(seconds=max(item.heartbeat_period for found in able.values() for item in found))
-    return [*lines, f"a VM with room asks for jobs within {soon.total_seconds():g} s"]
+    if running := able.get(InstanceStatus.RUNNING.value):
+        soon = max(item.heartbeat_period for item in running)
+        lines.append(f"a Running VM with room asks for jobs within {soon:g} s")
+    return lines
+
+
+def _has_room(item: Instance, needs: Requirements, now: datetime) -> bool:
+    left = item.seconds_left(now)
+    if left is not None and needs.shortest_run(item.processors) > left:
+        return False
+    return jobs_that_fit(needs, item.free_processors, item.free_memory_mb, item.processors) > 0
 
 
 def _decisions(session: Session, last: TickRow, needs: Requirements, now: datetime) -> list[str]:

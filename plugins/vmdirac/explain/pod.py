@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from vmdirac.explain.phrases import counted, reasons, when
+from vmdirac.model.states import InstanceStatus
 from vmdirac.store import ticks
 from vmdirac.store.tables import DecisionRow, InstanceRow, RunningPodRow, TickRow
 
@@ -31,7 +32,7 @@ def explain_pod(session: Session, name: str, now: datetime) -> list[str] | None:
     lines.append(f"its VMs: {counted(_vms(session, name))}")
     if last is None:
         return [*lines, "no tick has planned anything yet: does the DAG vmdirac_scheduler run?"]
-    lines += _last_decision(last, rows, now)
+    lines += _last_decision(session, last, rows, now)
     lines += _demand_errors(session, last)
     lines += _last_start(session, name, now)
     return lines
@@ -47,7 +48,24 @@ def _vms(session: Session, name: str) -> Counter[object]:
     return Counter(dict(session.execute(query).all()))
 
 
-def _last_decision(last: TickRow, rows: list[DecisionRow], now: datetime) -> list[str]:
+def refusal(session: Session, row: DecisionRow) -> str:
+    """What the cloud said of the last launch of this decision that it refused."""
+    query = (
+        select(InstanceRow.error_kind, InstanceRow.error_message)
+        .where(
+            InstanceRow.tick_id == row.tick_id,
+            InstanceRow.pod == row.pod,
+            InstanceRow.endpoint == row.endpoint,
+            InstanceRow.status == InstanceStatus.ERROR,
+        )
+        .order_by(InstanceRow.id.desc())
+        .limit(1)
+    )
+    found = session.execute(query).one_or_none()
+    return "it is not known any more" if found is None else f"{found.error_kind}: {found.error_message}"
+
+
+def _last_decision(session: Session, last: TickRow, rows: list[DecisionRow], now: datetime) -> list[str]:
     head = f"tick {last.id}, {when(last.planned_at or last.began_at, now)}"
     if not rows:
         return [f"{head}, decided nothing for it: it is not configured, or not any more"]
@@ -61,6 +79,8 @@ def _last_decision(last: TickRow, rows: list[DecisionRow], now: datetime) -> lis
             f" {row.in_flight} of them on their way; {row.warranted} VMs warranted, {row.launched} launched,"
             f" {row.failed} refused"
         )
+        if row.failed:
+            lines.append(f"    refused because: {refusal(session, row)}")
     return lines
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -50,12 +51,16 @@ def launch(
 
     Each is claimed first, by compare-and-set: two tasks at once never ask for the same one, and after a crash the sweep
     sees that it was asked for and looks for it by its token. A batch is claimed only when its turn has come, so that a
-    task that dies has claimed no more than it was asking for.
+    task that dies has claimed no more than it was asking for. What is left at the end because launches are held now is
+    given back: the next tick may start it elsewhere.
     """
-    report, probed = LaunchReport(), frozenset[tuple[HoldKind, str]]()
-    while claim := store.transact(partial(_claim_batch, endpoint=endpoint, probed=probed, now=clock())):
-        probed |= claim.probed
+    with store.read() as session:
+        due = _due(session, endpoint)
+    report, tried = LaunchReport(), _Tried()
+    while claim := store.transact(partial(_claim_batch, endpoint=endpoint, due=due, tried=tried, now=clock())):
+        due, tried = claim.left, claim.tried
         report = _add(report, _launch_batch(store, cloud, claim.ids, keys, clock))
+    store.transact(lambda session: _give_back(session, due, clock()))
     log.info(
         "%s: %s launched, %s refused, %s without an answer",
         endpoint,
@@ -66,46 +71,71 @@ def launch(
     return report
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """Instances that are to be asked for now, and the holds (kind and pod) that they try out."""
-
-    ids: list[int]
-    probed: frozenset[tuple[HoldKind, str]]
+Due = list[tuple[Instance, Scope]]
+"""Instances that the cloud is to be asked for, and what they are of."""
 
 
-def _claim_batch(
-    session: Session, endpoint: str, probed: frozenset[tuple[HoldKind, str]], now: datetime
-) -> _Claim | None:
-    """Claim what is due, one batch of it; ``None``: nothing is.
-
-    Where a hold has run out, one launch tries whether it is still true. The others wait for what comes of it: if it
-    succeeds the hold is gone, and they are claimed next.
-
-    :param probed: holds that a launch of this task has tried out already.
-    """
+def _due(session: Session, endpoint: str) -> Due:
     due = instances.due_for_launch(session, endpoint)
     frozen = instances.frozen_requests(session, [item.id for item in due])
+    return [(item, endpoints.scope_of(item, frozen[item.id][0])) for item in due]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """What this task has asked for so far: the holds (kind and pod) that it has tried out, and VMs by flavor."""
+
+    holds: frozenset[tuple[HoldKind, str]] = frozenset()
+    flavors: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """Instances that are to be asked for now, what has been tried with them, and what is left."""
+
+    ids: list[int]
+    tried: _Tried
+    left: Due
+
+
+def _claim_batch(session: Session, endpoint: str, due: Due, tried: _Tried, now: datetime) -> _Claim | None:
+    """Claim what is due, one batch of it; ``None``: nothing can be asked for now.
+
+    Where a hold has run out, one launch tries whether it is still true. The others wait for what comes of it: if it
+    succeeds the hold is gone, and they are claimed next. A flavor that there was no room for is asked for by few.
+    """
     held = endpoints.holds(session, now)
     asked = (
         [item for item in instances.unfinished(session, endpoint) if item.last_launch_at is not None] if held else []
     )
     ids: list[int] = []
-    probes = set(probed)
-    for item in due:
-        scope = endpoints.scope_of(item, frozen[item.id][0])
-        if hold_policy.blocking(held, scope, now) is not None:
-            continue
+    holds, flavors = set(tried.holds), Counter(tried.flavors)
+    left: Due = []
+    for item, scope in due:
         run_out = hold_policy.run_out(held, scope, now)
         keys = {(hold.kind, hold.pod) for hold in run_out}
-        if keys & probes or any(hold_policy.is_probing(other, hold) for hold in run_out for other in asked):
-            continue
-        probes |= keys
-        if _claim(session, item, now):
+        room = hold_policy.room_limit(hold_policy.score(held, scope, now))
+        if (
+            len(ids) == BATCH
+            or hold_policy.blocking(held, scope, now) is not None
+            or keys & holds
+            or any(hold_policy.is_probing(other, hold) for hold in run_out for other in asked)
+            or (room is not None and flavors[scope.flavor] >= room)
+        ):
+            left.append((item, scope))
+        elif _claim(session, item, now):
             ids.append(item.id)
-        if len(ids) == BATCH:
-            break
-    return _Claim(ids, frozenset(probes)) if ids else None
+            holds |= keys
+            flavors[scope.flavor] += 1
+    return _Claim(ids, _Tried(frozenset(holds), flavors), left) if ids else None
+
+
+def _give_back(session: Session, left: Due, now: datetime) -> None:
+    """Retire what was never asked for: as long as it stands, its jobs would be waited for here."""
+    for item, _ in left:
+        if not item.launch_attempts:
+            reason = "launches are held here now, so the cloud was not asked for it"
+            instances.change(session, item, now, reason, to=InstanceStatus.HALTED, vm_gone=True)
 
 
 def _claim(session: Session, item: Instance, now: datetime) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import random
 import uuid
+from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -14,10 +15,10 @@ from sqlalchemy.orm import Session
 from vmdirac.config.loader import Configuration
 from vmdirac.config.settings import SecretKey
 from vmdirac.contextualization.bootstrap_secret import bootstrap_secret, fingerprint
-from vmdirac.loops.scene import RenderUserData, look, plan_of
-from vmdirac.model.decision import CLIPPING, Decision
+from vmdirac.loops.scene import RenderUserData, cannot_be_rendered, look, plan_of
+from vmdirac.model.decision import CLIPPING, Decision, Reason, ReasonCode
 from vmdirac.model.states import InstanceStatus
-from vmdirac.policy.plan import Candidate, Order, Plan
+from vmdirac.policy.plan import Candidate, Order, Plan, PlannedLaunch
 from vmdirac.store import endpoints, instances, pods, ticks
 from vmdirac.store.database import Store
 from vmdirac.store.tables import InstanceRow
@@ -48,12 +49,16 @@ def plan_and_reserve(
     def work(session: Session) -> Plan:
         _lock(session, configuration, now)
         told, order = ticks.demand_of(session, tick_id), _order_of(session, tick_id)
-        scene = look(session, configuration, endpoints.shapes(session, now), now, render)
+        scene = look(session, configuration, endpoints.all_shapes(session), now, render)
         for hold in endpoints.drop_outdated_holds(session, [item.scope for item in scene.candidates]):
             log.info("%s %s: the configuration has changed, launches are no longer held", hold.endpoint, hold.pod)
         plan = plan_of(scene, told, order, now, rng, out_of_time)
         for launch in plan.launches:
-            _reserve(session, launch.candidate, launch.count, tick_id, plan, key, render, now)
+            try:
+                with session.begin_nested():
+                    _reserve(session, launch.candidate, launch.count, tick_id, plan, key, render, now)
+            except TemplateError as error:
+                plan = _without(plan, launch, str(error))
         age = None if told.demand is None else max(0.0, (now - told.demand.observed_at).total_seconds())
         offers = {(item.pod.name, item.endpoint.name): item.offer for item in scene.candidates}
         ticks.record_plan(session, tick_id, plan.decisions, now, offers=offers, demand_age=age)
@@ -69,9 +74,11 @@ def _lock(session: Session, configuration: Configuration, now: datetime) -> None
     """Lock the rows of all that is configured, after those were made that are missing."""
     reported = {problem.pod: problem.message for problem in configuration.invalid if not problem.endpoint}
     pods.note_pods(session, configuration.pods.values(), reported, now, complete=configuration.complete)
-    used = {pod.image for pod in configuration.pods.values()}
+    used: dict[str, set[str]] = defaultdict(set)
+    for pod in configuration.pods.values():
+        used[pod.image].update(name for name, _ in pod.endpoints if name in configuration.endpoints)
     images = (image for image in configuration.images.values() if image.name in used)
-    pods.note_images(session, images, now, configuration.invalid_images)
+    pods.note_images(session, images, now, configuration.invalid_images, used)
     endpoints.note_endpoints(session, configuration.endpoints, now)
     session.flush()
     pods.lock_pods(session, list(configuration.pods))
@@ -101,12 +108,36 @@ def _reserve(
             "name": row.name,
             "boot_image": candidate.boot_image,
             "flavor": candidate.flavor,
-            "user_data": render(candidate, row.id),
+            "user_data": _rendered(candidate, row.id, render),
             "max_price": candidate.max_price,
             "revision": candidate.revision,
             "endpoint_revision": candidate.endpoint.revision,
             "load_average_timespan": candidate.pod.load_average_timespan.total_seconds(),
         }
+
+
+class TemplateError(Exception):
+    """User data could not be rendered for one of the instances, although it could for others."""
+
+
+def _rendered(candidate: Candidate, instance_id: int, render: RenderUserData) -> str:
+    try:
+        return render(candidate, instance_id)
+    except Exception as error:
+        raise TemplateError(cannot_be_rendered(candidate, error)) from error
+
+
+def _without(plan: Plan, launch: PlannedLaunch, message: str) -> Plan:
+    """The plan for all the others."""
+    key = (launch.candidate.pod.name, launch.candidate.endpoint.name)
+    invalid = Reason.of(ReasonCode.INVALID, message=message)
+    return Plan(
+        tuple(item for item in plan.launches if item is not launch),
+        tuple(
+            replace(item, planned=0, reasons=(invalid, *item.reasons)) if (item.pod, item.endpoint) == key else item
+            for item in plan.decisions
+        ),
+    )
 
 
 def _why(candidate: Candidate, plan: Plan) -> str:

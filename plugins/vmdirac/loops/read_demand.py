@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from vmdirac.config.settings import decision_retention
 from vmdirac.loops.clouds import CloudFactory
 from vmdirac.model.cloud import Shape
 from vmdirac.model.contracts import JobSource
-from vmdirac.model.errors import CloudError
+from vmdirac.model.errors import CloudError, ConfigError
 from vmdirac.policy.candidates import build_candidates, flavors_in_use
 from vmdirac.policy.plan import Candidate, Order
 from vmdirac.store import endpoints, ticks
@@ -59,6 +60,9 @@ def read_demand(
         error = str(reason) or type(reason).__name__
         store.transact(lambda session: ticks.put_demand(session, tick_id, name, None, error))
         raise DemandUnknownError(f"the demand of {name} could not be read: {error}") from reason
+    if not configuration.complete:
+        # Whom nobody serves cannot be said of pods that could not be read.
+        demand = replace(demand, unmatched=0)
     store.transact(lambda session: ticks.put_demand(session, tick_id, name, demand))
     log.info("%s: %s jobs wait in %s task queues", name, demand.jobs, len(demand.task_queues))
     if demand.unmatched:
@@ -81,17 +85,26 @@ def learn_shapes(
     :param keep: remember what clouds told.
     """
     with store.read() as session:
-        shapes = endpoints.shapes(session, now)
+        known, fresh = endpoints.all_shapes(session), endpoints.shapes(session, now)
     used = flavors_in_use(configuration.pods.values(), configuration.images, configuration.endpoints)
     found: dict[tuple[str, str], Shape] = {}
-    for endpoint, flavor in sorted(used - shapes.keys()):
+    silent: set[str] = set()
+    for endpoint, flavor in sorted(used - fresh.keys()):
+        if endpoint in silent:
+            continue
         try:
             found[endpoint, flavor] = clouds(configuration.endpoints[endpoint]).shape(flavor)
-        except CloudError as error:
+        except ConfigError as error:
             log.warning("endpoint %s, flavor %s: %s", endpoint, flavor, error)
+        except CloudError as error:
+            # What does not answer for one flavor is not asked for the others: each would take its time-out.
+            log.warning("endpoint %s, flavor %s: %s", endpoint, flavor, error)
+            silent.add(endpoint)
         except Exception:
             # Whatever is wrong with one driver or connection, the others go on.
             log.exception("endpoint %s, flavor %s", endpoint, flavor)
+            silent.add(endpoint)
     if found and keep:
         store.transact(lambda session: endpoints.put_shapes(session, found, now))
-    return shapes | found
+    # Flavors hardly ever change: an old answer is better than none.
+    return known | found

@@ -24,7 +24,7 @@ from vmdirac.model.instance import Instance
 from vmdirac.model.pod import Deadlines
 from vmdirac.model.states import BOOTING, DrainPhase, InstanceStatus, StopReason
 from vmdirac.policy import reconcile as decide
-from vmdirac.store import boots, endpoints, instances, leases
+from vmdirac.store import boots, endpoints, instances, leases, ticks
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
@@ -141,8 +141,6 @@ def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) 
                 boots.note_failure(session, instance, message or "it was gone before it called in", now)
         case decide.StopDead(instance, seen):
             reason = f"it is {seen.state} in the cloud {seen.message}".rstrip()
-            if _never_booted(instance):
-                boots.note_failure(session, instance, reason, now)
             if instances.change(
                 session,
                 instance,
@@ -156,6 +154,8 @@ def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) 
                 delete_attempts=instance.delete_attempts + 1,
             ):
                 work.deletes.append(instance.id)
+                if _never_booted(instance):
+                    boots.note_failure(session, instance, reason, now)
         case decide.LaunchAgain(instance):
             reason = "the cloud does not have it: it will be asked again"
             work.report.launch_again += instances.change(
@@ -228,7 +228,10 @@ def _adopt(session: Session, instance: Instance, seen: CloudInstance, now: datet
             **found,
         )
     reason = f"found by its token and adopted: {seen.cloud_id}"
-    return instances.change(session, instance, now, reason, to=InstanceStatus.SUBMITTED, **found)
+    if not instances.change(session, instance, now, reason, to=InstanceStatus.SUBMITTED, **found):
+        return False
+    ticks.count_launch(session, instance.tick_id, instance.pod, instance.endpoint, launched=1, failed=0)
+    return True
 
 
 def _observation(instance: Instance, seen: CloudInstance, now: datetime) -> dict[str, Any]:

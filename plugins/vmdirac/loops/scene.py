@@ -10,11 +10,13 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from vmdirac.config.loader import Configuration
+from vmdirac.config.pods import RUNNING_PODS_VARIABLE
 from vmdirac.model.cloud import Shape
 from vmdirac.model.decision import Decision, Reason, ReasonCode
 from vmdirac.model.demand import Demand
 from vmdirac.model.hold import Hold
 from vmdirac.model.instance import Instance
+from vmdirac.model.states import RunningPodStatus
 from vmdirac.policy.candidates import build_candidates
 from vmdirac.policy.plan import Candidate, Invalid, Order, Plan, make_plan
 from vmdirac.store import endpoints, installation, instances, leases, pods
@@ -52,14 +54,15 @@ def look(
     )
     unrenderable = [bad for item in candidates if (bad := _try_to_render(item, render)) is not None]
     # One decision for each: whoever found it wrong first says why.
-    wrong = {(bad.pod, bad.endpoint): bad for bad in [*unrenderable, *invalid, *reversed(configuration.invalid)]}
+    found = [*unrenderable, *invalid, *_unreadable(session, configuration), *reversed(configuration.invalid)]
+    wrong = {(bad.pod, bad.endpoint): bad for bad in found}
     return Scene(
         candidates=[item for item in candidates if (item.pod.name, item.endpoint.name) not in wrong],
         invalid=list(wrong.values()),
-        instances=_with_leases(session, instances.unfinished(session)),
+        instances=leases.less_what_is_leased(session, instances.unfinished(session)),
         holds=endpoints.holds(session, now),
         recent_launches={
-            endpoint.name: instances.launched_since(session, endpoint.name, now - endpoint.launch_window[0])
+            endpoint.name: instances.launched_between(session, endpoint.name, now - endpoint.launch_window[0], now)
             for endpoint in configuration.endpoints.values()
             if endpoint.launch_window is not None
         },
@@ -67,26 +70,27 @@ def look(
     )
 
 
+def _unreadable(session: Session, configuration: Configuration) -> list[Invalid]:
+    """While the running pods cannot be read at all, those that were there last are told why nothing starts for them."""
+    if configuration.complete:
+        return []
+    why = next((str(item) for item in configuration.problems if RUNNING_PODS_VARIABLE in item.where), "")
+    message = f"the running pods could not be read: {why}"
+    known = [RunningPodStatus.ACTIVE, RunningPodStatus.UNACTIVE]
+    return [Invalid(row.name, "", message) for row in pods.all_pods(session) if row.status in known]
+
+
 def _try_to_render(candidate: Candidate, render: RenderUserData) -> Invalid | None:
     try:
         render(candidate, 1)
     except Exception as error:  # noqa: BLE001 - whatever a template raises
-        message = f"the user data of image {candidate.pod.image!r} cannot be rendered: {type(error).__name__}: {error}"
-        return Invalid(candidate.pod.name, candidate.endpoint.name, message)
+        return Invalid(candidate.pod.name, candidate.endpoint.name, cannot_be_rendered(candidate, error))
     return None
 
 
-def _with_leases(session: Session, found: Sequence[Instance]) -> list[Instance]:
-    """The instances with what is taken of them by our own books, which know of jobs that a VM has not reported yet."""
-    taken, nothing = leases.in_use(session), leases.InUse()
-    return [
-        replace(
-            item,
-            busy_processors=max(item.busy_processors, taken.get(item.id, nothing).processors),
-            busy_memory_mb=taken.get(item.id, nothing).memory_mb,
-        )
-        for item in found
-    ]
+def cannot_be_rendered(candidate: Candidate, error: Exception) -> str:
+    """What is said of user data that a template refuses to make."""
+    return f"the user data of image {candidate.pod.image!r} cannot be rendered: {type(error).__name__}: {error}"
 
 
 def plan_of(

@@ -26,6 +26,7 @@ class ReasonCode(StrEnum):
     INVALID = "invalid"
     HELD = "held"
     PROBING = "probing"
+    RECOVERING = "recovering"
     TIME_BUDGET = "time_budget"
     ASKED_FOR = "asked_for"
     DEMAND_UNKNOWN = "demand_unknown"
@@ -50,6 +51,7 @@ SENTENCES: Final = MappingProxyType(
         ReasonCode.INVALID: "{message}",
         ReasonCode.HELD: "launches are held until {until} ({kind}: {message})",
         ReasonCode.PROBING: "one VM tries whether it works again, the others wait for it ({kind}: {message})",
+        ReasonCode.RECOVERING: "there was no room for {flavor} lately: not more than {limit} VMs try it in this tick",
         ReasonCode.TIME_BUDGET: "the time for one plan was over: the next tick goes on",
         ReasonCode.ASKED_FOR: "{vms} VMs were asked for by hand",
         ReasonCode.DEMAND_UNKNOWN: "the demand of {source} could not be read: {message}",
@@ -68,6 +70,7 @@ CLIPPING: Final = frozenset(
         ReasonCode.INVALID,
         ReasonCode.HELD,
         ReasonCode.PROBING,
+        ReasonCode.RECOVERING,
         ReasonCode.TIME_BUDGET,
     }
 )

@@ -13,8 +13,16 @@ ANY = "any"
 """An offered value that switches off the check of its field, as in DIRAC's task queues, however it is capitalized."""
 
 WHOLE_NODE_TAG: Final = "WholeNode"
+MULTI_PROCESSOR_TAG: Final = "MultiProcessor"
 _PROCESSORS_TAG: Final = re.compile(r"([0-9]{1,5})Processors")
 _MEMORY_TAG: Final = re.compile(r"([0-9]{1,5})GB")
+
+
+def is_number_tag(tag: str) -> bool:
+    """Whether DIRAC spells a number with this tag; jobs have it as the number that it means."""
+    return tag in {WHOLE_NODE_TAG, MULTI_PROCESSOR_TAG} or bool(
+        _PROCESSORS_TAG.fullmatch(tag) or _MEMORY_TAG.fullmatch(tag)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ class Requirements:
                 processors = max(processors, int(found[1]))
             elif found := _MEMORY_TAG.fullmatch(tag):
                 memory_mb = max(memory_mb, 1000 * int(found[1]))
-            elif tag == "MultiProcessor":
+            elif tag == MULTI_PROCESSOR_TAG:
                 processors = max(processors, 2)
             elif tag == WHOLE_NODE_TAG:
                 whole_node = True

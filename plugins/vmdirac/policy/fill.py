@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vmdirac.model.decision import Reason, ReasonCode
 from vmdirac.model.hold import Hold
 from vmdirac.model.states import VmPolicy, VmStopPolicy
+from vmdirac.policy.holds import room_limit
 from vmdirac.policy.limits import Counts
 from vmdirac.policy.place import OpenPlaces, Place, PodPlan
 from vmdirac.policy.supply import Backlog
@@ -30,12 +31,15 @@ class Planner:
     """What all pods share while the plan is being made.
 
     :param probes: VMs that try out each hold that has run out, those planned included.
+    :param by_shape: VMs planned for each flavor of each endpoint.
     """
 
     backlog: Backlog
     counts: Counts
     probes: Counter[Hold]
     out_of_time: Callable[[], bool]
+    by_shape: Counter[tuple[str, str]] = field(default_factory=Counter)
+    started: int = 0
 
     def start_one(self, entry: PodPlan, place: Place) -> None:
         """Plan one VM; it takes the jobs that fit into it out of the backlog."""
@@ -43,13 +47,27 @@ class Planner:
         self.counts.add(entry.pod, place.endpoint)
         place.planned += 1
         entry.active += 1
+        self.started += 1
         self.probes.update(place.probes)
+        self.by_shape[place.shape] += 1
 
     def limit(self, entry: PodPlan, place: Place) -> Reason | None:
         """Why no more VMs start there now, whatever the demand; ``None``: they may."""
-        if self.out_of_time():
+        # Whatever the time was spent on, a plan has something in it: else no tick would ever start anything.
+        if self.started and self.out_of_time():
             return Reason.of(ReasonCode.TIME_BUDGET)
-        return self.counts.pod_limit(entry.pod) or self.counts.endpoint_limit(place.endpoint) or self._probing(place)
+        return (
+            self.counts.pod_limit(entry.pod)
+            or self.counts.endpoint_limit(place.endpoint)
+            or self._probing(place)
+            or self._recovering(place)
+        )
+
+    def _recovering(self, place: Place) -> Reason | None:
+        limit = room_limit(place.score)
+        if limit is None or self.by_shape[place.shape] < limit:
+            return None
+        return Reason.of(ReasonCode.RECOVERING, flavor=place.candidate.flavor, limit=limit)
 
     def _probing(self, place: Place) -> Reason | None:
         hold = next((hold for hold in place.probes if self.probes[hold]), None)
@@ -65,6 +83,7 @@ def fill_static(entries: Iterable[PodPlan], planner: Planner) -> None:
         for place in entry.usable(VmPolicy.STATIC):
             if place.jobs or place.endpoint.vm_stop_policy is VmStopPolicy.NEVER:
                 open_places.append((entry, place))
+                entry.warranted += planner.counts.free_places(place.endpoint)
             else:
                 place.reasons.append(Reason.of(ReasonCode.NO_MATCHING_JOBS))
     # One VM after the other: where a limit is reached before all are full, each has its share.
@@ -88,8 +107,10 @@ def follow_demand(entries: Sequence[PodPlan], planner: Planner) -> None:
     open_places = []
     for entry in entries:
         elastic = entry.usable(VmPolicy.ELASTIC)
-        by_jobs = backlog.vms_to_fill([place.offer for place in elastic])
-        entry.warranted = entry.planned + min(by_jobs, _vms_by_rule(entry, by_jobs))
+        # Also what waits for places where launches are held is worth VMs.
+        wanted = [place.offer for place in entry.places if place.endpoint.vm_policy is VmPolicy.ELASTIC]
+        by_jobs = backlog.vms_to_fill(wanted)
+        entry.warranted += min(by_jobs, _vms_by_rule(entry, by_jobs))
         for place in elastic:
             place.reasons.append(_demand(place, backlog))
             if backlog.left(place.offer):

@@ -19,6 +19,9 @@ FIRST_PROBE: Final = timedelta(minutes=10)
 LAST_PROBE: Final = timedelta(hours=1)
 FIRST_BOOT_PAUSE: Final = timedelta(minutes=1)
 LAST_BOOT_PAUSE: Final = timedelta(hours=1)
+AT_ONCE: Final = 32
+CLOCKS_DIFFER: Final = timedelta(minutes=5)
+"""By no more than this are two of our machines apart."""
 
 
 def after_error(error: CloudError, *, scope: Scope, now: datetime, previous: Hold | None) -> Hold | None:
@@ -121,9 +124,17 @@ def concerns(hold: Hold, scope: Scope) -> bool:
 
 
 def blocking(holds: Iterable[Hold], scope: Scope, now: datetime) -> Hold | None:
-    """The hold that forbids launches now, the one that lasts longest; lack of room forbids none, it only scores."""
+    """The hold that forbids launches now, the one that lasts longest; lack of room forbids none, it only bounds them.
+
+    A hold of the future was made while a clock was wrong, and holds nothing.
+    """
     found = [
-        hold for hold in holds if hold.kind is not HoldKind.CAPACITY and hold.until > now and concerns(hold, scope)
+        hold
+        for hold in holds
+        if hold.kind is not HoldKind.CAPACITY
+        and hold.since <= now + CLOCKS_DIFFER
+        and hold.until > now
+        and concerns(hold, scope)
     ]
     return max(found, key=lambda hold: hold.until, default=None)
 
@@ -148,8 +159,18 @@ def score(holds: Iterable[Hold], scope: Scope, now: datetime) -> float:
 
     Source: Ray's autoscaler v2 lowers and restores the score of a node type in the same way.
     """
-    found = [hold.since for hold in holds if hold.kind is HoldKind.CAPACITY and concerns(hold, scope)]
+    found = [
+        hold.since
+        for hold in holds
+        if hold.kind is HoldKind.CAPACITY and hold.since <= now + CLOCKS_DIFFER and concerns(hold, scope)
+    ]
     if not found:
         return 1.0
     age = max(timedelta(0), now - max(found))
     return min(1.0, age / CAPACITY_RECOVERY)
+
+
+def room_limit(score: float) -> int | None:
+    """How many VMs may try at once a shape for which there was no room lately: one at first, more as it recovers.
+    ``None``: any number. Otherwise a full cloud would be asked for all that waits, in vain, each time."""
+    return None if score >= 1 else max(1, int(score * AT_ONCE))

@@ -40,6 +40,10 @@ class Counts:
         self.by_endpoint[endpoint.name] += 1
         self.planned_by_endpoint[endpoint.name] += 1
 
+    def free_places(self, endpoint: Endpoint) -> int:
+        """How many more VMs the endpoint may have."""
+        return max(0, endpoint.max_instances - self.by_endpoint[endpoint.name])
+
     def pod_limit(self, pod: RunningPod) -> Reason | None:
         """Why the pod gets no more VMs, wherever; ``None``: it may."""
         count = self.by_pod[pod.name]

@@ -68,6 +68,17 @@ def matches(requirements: Requirements, offer: Offer) -> bool:
     return all(holds(requirements, offer) for holds in RULES.values())
 
 
+def is_short_enough(requirements: Requirements, offer: Offer) -> bool:
+    """Those of the rules that look at how long the job runs."""
+    return requirements.cpu_time <= offer.cpu_time and _ends_in_its_life(requirements, offer)
+
+
+def _ends_in_its_life(requirements: Requirements, offer: Offer) -> bool:
+    # A job that can only be done by a VM that boots in no time is done by none, however many are started.
+    left = offer.max_lifetime - offer.boot_time
+    return not offer.max_lifetime or requirements.shortest_run(offer.processors) <= left
+
+
 def _memory_is_enough(memory_mb: int, offer: Offer) -> bool:
     if offer.max_ram and memory_mb > offer.max_ram:
         return False
@@ -90,10 +101,7 @@ RULES: Final[Mapping[Mismatch, Callable[[Requirements, Offer], bool]]] = Mapping
         Mismatch.PROCESSORS: lambda wants, offer: max(1, wants.processors) <= offer.processors,
         Mismatch.WHOLE_NODE: lambda wants, offer: offer.whole_node or not wants.whole_node,
         Mismatch.MEMORY: lambda wants, offer: _memory_is_enough(wants.memory_mb, offer),
-        Mismatch.LIFETIME: lambda wants, offer: (
-            # A job that can only be done by a VM that boots in no time is done by none, however many are started.
-            not offer.max_lifetime or wants.shortest_run(offer.processors) <= offer.max_lifetime - offer.boot_time
-        ),
+        Mismatch.LIFETIME: _ends_in_its_life,
         # A ban is checked before the wish: banned always wins.
         Mismatch.BANNED_SITE: lambda wants, offer: offer.site not in wants.banned_sites,
         Mismatch.SITE: lambda wants, offer: _accepts(wants.sites, (offer.site,)),

@@ -71,6 +71,11 @@ class Place:
         return self.candidate.endpoint
 
     @property
+    def shape(self) -> tuple[str, str]:
+        """What there is or is no room for: a flavor of an endpoint."""
+        return self.endpoint.name, self.candidate.flavor
+
+    @property
     def jobs(self) -> int:
         return sum(queue.jobs for queue in self.queues)
 
@@ -127,28 +132,47 @@ class PodPlan:
 
 
 class OpenPlaces:
-    """Places that may still get a VM, the one furthest behind its share first.
+    """Places that may still get a VM: the pod first that is furthest behind its share, and of its places the one that
+    is.
 
-    Highest averages (D'Hondt): over many VMs each place, of whatever pod, gets its part by weight times score, and a
-    place whose score is 0 is taken only when no other is open. Between equals the one comes first whose pod has more
-    work waiting, then the lot decides.
+    Highest averages (D'Hondt), twice: over many VMs each pod, and each place of a pod, gets its part by weight times
+    score; a pod weighs what the best of its open places does. A place whose score is 0 is taken only when no other is
+    open. Between equals the pod comes first that has more work waiting, then the lot decides.
     """
 
     def __init__(self, places: Iterable[tuple[PodPlan, Place]]) -> None:
-        self._heap = [(self._rank(entry, place), entry, place) for entry, place in places]
-        heapq.heapify(self._heap)
+        self._places: dict[str, list[tuple[float, float, int, Place]]] = {}
+        self._pods: list[tuple[float, int, float, str, PodPlan]] = []
+        entries: dict[str, PodPlan] = {}
+        for entry, place in places:
+            entries[entry.pod.name] = entry
+            self._places.setdefault(entry.pod.name, []).append(self._rank(place))
+        for name, entry in entries.items():
+            heapq.heapify(self._places[name])
+            self._queue(entry)
 
     @staticmethod
-    def _rank(entry: PodPlan, place: Place) -> tuple[float, int, float, int]:
+    def _rank(place: Place) -> tuple[float, float, int, Place]:
         average = place.candidate.weight * place.score / (place.active + place.planned + 1)
-        return -average, -entry.waiting_cpu, place.lot, id(place)
+        return -average, place.lot, id(place), place
+
+    def _queue(self, entry: PodPlan) -> None:
+        """Put the pod where its share says, if any of its places is open."""
+        places = self._places[entry.pod.name]
+        if places:
+            weight = max(place.candidate.weight * place.score for *_, place in places)
+            lot = min(place.lot for *_, place in places)
+            rank = (-weight / (entry.active + 1), -entry.waiting_cpu, lot, entry.pod.name, entry)
+            heapq.heappush(self._pods, rank)
 
     def __iter__(self) -> Iterator[tuple[PodPlan, Place]]:
         """Take the first place out, until none is open any more."""
-        while self._heap:
-            _, entry, place = heapq.heappop(self._heap)
+        while self._pods:
+            entry = heapq.heappop(self._pods)[-1]
+            place = heapq.heappop(self._places[entry.pod.name])[-1]
             yield entry, place
+            self._queue(entry)
 
     def put_back(self, entry: PodPlan, place: Place) -> None:
         """It may get another one, in its turn."""
-        heapq.heappush(self._heap, (self._rank(entry, place), entry, place))
+        heapq.heappush(self._places[entry.pod.name], self._rank(place))

@@ -7,12 +7,13 @@ jobs and five ticks before the first VM boots still give VMs for N jobs and no m
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
-from vmdirac.model.requirements import Offer, TaskQueue
-from vmdirac.policy.matching import jobs_that_fit, matches
+from vmdirac.model.requirements import Offer, Requirements, TaskQueue
+from vmdirac.policy.matching import is_short_enough, jobs_that_fit, matches
 
 
 class Backlog:
@@ -23,26 +24,38 @@ class Backlog:
 
     def __init__(self, task_queues: Iterable[TaskQueue], offers: Iterable[Offer]) -> None:
         queues = list(task_queues)
-        served = {offer: self._served_by(offer, queues) for offer in set(offers)}
+        # Queues are many that differ in nothing but how long their jobs run: the rest is matched once for all of them.
+        self._alike: dict[Requirements, list[TaskQueue]] = defaultdict(list)
+        for queue in queues:
+            self._alike[replace(queue.requirements, cpu_time=0)].append(queue)
+        served = {offer: self._served_by(offer) for offer in set(offers)}
         takers = Counter(queue.key for found in served.values() for queue in found)
         # Jobs that few can do go first, or VMs that could have done them are given what others could do as well, and
         # the next tick would find jobs without a VM again. Then urgent ones; the key makes the order always the same.
         ordered = sorted(queues, key=lambda queue: (takers[queue.key], -queue.priority, queue.key))
         self._left = {queue.key: queue.jobs for queue in ordered}
         self._queues = {queue.key: queue for queue in ordered}
-        place = {queue.key: number for number, queue in enumerate(ordered)}
-        self._matching = {offer: sorted(found, key=lambda queue: place[queue.key]) for offer, found in served.items()}
+        self._place = {queue.key: number for number, queue in enumerate(ordered)}
+        self._matching = {
+            offer: sorted(found, key=lambda queue: self._place[queue.key]) for offer, found in served.items()
+        }
 
-    @staticmethod
-    def _served_by(offer: Offer, queues: Iterable[TaskQueue]) -> list[TaskQueue]:
-        return [queue for queue in queues if matches(queue.requirements, offer)]
+    def _served_by(self, offer: Offer) -> list[TaskQueue]:
+        return [
+            queue
+            for needs, queues in self._alike.items()
+            if matches(needs, offer)
+            for queue in queues
+            if is_short_enough(queue.requirements, offer)
+        ]
 
     def matching(self, offer: Offer) -> Sequence[TaskQueue]:
         """The task queues that this offer serves, in the order in which they are given to VMs, as they were when the
         plan began."""
         found = self._matching.get(offer)
         if found is None:
-            found = self._matching[offer] = self._served_by(offer, self._queues.values())
+            found = sorted(self._served_by(offer), key=lambda queue: self._place[queue.key])
+            self._matching[offer] = found
         return found
 
     def left(self, offer: Offer) -> int:

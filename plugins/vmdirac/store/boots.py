@@ -18,20 +18,26 @@ from vmdirac.store.tables import HoldRow, ImageRow, InstanceRow
 log = logging.getLogger(__name__)
 
 MAX_FAILURES = 5
-"""An image none of whose VMs ever booted is in Error after so many failures in a row, a burst counted as one."""
+"""An image none of whose VMs ever booted is in Error after so many failures on each endpoint where pods would run it, a
+burst counted as one."""
 
 
 def note_success(session: Session, row: InstanceRow, now: datetime) -> None:
     """A VM has called in for the first time: its image boots, and so does its pod on its endpoint."""
     session.execute(
-        delete(HoldRow).where(HoldRow.endpoint == row.endpoint, HoldRow.pod == row.pod, HoldRow.kind == HoldKind.BOOT)
+        delete(HoldRow).where(
+            HoldRow.endpoint == row.endpoint,
+            HoldRow.pod == row.pod,
+            HoldRow.kind == HoldKind.BOOT,
+            HoldRow.revision.in_(["", row.request.get("revision", "")]),
+        )
     )
     image = session.scalar(select(ImageRow).where(ImageRow.name == row.image).with_for_update())
     # A VM of an older definition says nothing about the present one.
     if image is None or image.status is ImageStatus.VALIDATED or row.created_at < image.defined_at:
         return
     image.status, image.changed_at = ImageStatus.VALIDATED, now
-    image.failures, image.failed_at, image.error_message = 0, None, ""
+    image.failures, image.failed_at, image.failed_on, image.error_message = 0, None, None, ""
 
 
 def note_failure(session: Session, instance: Instance, message: str, now: datetime) -> None:
@@ -59,7 +65,11 @@ def _blame_image(session: Session, instance: Instance, message: str, now: dateti
     if image.failed_at is not None and instance.launched_at <= image.failed_at:
         return
     image.failures, image.failed_at = image.failures + 1, now
-    if image.failures >= MAX_FAILURES:
+    failed_on = dict(image.failed_on or {})
+    failed_on[instance.endpoint] = failed_on.get(instance.endpoint, 0) + 1
+    image.failed_on = failed_on
+    # One endpoint where nothing boots says nothing of an image that others may boot: there its breaker is enough.
+    if all(failed_on.get(name, 0) >= MAX_FAILURES for name in image.endpoints or [instance.endpoint]):
         image.status, image.changed_at = ImageStatus.ERROR, now
         image.error_message = f"none of its VMs ever booted, in {image.failures} tries; the last one: {message}"
         log.error("image %s is in Error: %s", image.name, image.error_message)

@@ -160,6 +160,12 @@ def shapes(session: Session, now: datetime) -> dict[tuple[str, str], Shape]:
     return {(row.endpoint, row.flavor): Shape(row.processors, row.memory_mb) for row in rows}
 
 
+def all_shapes(session: Session) -> dict[tuple[str, str], Shape]:
+    """What is known of flavors, however old."""
+    rows = session.scalars(select(FlavorRow))
+    return {(row.endpoint, row.flavor): Shape(row.processors, row.memory_mb) for row in rows}
+
+
 def put_shapes(session: Session, found: Mapping[tuple[str, str], Shape], now: datetime) -> None:
     """Keep what clouds said of their flavors."""
     rows = {(row.endpoint, row.flavor): row for row in session.scalars(select(FlavorRow))}

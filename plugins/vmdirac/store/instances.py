@@ -106,12 +106,22 @@ def endpoints_due_for_launch(session: Session) -> list[str]:
     return list(session.scalars(query))
 
 
-def launched_since(session: Session, endpoint: str, since: datetime) -> int:
-    """How many VMs were decided to be started on the endpoint since then, whatever became of them."""
+def unanswered_of(session: Session, tick_id: int) -> int:
+    """How many of a tick's instances the cloud is still to be asked for, or has given no answer for."""
     query = (
         select(func.count())
         .select_from(InstanceRow)
-        .where(InstanceRow.endpoint == endpoint, InstanceRow.created_at > since)
+        .where(InstanceRow.status == InstanceStatus.NEW, InstanceRow.tick_id == tick_id)
+    )
+    return session.scalars(query).one()
+
+
+def launched_between(session: Session, endpoint: str, since: datetime, until: datetime) -> int:
+    """How many VMs were decided to be started on the endpoint in that time, whatever became of them."""
+    query = (
+        select(func.count())
+        .select_from(InstanceRow)
+        .where(InstanceRow.endpoint == endpoint, InstanceRow.created_at > since, InstanceRow.created_at <= until)
     )
     return session.scalars(query).one()
 

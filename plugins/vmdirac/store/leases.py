@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from vmdirac.model.instance import Instance
 from vmdirac.model.requirements import Offer, Requirements
 from vmdirac.model.states import JobStatus
 from vmdirac.policy.matching import jobs_that_fit, matches
@@ -107,6 +108,19 @@ def in_use(session: Session, instance_id: int | None = None) -> dict[int, InUse]
         processors = jobs * needs.processors_of(size)
         found[holder] = InUse(before.processors + processors, before.memory_mb + jobs * needs.memory_mb)
     return found
+
+
+def less_what_is_leased(session: Session, found: Sequence[Instance]) -> list[Instance]:
+    """The instances with what is taken of them by our own books, which know of jobs that a VM has not reported yet."""
+    taken, nothing = in_use(session), InUse()
+    return [
+        replace(
+            item,
+            busy_processors=max(item.busy_processors, taken.get(item.id, nothing).processors),
+            busy_memory_mb=taken.get(item.id, nothing).memory_mb,
+        )
+        for item in found
+    ]
 
 
 def _take(session: Session, task_queue_ids: Collection[int], limit: int) -> Sequence[JobRow]:

@@ -55,12 +55,17 @@ def lock_pods(session: Session, names: Collection[str]) -> None:
 
 
 def note_images(
-    session: Session, images: Iterable[Image], now: datetime, invalid: Mapping[str, str] = MappingProxyType({})
+    session: Session,
+    images: Iterable[Image],
+    now: datetime,
+    invalid: Mapping[str, str] = MappingProxyType({}),
+    used_on: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> None:
     """Bring the images' rows up to date with the configuration: one that is new, or defined anew, is New; one whose
     definition is wrong is in Error until it has been mended.
 
     :param invalid: what is wrong with a definition, by the image's name.
+    :param used_on: the endpoints where pods would run each image.
     """
     rows = {row.name: row for row in session.scalars(select(ImageRow))}
     for name, message in invalid.items():
@@ -76,10 +81,14 @@ def note_images(
         if row is None:
             row = ImageRow(name=image.name, definition=image.revision, defined_at=now)
             session.add(row)
-        elif row.definition == image.revision:
-            continue
-        row.definition, row.defined_at = image.revision, now
-        _make_new(row, now)
+            rows[image.name] = row
+            _make_new(row, now)
+        elif row.definition != image.revision:
+            row.definition, row.defined_at = image.revision, now
+            _make_new(row, now)
+        found = sorted(used_on.get(image.name, ()))
+        if row.endpoints != found:
+            row.endpoints = found
 
 
 NO_DEFINITION = "none"
@@ -88,7 +97,7 @@ NO_DEFINITION = "none"
 
 def _make_new(row: ImageRow, now: datetime) -> None:
     row.status, row.changed_at = ImageStatus.NEW, now
-    row.failures, row.failed_at, row.error_message = 0, None, ""
+    row.failures, row.failed_at, row.failed_on, row.error_message = 0, None, None, ""
 
 
 def bad_images(session: Session, images: Mapping[str, Image]) -> dict[str, str]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import String
+from sqlalchemy import JSON, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from vmdirac.model.states import ImageStatus, RunningPodStatus
@@ -13,7 +13,8 @@ class ImageRow(Base):
     """An image that a pod has used: Validated by the first heartbeat of one of its instances.
 
     ``definition``: the revision that all this is said of; with another one it is New again. ``failures``: how often its
-    VMs did not boot before one ever did, counted as breakers count (a burst is one).
+    VMs did not boot before one ever did, counted as breakers count (a burst is one); ``failed_on``: by endpoint.
+    ``endpoints``: where pods would run it.
     """
 
     __tablename__ = "vmdirac_images"
@@ -27,6 +28,8 @@ class ImageRow(Base):
     defined_at: Mapped[Time]
     failures: Mapped[int] = mapped_column(default=0)
     failed_at: Mapped[OptionalTime]
+    failed_on: Mapped[dict[str, int] | None] = mapped_column(JSON)
+    endpoints: Mapped[list[str] | None] = mapped_column(JSON)
     error_message: Mapped[str] = mapped_column(LongText, default="")
 
 

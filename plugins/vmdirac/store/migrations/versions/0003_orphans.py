@@ -40,6 +40,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("vmdirac_orphans") as table:
         table.create_index(table.f("ix_vmdirac_orphans_token"), ["token"])
+    with op.batch_alter_table("vmdirac_images") as table:
+        table.add_column(sa.Column("failed_on", sa.JSON(), nullable=True))
+        table.add_column(sa.Column("endpoints", sa.JSON(), nullable=True))
     with op.batch_alter_table("vmdirac_instances") as table:
         table.add_column(sa.Column("delete_failed_at", UtcDateTime(), nullable=True))
         table.add_column(sa.Column("reported_ip", sa.String(length=64), nullable=False, server_default=""))
@@ -49,4 +52,7 @@ def downgrade() -> None:
     with op.batch_alter_table("vmdirac_instances") as table:
         table.drop_column("reported_ip")
         table.drop_column("delete_failed_at")
+    with op.batch_alter_table("vmdirac_images") as table:
+        table.drop_column("endpoints")
+        table.drop_column("failed_on")
     op.drop_table("vmdirac_orphans")
