@@ -116,6 +116,8 @@ class TestProbe:
     @pytest.mark.slow
     def test_two_tasks_at_once_send_one(self, store: Store) -> None:
         for _ in range(4):
+            with store.write() as session:
+                endpoints.reset_holds(session, endpoint="alpha")
             world = reserved(store, HoldKind.AUTH)
             together = Barrier(2)
 
