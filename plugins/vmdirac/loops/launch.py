@@ -123,10 +123,12 @@ def _claim_batch(session: Session, endpoint: str, due: Due, tried: _Tried, now: 
             or (room is not None and flavors[scope.flavor] >= room)
         ):
             left.append((item, scope))
-        elif _claim(session, item, now):
-            ids.append(item.id)
+        else:
+            # If somebody else was faster, it is they who try it.
             holds |= keys
             flavors[scope.flavor] += 1
+            if _claim(session, item, now):
+                ids.append(item.id)
     return _Claim(ids, _Tried(frozenset(holds), flavors), left) if ids else None
 
 
