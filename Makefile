@@ -31,12 +31,17 @@ demo-check: setup ## The same without staying: ends by itself and says how it we
 .PHONY: test
 test: setup-dev ## The whole test suite
 	.venv/bin/python -m tests.servers.install
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -m "not openstack"
+
+.PHONY: test-openstack
+test-openstack: setup-dev ## The part of it that runs against a real OpenStack, which it installs and starts
+	.venv/bin/python -m tests.servers.install openstack
+	.venv/bin/python -m pytest -m openstack tests/hooks
 
 .PHONY: test-fast
 # All workers must collect the same tests in the same order, those made from sets too: one seed for their hashes.
 test-fast: setup-dev ## Its quick part: no servers, no browser, no running Airflow, nothing about the test servers
-	PYTHONHASHSEED=0 .venv/bin/python -m pytest -n auto --ignore tests/servers -m "not slow and not server and not browser and not airflow"
+	PYTHONHASHSEED=0 .venv/bin/python -m pytest -n auto --ignore tests/servers -m "not slow and not server and not browser and not airflow and not openstack"
 
 .PHONY: bench
 bench: setup-dev ## Measure speed: a table, and JSON lines in benchmarks/results.jsonl
@@ -56,6 +61,7 @@ COMPILE = uv pip compile --universal --python-version 3.11 --no-emit-index-url \
 requirements: ## Pin all requirements anew (needs uv)
 	$(COMPILE) --extra postgres --extra mariadb pyproject.toml -o requirements.txt
 	$(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) --no-annotate tests/servers/openstack_requirements.in -o tests/servers/openstack_requirements.txt
 
 .PHONY: clean
 clean: ## Delete everything that the above have made, .venv and the demos' data included

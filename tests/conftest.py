@@ -12,6 +12,9 @@ import pytest
 
 from tests.servers import airflow_environment, chromium, missing
 from tests.servers.mariadb import MariaDBServer
+from tests.servers.openstack_server import OpenStackServer
+from tests.servers.openstack_settings import Settings as OpenStackSettings
+from tests.servers.openstack_shared import RUNNING, shared
 from tests.servers.postgres import PostgresServer
 
 if TYPE_CHECKING:
@@ -68,6 +71,21 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     name = f"test_{secrets.token_hex(8)}"
     yield server.create_database(name)
     server.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def openstack_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenStackSettings]:
+    """A running OpenStack, and where it is; one for all workers of pytest-xdist."""
+    if running := os.environ.get(RUNNING):
+        directory = Path(running)
+    else:
+        if reason := OpenStackServer.unavailable():
+            missing(reason)
+        directory = tmp_path_factory.getbasetemp()
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            directory = directory.parent
+    with shared(directory) as settings:
+        yield settings
 
 
 @pytest.fixture(scope="module")

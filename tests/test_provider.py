@@ -21,11 +21,20 @@ from vmdirac.config.ec2 import Ec2CloudConfig
 from vmdirac.config.endpoints import CONN_TYPE_PREFIX, DRIVERS, EndpointConfig
 from vmdirac.config.fields import ConfigModel
 from vmdirac.config.local import LocalCloudConfig
-from vmdirac.connection_forms import COMMON_FIELDS, EC2_FIELDS, LOCAL_FIELDS
+from vmdirac.config.openstack import OpenstackCloudConfig
+from vmdirac.connection_forms import COMMON_FIELDS, EC2_FIELDS, LOCAL_FIELDS, OPENSTACK_FIELDS
 from vmdirac.provider import get_provider_info
 
 INFO = get_provider_info()
 TYPES = {item["connection-type"]: item for item in INFO["connection-types"]}
+
+NEEDED: dict[type[ConfigModel], dict[str, object]] = {
+    EndpointConfig: {"max_instances": 1},
+    # Each way to log in needs another of them.
+    OpenstackCloudConfig: dict.fromkeys(
+        ["application_credential_id", "application_credential_secret", "identity_provider", "client_certificate"], "x"
+    ),
+}
 
 NOT_IN_FORMS = {"boot_images", "faults"}
 """What only tests and demonstrations set: in JSON, not in a form."""
@@ -34,6 +43,7 @@ FORM_FIELDS = [
     *((EndpointConfig, name, field) for name, field in COMMON_FIELDS.items()),
     *((LocalCloudConfig, name, field) for name, field in LOCAL_FIELDS.items()),
     *((Ec2CloudConfig, name, field) for name, field in EC2_FIELDS.items()),
+    *((OpenstackCloudConfig, name, field) for name, field in OPENSTACK_FIELDS.items()),
 ]
 
 
@@ -91,9 +101,8 @@ def test_a_field_has_the_models_default(model: type[ConfigModel], name: str, fie
 
 
 def accepts(model: type[ConfigModel], name: str, value: object) -> bool:
-    needed = {"max_instances": 1} if model is EndpointConfig else {}
     try:
-        model.model_validate(needed | {name: value})
+        model.model_validate(NEEDED.get(model, {}) | {name: value})
     except ValidationError:
         return False
     return True
@@ -123,9 +132,11 @@ def test_a_field_takes_what_the_model_takes(model: type[ConfigModel], name: str,
 
 
 def test_fields_that_mean_nothing_to_us_are_hidden() -> None:
-    for known in TYPES.values():
-        hidden = known["ui-field-behaviour"]["hidden-fields"]
-        assert {"host", "login", "password", "port", "schema"} == set(hidden)
+    for name, known in TYPES.items():
+        hidden, relabeled = (set(known["ui-field-behaviour"][part]) for part in ("hidden-fields", "relabeling"))
+        used = {"host", "login", "password"} if name == "vmdirac_openstack" else set()
+        assert relabeled == used
+        assert hidden == {"host", "login", "password", "port", "schema"} - used
 
 
 def test_every_setting_that_is_read_is_declared() -> None:

@@ -128,15 +128,87 @@ EC2_FIELDS: dict[str, dict[str, Any]] = {
     ),
 }
 
+OPENSTACK_FIELDS: dict[str, dict[str, Any]] = {
+    "cloud": _field(
+        "Cloud of clouds.yaml",
+        "Its name there, in place of the address and all about logging in; empty: what is said here.",
+        type=["string", "null"],
+    ),
+    "auth_type": _field(
+        "Log in by",
+        "User and password, an application credential, an OIDC access token, or an X.509 certificate.",
+        type="string",
+        enum=["password", "v3applicationcredential", "v3oidcaccesstoken", "x509"],
+        default="password",
+    ),
+    "user_domain_name": _field("User's domain", "Empty: Default.", type=["string", "null"]),
+    "project_name": _field("Project", "Its name; or set its id.", type=["string", "null"]),
+    "project_id": _field("Project id", "In place of the name.", type=["string", "null"]),
+    "project_domain_name": _field("Project's domain", "Empty: Default.", type=["string", "null"]),
+    "application_credential_id": _field(
+        "Application credential", "Its id; it says itself for which project it is.", type=["string", "null"]
+    ),
+    "application_credential_secret": _field(
+        "Its secret", "The application credential's.", type=["string", "null"], format="password"
+    ),
+    "identity_provider": _field(
+        "Identity provider", "Keystone's name of who vouches for us, such as egi.eu.", type=["string", "null"]
+    ),
+    "protocol": _field(
+        "Federation protocol", "Empty: openid for OIDC, mapped for certificates.", type=["string", "null"]
+    ),
+    "access_token_file": _field(
+        "Access token file", "Read at each login; empty: the token is the password.", type=["string", "null"]
+    ),
+    "client_certificate": _field(
+        "Client certificate", "A file on the machine of the scheduler's workers.", type=["string", "null"]
+    ),
+    "client_key": _field("Its key", "A file; empty: in the same file.", type=["string", "null"]),
+    "cacert": _field(
+        "CA certificates", "A file; empty: those of the public authorities that Python knows.", type=["string", "null"]
+    ),
+    "region_name": _field("Region", "Empty: the only one.", type=["string", "null"]),
+    "network": _field("Network", "Id or name; empty: the only one.", type=["string", "null"]),
+    "security_groups": _field(
+        "Security groups", "Ids or names with commas between; empty: default.", type=["string", "null"]
+    ),
+    "key_name": _field("Key pair", "The key pair with which one can log in to its VMs.", type=["string", "null"]),
+    "availability_zone": _field("Availability zone", "Empty: any.", type=["string", "null"]),
+    "config_drive": _field(
+        "Config drive",
+        "Whether VMs read their user data from a disk; empty: as the cloud does.",
+        type=["boolean", "null"],
+        default=None,
+    ),
+    "boot_volume_size": _field(
+        "Boot volume",
+        "GB of a volume to boot from; empty: no volume.",
+        type=["integer", "null"],
+        minimum=1,
+        maximum=65536,
+    ),
+    "floating_ip_pool": _field(
+        "Floating IP pool", "Network of which each VM gets a public address; empty: none.", type=["string", "null"]
+    ),
+    "server_group": _field("Server group", "Id or name.", type=["string", "null"]),
+}
+
 _HIDDEN = ["host", "schema", "login", "password", "port"]
 
 
-def _connection_type(driver: str, title: str, hook: str, own: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _connection_type(
+    driver: str, title: str, hook: str, own: dict[str, dict[str, Any]], **shown: str
+) -> dict[str, Any]:
+    """``shown``: labels of the connection's own fields that mean something to this driver."""
     return {
         "connection-type": f"vmdirac_{driver}",
         "hook-name": title,
         "hook-class-name": hook,
-        "ui-field-behaviour": {"hidden-fields": _HIDDEN, "relabeling": {}, "placeholders": {}},
+        "ui-field-behaviour": {
+            "hidden-fields": [name for name in _HIDDEN if name not in shown],
+            "relabeling": shown,
+            "placeholders": {},
+        },
         "conn-fields": {**COMMON_FIELDS, **own},
     }
 
@@ -144,4 +216,13 @@ def _connection_type(driver: str, title: str, hook: str, own: dict[str, dict[str
 CONNECTION_TYPES = [
     _connection_type("local", "VMDIRAC local cloud", "vmdirac.hooks.local_cloud.VmdiracLocalHook", LOCAL_FIELDS),
     _connection_type("ec2", "VMDIRAC Amazon EC2", "vmdirac.hooks.ec2_cloud.VmdiracEc2Hook", EC2_FIELDS),
+    _connection_type(
+        "openstack",
+        "VMDIRAC OpenStack",
+        "vmdirac.hooks.openstack_cloud.VmdiracOpenstackHook",
+        OPENSTACK_FIELDS,
+        host="Keystone's address",
+        login="User",
+        password="Password or access token",  # noqa: S106 - a label
+    ),
 ]

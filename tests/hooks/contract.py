@@ -253,8 +253,8 @@ class CloudContract(DriverFixtures):
     ) -> None:
         (cloud_id,) = launched_until_listed(cloud, make_request())
         wait_for_state(cloud, cloud_id, CloudState.RUNNING)
-        backdoor.write_console(cloud_id, "Hello, world: é漢🚀")
-        wait_until(lambda: "Hello, world: é漢🚀" in cloud.console(cloud_id), "the line is in the console")
+        backdoor.write_console(cloud_id, self.console_line)
+        wait_until(lambda: self.console_line in cloud.console(cloud_id), "the line is in the console")
 
     def test_the_console_of_an_unknown_vm_is_empty(self, cloud: Cloud, backdoor: Backdoor) -> None:
         assert cloud.console(backdoor.unknown_id) == ""
@@ -271,7 +271,9 @@ class CloudContract(DriverFixtures):
 
     def test_limits_count_what_is_there(self, cloud: Cloud, make_request: MakeRequest) -> None:
         before = cloud.limits()
-        launched_until_listed(cloud, make_request())
+        (cloud_id,) = launched_until_listed(cloud, make_request())
+        # Some clouds count a VM only once they have found it a place.
+        wait_for_state(cloud, cloud_id, CloudState.RUNNING)
         after = cloud.limits()
         for name in ("instances_used", "processors_used", "memory_mb_used"):
             then, now = getattr(before, name), getattr(after, name)

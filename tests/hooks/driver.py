@@ -48,6 +48,9 @@ class DriverFixtures:
     more_than_a_page: ClassVar[int] = 4
     """How many VMs the list does not bring in one page."""
 
+    console_line: ClassVar[str] = "Hello, world: é漢🚀"
+    """What the cloud keeps of a console, character for character."""
+
     @pytest.fixture
     def cloud(self) -> Cloud:
         """The hook under test."""

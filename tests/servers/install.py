@@ -7,12 +7,12 @@ tests that want it then say so and are skipped.
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import programs
+from tests.servers import openstack_packages, programs
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,12 @@ NEEDS = {
     # Without a font its pages, and so the screenshots, have no letters.
     "Chromium": Need(("chromium", "fonts-liberation"), None, programs.chromium),
 }
+
+OPENSTACK_NEEDS = {
+    "MariaDB": NEEDS["MariaDB"],
+    "RabbitMQ": Need(("rabbitmq-server",), "rabbitmq-server", programs.rabbitmq),
+}
+"""What OpenStack's own programs, which are Python's, need besides."""
 
 # Debian's package scripts ask this program whether they may start a service; 101 means no.
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -85,11 +91,34 @@ def say(line: str) -> None:
     sys.stdout.write(line + "\n")
 
 
-def main() -> int:
-    """Exit code 0 also where nothing can be installed; not 0 only if installing was tried and failed."""
-    missing = {name: need for name, need in NEEDS.items() if not need.is_met()}
+def install_openstack() -> int:
+    """Install its Python packages, which need no root; only where the servers that it needs are there."""
+    if not openstack_packages.is_installed():
+        say(f"Installing OpenStack in {openstack_packages.environment_directory()} (a minute or two) …")
+        try:
+            openstack_packages.install()
+        except subprocess.CalledProcessError as error:
+            sys.stderr.write(f"{' '.join(error.cmd)} failed, see above" + "\n")
+            return 1
+    say("OpenStack: installed")
+    return 0
+
+
+def main(arguments: Sequence[str] = ()) -> int:
+    """Exit code 0 also where nothing can be installed; not 0 only if installing was tried and failed.
+
+    :param arguments: ``openstack``: what the tests against a real OpenStack need, in place of all the others.
+    """
+    needs = OPENSTACK_NEEDS if "openstack" in arguments else NEEDS
+    status = install_all(needs)
+    return install_openstack() if status == 0 and needs is OPENSTACK_NEEDS else status
+
+
+def install_all(needs: Mapping[str, Need]) -> int:
+    """Install those that are not there."""
+    missing = {name: need for name, need in needs.items() if not need.is_met()}
     if not missing:
-        say(f"{', '.join(NEEDS)}: installed")
+        say(f"{', '.join(needs)}: installed")
         return 0
     os_release = Path("/etc/os-release")
     reason = obstacle(os_release.read_text() if os_release.exists() else "", os.geteuid())
@@ -111,4 +140,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -10,6 +10,8 @@ POSTGRESQL_DIRECTORIES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr
 # A user's PATH often lacks the sbin directories.
 MARIADB_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/local/mysql/bin")
 
+RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+
 
 def postgresql() -> dict[str, Path | None]:
     """PostgreSQL's server and the program that makes its data directory, both of one version."""
@@ -21,6 +23,11 @@ def postgresql() -> dict[str, Path | None]:
 def mariadb() -> dict[str, Path | None]:
     """MariaDB's server and the program that makes its data directory; not MySQL's, which have other names."""
     return {name: find_program([name], MARIADB_DIRECTORIES) for name in ("mariadbd", "mariadb-install-db")}
+
+
+def rabbitmq() -> dict[str, Path | None]:
+    """RabbitMQ's server, not the wrapper in PATH, which changes the user."""
+    return {"rabbitmq-server": RABBITMQ if RABBITMQ.exists() else None}
 
 
 def chromium() -> dict[str, Path | None]:

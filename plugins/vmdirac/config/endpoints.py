@@ -22,6 +22,7 @@ from vmdirac.config.fields import (
     revision_of,
 )
 from vmdirac.config.local import LocalCloudConfig
+from vmdirac.config.openstack import OpenstackCloudConfig
 from vmdirac.config.problems import sentences, unknown_keys
 from vmdirac.model.pod import Endpoint
 from vmdirac.model.states import VmPolicy, VmStopPolicy
@@ -75,6 +76,7 @@ class Driver:
 DRIVERS = {
     "local": Driver("vmdirac.hooks.local_cloud.VmdiracLocalHook", LocalCloudConfig),
     "ec2": Driver("vmdirac.hooks.ec2_cloud.VmdiracEc2Hook", Ec2CloudConfig),
+    "openstack": Driver("vmdirac.hooks.openstack_cloud.VmdiracOpenstackHook", OpenstackCloudConfig),
 }
 
 

@@ -1,0 +1,313 @@
+"""OpenStack: Nova's VMs, with Keystone, Glance and Neutron."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import ValidationError
+
+from vmdirac.config.openstack import OpenstackCloudConfig
+from vmdirac.config.problems import sentences
+from vmdirac.hooks.base import VmdiracCloudHook
+from vmdirac.hooks.openstack_addresses import ADDRESS_TAG, OpenstackAddresses
+from vmdirac.hooks.openstack_api import CALLS_AT_ONCE, OpenstackApi
+from vmdirac.hooks.openstack_listing import as_listed, belongs_to, metadata_of, token_of
+from vmdirac.hooks.openstack_locks import locked
+from vmdirac.hooks.openstack_names import OpenstackNames
+from vmdirac.hooks.openstack_request import encoded_user_data, server_body
+from vmdirac.model.cloud import (
+    CloudInstance,
+    CloudLimits,
+    LaunchOutcome,
+    LaunchRequest,
+    Shape,
+    TerminateOutcome,
+)
+from vmdirac.model.errors import REFUSALS, CloudError, ConfigError, TransientError
+
+NAMES_AT_ONCE = 40
+"""VMs that are looked for in one call: their names are in its address."""
+
+LONGEST_CONSOLE = 65_536
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class VmdiracOpenstackHook(VmdiracCloudHook):
+    """OpenStack: one project in one region. docs/clouds.md says what it needs and what its errors mean."""
+
+    conn_type: ClassVar[str] = "vmdirac_openstack"
+    default_conn_name: ClassVar[str] = "vmdirac_openstack_default"
+    hook_name: ClassVar[str] = "VMDIRAC OpenStack"
+    page_size: ClassVar[int] = 1000
+    left_behind_after: ClassVar[timedelta] = timedelta(minutes=15)
+    """How old addresses without a VM must be to be given back: longer than a launch takes."""
+
+    @cached_property
+    def config(self) -> OpenstackCloudConfig:
+        """The driver's own part of the connection. Raises ConfigError with every mistake that it has."""
+        extra = self.connection.extra_dejson
+        if not isinstance(extra, dict):
+            raise ConfigError(f"{self.vmdirac_conn_id}: its extra is not a JSON object")
+        try:
+            # The other keys are those that all endpoints have, and none of the driver's business.
+            own = {key: extra[key] for key in OpenstackCloudConfig.model_fields if key in extra}
+            return OpenstackCloudConfig.model_validate(own)
+        except ValidationError as error:
+            raise ConfigError(f"{self.vmdirac_conn_id}: {'; '.join(sentences(error))}") from None
+
+    @cached_property
+    def _api(self) -> OpenstackApi:
+        return OpenstackApi(self.connection, self.config)
+
+    @cached_property
+    def _names(self) -> OpenstackNames:
+        return OpenstackNames(self._api)
+
+    @cached_property
+    def _addresses(self) -> OpenstackAddresses:
+        return OpenstackAddresses(self._api, self.installation_id)
+
+    # Launch.
+
+    def launch(self, requests: Sequence[LaunchRequest]) -> list[LaunchOutcome]:
+        """See :meth:`vmdirac.model.contracts.Cloud.launch`.
+
+        Nova knows no client token. So VMs that are there already are looked for first, by name and token, and on one
+        machine no token is launched twice at once. A VM that Nova made though its answer was lost is found again
+        once Nova lists it: who repeats a launch has waited as long as a call may take.
+        """
+        wanted = {request.token: request for request in reversed(requests)}
+        if not wanted:
+            return []
+        outcomes: dict[str, LaunchOutcome] = {}
+        try:
+            with locked(f"{self.vmdirac_conn_id} {self.installation_id} {token}" for token in wanted):
+                there = self._find(list(wanted.values()))
+                outcomes |= {token: LaunchOutcome(token, cloud_id=cloud_id) for token, cloud_id in there.items()}
+                missing = [request for token, request in wanted.items() if token not in there]
+                made = _in_parallel(self._launch_outcome, missing)
+                outcomes |= {outcome.token: outcome for outcome in made}
+        except CloudError as error:
+            return [LaunchOutcome(request.token, error=error) for request in requests]
+        return [outcomes[request.token] for request in requests]
+
+    def _launch_outcome(self, request: LaunchRequest) -> LaunchOutcome:
+        try:
+            return LaunchOutcome(request.token, cloud_id=self._launch(request))
+        except CloudError as error:
+            return LaunchOutcome(request.token, error=error)
+
+    def _launch(self, request: LaunchRequest) -> str:
+        encoded_user_data(request)
+        image, flavor = self._names.image(request.boot_image), self._names.flavor(request.flavor)
+        group = self._names.server_group(self.config.server_group) if self.config.server_group else None
+        if not self.config.floating_ip_pool:
+            network = self._names.network(self.config.network) if self.config.network else None
+            networks = [{"uuid": network}] if network else None
+            return self._create(request, image, flavor, group, networks, self.config.security_groups)
+        try:
+            port = self._port(request)
+            return self._create(request, image, flavor, group, [{"port": port}], ())
+        except REFUSALS as error:
+            # It is certain that there is no VM.
+            self._release_after(request.token, error)
+            raise
+
+    def _port(self, request: LaunchRequest) -> str:
+        config, names = self.config, self._names
+        return self._addresses.port(
+            request.token,
+            request.name,
+            names.network(config.network) if config.network else names.only_network(),
+            [names.security_group(group) for group in config.security_groups],
+            names.pool(config.floating_ip_pool or ""),
+        )
+
+    def _create(
+        self,
+        request: LaunchRequest,
+        image: str,
+        flavor: str,
+        server_group: str | None,
+        networks: list[dict[str, str]] | None,
+        security_groups: Sequence[str],
+    ) -> str:
+        metadata = self.tags_of(request)
+        if self.config.floating_ip_pool:
+            metadata[ADDRESS_TAG] = self.config.floating_ip_pool
+        body = server_body(
+            request,
+            self.config,
+            metadata=metadata,
+            image=image,
+            flavor=flavor,
+            networks=networks,
+            server_group=server_group,
+            security_groups=security_groups,
+        )
+        cloud_id = self._api.call("POST", "compute", "/servers", json=body).get("server", {}).get("id")
+        if not cloud_id:
+            raise TransientError("Nova accepted a VM and did not say which")
+        return str(cloud_id)
+
+    def _release_after(self, token: str, error: CloudError) -> None:
+        try:
+            self._addresses.release(token)
+        except CloudError as left:
+            self.log.warning("%s: after %s an address is left for now: %s", self.vmdirac_conn_id, error, left)
+
+    def _find(self, requests: Sequence[LaunchRequest]) -> dict[str, str]:
+        """The VMs that were made for these launches: of two with one token the older one, else the lower id."""
+        tokens = {request.token for request in requests}
+        names = sorted({request.name for request in requests})
+        found: dict[str, tuple[str, str]] = {}
+        for start in range(0, len(names), NAMES_AT_ONCE):
+            pattern = "|".join(re.escape(name) for name in names[start : start + NAMES_AT_ONCE])
+            for server in self._api.servers(name=f"^({pattern})$"):
+                token = token_of(server)
+                if token in tokens and belongs_to(server, self.installation_id):
+                    this = (str(server.get("created", "")), server["id"])
+                    found[token] = min(found.get(token, this), this)
+        return {token: cloud_id for token, (_, cloud_id) in found.items()}
+
+    # List.
+
+    def instances(self) -> Iterator[CloudInstance]:
+        for server in self._own_servers():
+            yield as_listed(server)
+
+    def _own_servers(self) -> Iterator[dict[str, Any]]:
+        installation = self.installation_id
+        return (server for server in self._api.servers(page=self.page_size) if belongs_to(server, installation))
+
+    # Terminate.
+
+    def terminate(self, cloud_ids: Sequence[str]) -> list[TerminateOutcome]:
+        """See :meth:`vmdirac.model.contracts.Cloud.terminate`."""
+        wanted = list(dict.fromkeys(cloud_ids))
+        outcomes = {outcome.cloud_id: outcome for outcome in _in_parallel(self._terminate_outcome, wanted)}
+        if wanted:
+            self._release_left_behind()
+        return [outcomes[cloud_id] for cloud_id in cloud_ids]
+
+    def _terminate_outcome(self, cloud_id: str) -> TerminateOutcome:
+        try:
+            self._terminate(cloud_id)
+        except CloudError as error:
+            return TerminateOutcome(cloud_id, error)
+        return TerminateOutcome(cloud_id)
+
+    def _terminate(self, cloud_id: str) -> None:
+        server = self._own_server(cloud_id)
+        if server is None:
+            return
+        self._api.find("DELETE", "compute", f"/servers/{cloud_id}")
+        if ADDRESS_TAG in metadata_of(server):
+            self._addresses.release(token_of(server))
+
+    def _own_server(self, cloud_id: str) -> dict[str, Any] | None:
+        """The VM, if it is there. Raises ConfigError if it is not ours."""
+        if not re.fullmatch(r"[0-9A-Za-z-]+", cloud_id):
+            return None
+        answer = self._api.find("GET", "compute", f"/servers/{cloud_id}", microversion=self._api.listing_version)
+        if answer is None:
+            return None
+        server: dict[str, Any] = answer.get("server", {})
+        if "metadata" not in server:
+            raise TransientError("the part (cell) of Nova that has this VM does not answer")
+        if not belongs_to(server, self.installation_id):
+            raise ConfigError(f"{cloud_id} belongs to another installation")
+        return server
+
+    def _release_left_behind(self) -> None:
+        try:
+            if not self.config.floating_ip_pool:
+                return
+            self._addresses.release_left_behind(
+                lambda: {token_of(server) for server in self._own_servers()}, self.left_behind_after
+            )
+        except CloudError as error:
+            # It is tried again with the next VM that ends.
+            self.log.warning("%s: addresses of no VM are left: %s", self.vmdirac_conn_id, error)
+
+    # Ask.
+
+    def console(self, cloud_id: str) -> str:
+        """The last 64 KiB that the hypervisor kept. Raises ConfigError for a VM of another installation."""
+        if self._own_server(cloud_id) is None:
+            return ""
+        what: dict[str, Any] = {"os-getConsoleOutput": {}}
+        answer = self._api.find("POST", "compute", f"/servers/{cloud_id}/action", json=what) or {}
+        return str(answer.get("output") or "")[-LONGEST_CONSOLE:]
+
+    def limits(self) -> CloudLimits:
+        """Quota and use of the project, everybody's VMs in it together."""
+        told = self._api.get("compute", "/limits").get("limits", {}).get("absolute", {})
+
+        def of(name: str) -> int | None:
+            value = told.get(name)
+            # -1: there is no limit.
+            return value if isinstance(value, int) and value >= 0 else None
+
+        return CloudLimits(
+            instances=of("maxTotalInstances"),
+            instances_used=of("totalInstancesUsed"),
+            processors=of("maxTotalCores"),
+            processors_used=of("totalCoresUsed"),
+            memory_mb=of("maxTotalRAMSize"),
+            memory_mb_used=of("totalRAMUsed"),
+        )
+
+    def shape(self, flavor: str) -> Shape:
+        return self._names.shape(flavor)
+
+    def test_connection(self) -> tuple[bool, str]:
+        """See :meth:`vmdirac.model.contracts.Cloud.test_connection`. Makes nothing."""
+        if findings := self.configuration_findings():
+            return False, "; ".join(findings)
+        wrong: list[str] = []
+        for what, check in self._checks().items():
+            try:
+                check()
+            except ConfigError as error:
+                wrong.append(f"{what}: {error}")
+            except CloudError as error:
+                return False, f"{what}: {error}"
+        if wrong:
+            return False, "; ".join(wrong)
+        limits, names = self.limits(), f"project {self._api.cloud.current_project_id}"
+        of = f" of {limits.instances}" if limits.instances is not None else ""
+        return True, f"OpenStack can be used ({names}): {limits.instances_used}{of} VMs are there."
+
+    def _checks(self) -> dict[str, Callable[[], object]]:
+        """All that a launch will ask for, by what it is."""
+        config, names, api = self.config, self._names, self._api
+        checks: dict[str, Callable[[], object]] = {
+            "Nova": lambda: api.get("compute", "/servers", params={"limit": "1"}),
+            "Glance": lambda: api.get("image", "/images", params={"limit": "1"}),
+        }
+        if config.network:
+            checks["network"] = lambda: names.network(config.network or "")
+        if config.security_groups:
+            checks["security_groups"] = lambda: [names.security_group(group) for group in config.security_groups]
+        if config.floating_ip_pool:
+            checks["floating_ip_pool"] = lambda: names.pool(config.floating_ip_pool or "")
+        if config.server_group:
+            checks["server_group"] = lambda: names.server_group(config.server_group or "")
+        if config.key_name:
+            checks["key_name"] = lambda: api.get("compute", f"/os-keypairs/{config.key_name}")
+        return checks
+
+
+def _in_parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    if not items:
+        return []
+    with ThreadPoolExecutor(min(CALLS_AT_ONCE, len(items)), "openstack") as threads:
+        return list(threads.map(function, items))

@@ -1,0 +1,151 @@
+"""A project of an OpenStack as tests have it: hooks of several installations, requests, faults, what is there."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from airflow.sdk import Connection
+
+from tests.hooks.waiting import wait_until
+from tests.servers.faulty_proxy import FaultyProxy
+from tests.servers.openstack_seed import IMAGE, NETWORK, Project, connect, create_project
+from tests.servers.openstack_settings import Settings
+from vmdirac.hooks.openstack_cloud import VmdiracOpenstackHook
+from vmdirac.model.cloud import LaunchRequest
+
+QUOTA = {"instances": 40, "cores": -1, "ram": -1}
+
+
+class SmallPages(VmdiracOpenstackHook):
+    """Few VMs to a page, and no patience with what was left behind."""
+
+    page_size = 3
+    left_behind_after = timedelta(seconds=0)
+
+
+class OpenstackWorld:
+    """A project of its own, in a region of its own: that has the proxies of this world in its catalogue."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.admin = connect(settings)
+        self.project: Project = create_project(self.admin)
+        self.admin.compute.put(f"/os-quota-sets/{self.project.id}", json={"quota_set": QUOTA})
+        self.region = f"tests-{secrets.token_hex(6)}"
+        self.nova, self.neutron = FaultyProxy(settings.ports["nova"]), FaultyProxy(settings.ports["neutron"])
+        self._installations: dict[str, str] = {}
+
+    def begin(self) -> None:
+        self.nova.__enter__()
+        self.neutron.__enter__()
+        identity = self.admin.identity
+        identity.create_region(id=self.region)
+        ports = {
+            "compute": f"{self.nova.port}/v2.1",
+            "network": str(self.neutron.port),
+            "image": str(self.settings.ports["glance"]),
+        }
+        for service in list(identity.services()):
+            if service.type in ports:
+                url = f"http://127.0.0.1:{ports[service.type]}"
+                identity.create_endpoint(service_id=service.id, interface="public", url=url, region_id=self.region)
+
+    def end(self) -> None:
+        self.clear()
+        self.nova.__exit__()
+        self.neutron.__exit__()
+        self.user.close()
+        self.admin.close()
+
+    def tidy_up(self) -> None:
+        """Ask for the end of all VMs, without waiting for it, and end all faults."""
+        for server in list(self.user.compute.servers(details=False)):
+            self.user.compute.delete_server(server.id)
+        self.faults()
+        self._installations = {}
+
+    def clear(self) -> None:
+        """Delete everything in the project."""
+        self.tidy_up()
+        wait_until(lambda: not list(self.user.compute.servers(details=False)), "all VMs are gone")
+        for address in self.floating_ips():
+            self.user.network.delete_ip(address.id)
+        for port in self.ports():
+            self.user.network.delete_port(port.id)
+
+    @cached_property
+    def user(self) -> Any:
+        """A client of the project that the code under test has nothing to do with."""
+        return connect(
+            self.settings,
+            username=self.project.user,
+            password=self.project.password,
+            project_name=self.project.name,
+        )
+
+    def connection(self, **config: Any) -> Connection:
+        extra = {
+            "max_instances": 10,
+            "project_name": self.project.name,
+            "region_name": self.region,
+            "network": NETWORK,
+            **config,
+        }
+        return Connection(
+            conn_id="openstack",
+            conn_type="vmdirac_openstack",
+            host=self.settings.url("keystone"),
+            login=self.project.user,
+            password=self.project.password,
+            extra=json.dumps({name: value for name, value in extra.items() if value is not None}),
+        )
+
+    def hook(self, installation: str = "ours", **config: Any) -> VmdiracOpenstackHook:
+        # Each test has its own installations: what an earlier one left is another's.
+        installation = self._installations.setdefault(installation, f"{installation}-{secrets.token_hex(6)}")
+        return SmallPages("openstack", installation, connection=self.connection(**config))
+
+    def request(self, **fields: Any) -> LaunchRequest:
+        token = str(uuid.uuid4())
+        default = {"token": token, "name": f"vm-{token[:8]}", "boot_image": IMAGE, "flavor": "small"}
+        return LaunchRequest(**{**default, "user_data": "#!/bin/sh\n", **fields})
+
+    def faults(self, *faults: dict[str, Any]) -> None:
+        """What the hypervisor does from now on."""
+        (self.settings.hypervisor / "faults.json").write_text(json.dumps(faults))
+
+    @contextmanager
+    def failing(self, name: str, how: str, **more: Any) -> Iterator[None]:
+        """Meanwhile VMs of this name (a pattern) fail in the hypervisor."""
+        self.faults({"name": name, "how": how, **more})
+        try:
+            yield
+        finally:
+            self.faults()
+
+    @contextmanager
+    def quota(self, **values: int) -> Iterator[None]:
+        path = f"/os-quota-sets/{self.project.id}"
+        self.admin.compute.put(path, json={"quota_set": values})
+        try:
+            yield
+        finally:
+            self.admin.compute.put(path, json={"quota_set": QUOTA})
+
+    def servers(self) -> dict[str, dict[str, Any]]:
+        """Everybody's VMs in the project, by id."""
+        answer = self.user.compute.get("/servers/detail").json()
+        return {server["id"]: server for server in answer["servers"]}
+
+    def floating_ips(self) -> list[Any]:
+        return list(self.user.network.ips(project_id=self.project.id))
+
+    def ports(self) -> list[Any]:
+        return list(self.user.network.ports(project_id=self.project.id))

@@ -1,0 +1,31 @@
+"""Serves one WSGI application of OpenStack, in its own environment: ``python serve.py MODULE:NAME PORT``."""
+
+import importlib
+import sys
+
+
+def main() -> None:
+    module, _, name = sys.argv[1].partition(":")
+    port = int(sys.argv[2])
+    # oslo.config reads the command line too.
+    sys.argv = [module]
+    if module.startswith("nova."):
+        from nova import monkey_patch  # type: ignore[import-not-found]
+
+        monkey_patch.patch(backend="threading")
+    import waitress  # type: ignore[import-untyped, import-not-found, unused-ignore]
+
+    application = getattr(importlib.import_module(module), name)
+    waitress.serve(
+        application,
+        host="127.0.0.1",
+        port=port,
+        threads=8,
+        channel_timeout=300,
+        ident=None,
+        clear_untrusted_proxy_headers=False,
+    )
+
+
+if __name__ == "__main__":
+    main()
