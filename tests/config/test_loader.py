@@ -160,17 +160,17 @@ def test_two_pods_of_one_name_are_told_and_the_first_stays(second: dict[str, Any
     found = load_configuration(source({"pod": {**GOOD_POD, "max_instances": 7}, "pod ": second}))
     assert found.pods["pod"].max_instances == 7
     assert told(found) == ["pod 'pod ': there are two of this name, once blanks around it are dropped"]
-    assert found.invalid == ()
+    assert [(bad.pod, bad.endpoint) for bad in found.invalid] == [("'pod '", "")]
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 191, "a b", "a;b", "a\n"])
 def test_names_that_cannot_be_used_are_told(name: str) -> None:
-    """Such a name would fit into no column, and its row stop the tick for all pods."""
+    """Such a name would fit into no column, and its row stop the tick for all pods: it is shown as it can be."""
     found = load_configuration(source({name: GOOD_POD, "good": GOOD_POD}, {name: GOOD_IMAGE, "image": GOOD_IMAGE}))
     stripped = name.strip()
     usable = stripped == "a"
     assert set(found.pods) == ({"good", "a"} if usable else {"good"})
-    assert found.invalid == ()
+    assert [bad.pod for bad in found.invalid] == ([] if usable else [ascii(name)[:150]])
     assert len(told(found)) == (0 if usable else 2)
 
 
@@ -211,3 +211,30 @@ def test_tags_that_no_job_can_match_are_told_where_the_endpoint_offers_none() ->
     assert why(found) == {("pod", "A"): message}
     offering = ("vmdirac_local", {**GOOD_ENDPOINT, "tags": "gpu"})
     assert load_configuration(source({"pod": wants}, connections={"A": offering})).problems == ()
+
+
+@pytest.mark.parametrize("name", ["", "two words", "nul\x00", "x" * 300, "é\ud800"])
+def test_a_pod_whose_name_cannot_be_used_is_told_in_a_way_that_any_database_takes(name: str) -> None:
+    found = load_configuration(source({name: GOOD_POD, "good": GOOD_POD}))
+    assert set(found.pods) == {"good"}
+    ((shown, endpoint),) = why(found)
+    assert endpoint == ""
+    assert shown.isascii()
+    assert shown.isprintable()
+    assert len(shown) <= 150
+
+
+def test_a_key_that_is_there_twice_is_told() -> None:
+    given = source()
+    text = json.dumps(GOOD_POD)
+    given.variables[RUNNING_PODS_VARIABLE] = f'{{"pod": {text}, "pod": {text}}}'
+    found = load_configuration(given)
+    assert set(found.pods) == {"pod"}
+    assert told(found) == ["Variable 'vmdirac_running_pods': 'pod' is there twice in one object; the last one counts"]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{" * 100_000])
+def test_a_variable_that_is_too_deep_is_told(text: str) -> None:
+    given = source()
+    given.variables[RUNNING_PODS_VARIABLE] = text
+    assert load_configuration(given).complete is False

@@ -274,3 +274,13 @@ def test_the_revision_changes_with_what_is_configured_and_not_with_how_it_is_wri
     given: dict[str, Any] = {"requirements": wants, "endpoints": ["A"], "max_instances": 3}
     revisions = {one.revision} | {pod(**{**given, **change}).revision for change in changes}
     assert len(revisions) == len(changes) + 1
+
+
+@pytest.mark.parametrize("written", [0, 1767225600, "1767225600", "2026-1-1", "31.12.2026", True])
+def test_what_is_no_date_is_refused(written: object) -> None:
+    assert "it must be a date such as 2026-12-31" in mistakes(campaign_end=written)
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_a_number_of_vms_is_no_yes_or_no(value: object) -> None:
+    assert "it must be a number, not yes or no" in mistakes(max_instances=value)

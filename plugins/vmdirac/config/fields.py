@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from datetime import date, timedelta
 from hashlib import sha256
 from typing import Annotated
 
@@ -45,9 +46,25 @@ def _stays_in_its_directory(name: str) -> str:
 FileName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_stays_in_its_directory)]
 """A name that a file can have beside a job's command; whoever chose it, it leads nowhere else."""
 
+
+def _is_no_yes_or_no(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("it must be a number, not yes or no")
+    return value
+
+
+def _is_written_as_a_date(value: object) -> object:
+    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}(T.*)?", value.strip()):
+        raise ValueError("it must be a date such as 2026-12-31")
+    return value.strip()
+
+
+Day = Annotated[date, BeforeValidator(_is_written_as_a_date)]
+"""A UTC date. Numbers, which could also be seconds since 1970, are none."""
+
 Seconds = Annotated[float, Field(gt=0, le=366 * 86400, allow_inf_nan=False)]
 Weight = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
-InstanceCount = Annotated[int, Field(ge=0, le=1_000_000)]
+InstanceCount = Annotated[int, BeforeValidator(_is_no_yes_or_no), Field(ge=0, le=1_000_000)]
 Price = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Megabytes = Annotated[int, Field(gt=0, le=10**9)]
 Processors = Annotated[int, Field(ge=1, le=65535)]

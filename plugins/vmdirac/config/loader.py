@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -21,6 +22,7 @@ from vmdirac.policy.candidates import offer_of, serves_nothing
 from vmdirac.policy.plan import Invalid
 
 M = TypeVar("M", ImageConfig, PodConfig)
+MAX_NAME_SHOWN: Final = 150
 _NAME: Final = TypeAdapter[str](Name)
 
 
@@ -62,7 +64,7 @@ def load_configuration(source: ConfigSource, more_endpoints: Iterable[str] = ())
             images[name] = image.image(name)
     pods: dict[str, RunningPod] = {}
     invalid: list[Invalid] = []
-    for name, raw in _well_named(raw_pods, "pod", problems):
+    for name, raw in _well_named(raw_pods, "pod", problems, invalid):
         before = len(problems)
         config = _validated(PodConfig, raw, f"pod {name!r}", problems)
         if config is None:
@@ -101,11 +103,19 @@ def _json_object(source: ConfigSource, variable: str, problems: list[Problem]) -
         )
         problems.append(Problem(where, what))
         return {}, False
+    twice: list[str] = []
+
+    def keep_last(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        counts = Counter(key for key, _ in pairs)
+        twice.extend(key for key, count in counts.items() if count > 1)
+        return dict(pairs)
+
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=keep_last)
     except (ValueError, RecursionError) as error:
         problems.append(Problem(where, f"it is not JSON: {error}"))
         return {}, False
+    problems.extend(Problem(where, f"{key!r} is there twice in one object; the last one counts") for key in twice)
     if not isinstance(value, dict):
         problems.append(Problem(where, f"it must be a JSON object by name, not a {type(value).__name__}"))
         return {}, False
@@ -118,18 +128,30 @@ def _kind_of(error: Exception) -> str:
     return f": {error}" if isinstance(error, UnreadableError) else f" ({type(error).__name__})"
 
 
-def _well_named(raw: Mapping[str, Any], kind: str, problems: list[Problem]) -> Iterator[tuple[str, Any]]:
+def _well_named(
+    raw: Mapping[str, Any], kind: str, problems: list[Problem], invalid: list[Invalid] | None = None
+) -> Iterator[tuple[str, Any]]:
     """The entries of an object by name. Names that cannot be used, and a second entry of the same name, are reported
-    and left out."""
+    and left out.
+
+    :param invalid: where to say so too.
+    """
     seen: set[str] = set()
+
+    def report(key: str, what: str) -> None:
+        problems.append(Problem(f"{kind} {key!r}", what))
+        if invalid is not None:
+            # Written so that any database takes it, whatever the name is.
+            invalid.append(Invalid(ascii(key)[:MAX_NAME_SHOWN], "", what))
+
     for key, value in raw.items():
         try:
             name = _NAME.validate_python(key)
         except ValidationError as error:
-            problems.extend(Problem(f"{kind} {key!r}", f"its name: {text}") for text in sentences(error))
+            report(key, "; ".join(f"its name: {text}" for text in sentences(error)))
             continue
         if name in seen:
-            problems.append(Problem(f"{kind} {key!r}", "there are two of this name, once blanks around it are dropped"))
+            report(key, "there are two of this name, once blanks around it are dropped")
             continue
         seen.add(name)
         yield name, value

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
 from vmdirac.config.fields import (
+    Day,
     InstanceCount,
     Name,
     Price,
@@ -90,8 +91,8 @@ class PodConfig(WithDeadlines):
     requirements: PodRequirements
     cpu_per_instance: Annotated[float, Field(ge=0, le=1e12)] = 0.0
     priority: Annotated[float, Field(ge=-1e9, le=1e9)] = 0.0
-    campaign_start: date | None = None
-    campaign_end: date | None = None
+    campaign_start: Day | None = None
+    campaign_end: Day | None = None
     max_allowed_price: Price | None = None
     halt_margin: Seconds = 300.0
     heartbeat_period: Annotated[float, Field(ge=1, le=3600)] = 60.0
