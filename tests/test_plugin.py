@@ -52,7 +52,7 @@ def test_tasks_that_load_the_plugin_build_no_app_and_open_no_database() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     ours = {name for name in json.loads(done.stdout.splitlines()[-1]) if name.startswith("vmdirac.")}
     # Airflow itself reads what the provider says.
-    assert ours - {"vmdirac.provider", "vmdirac.connection_forms"} == {"vmdirac.plugin"}
+    assert ours - {"vmdirac.provider", "vmdirac.connection_forms"} == {"vmdirac.plugin", "vmdirac.listener"}
 
 
 def plugins_in(namespace: dict[str, object]) -> list[object]:
