@@ -129,3 +129,13 @@ def test_orphans_of_one_endpoint_are_not_those_of_another(store: Store, endpoint
     with store.write() as session:
         assert orphans.of_endpoint(session, endpoints[0]).keys()
         assert not orphans.of_endpoint(session, endpoints[1])
+
+
+@pytest.mark.parametrize("text", ["x" * 300, "nul\x00", "half \ud800"])
+def test_whatever_is_in_its_tags_it_is_dealt_with(store: Store, text: str) -> None:
+    """Anybody who may tag VMs may write there: it must not end each pass over the endpoint."""
+    world = World(store)
+    world.cloud.make_by_hand(LaunchRequest(text, text, "linux", "small", ""))
+    world.reconcile()
+    world.clock.advance(minutes=6)
+    assert world.reconcile().orphans_deleted == 1

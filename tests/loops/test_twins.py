@@ -1,10 +1,15 @@
 """A launch that made two VMs: one of them works for the instance, the other one is deleted in the same sweep."""
 
+from sqlalchemy import update
+
+from tests.fakes.rows import add_instance
 from tests.fakes.vm import FakeVm
 from tests.fakes.world import World
 from vmdirac.manager import vm_service
 from vmdirac.manager.vm_messages import RegisterRequest
+from vmdirac.model.states import InstanceStatus
 from vmdirac.store.database import Store
+from vmdirac.store.tables import InstanceRow
 
 
 def test_the_vm_that_registered_keeps_its_instance(store: Store) -> None:
@@ -27,3 +32,20 @@ def test_the_vm_that_registered_keeps_its_instance(store: Store) -> None:
     assert [machine.cloud_id for machine in world.cloud.machines()] == [second.cloud_id]
     assert first.cloud_id != second.cloud_id
     assert "which registered" in " ".join(line.reason for line in world.history(vm.instance_id))
+
+
+def test_a_twin_whose_id_an_old_row_has_stops_nobody_else(store: Store) -> None:
+    world = World(store)
+    world.submit(2)
+    world.tick()
+    world.cloud.make_by_hand(world.cloud.requests[0])
+    twin = world.cloud.machines()[-1]
+    token = world.cloud.requests[0].token
+    mine, other = sorted(world.instances(), key=lambda item: item.launch_token != token)
+    address = {seen.cloud_id: seen.private_ip for seen in world.cloud.instances()}[twin.cloud_id]
+    with store.write() as session:
+        add_instance(session, InstanceStatus.HALTED, cloud_id=twin.cloud_id)
+        session.execute(update(InstanceRow).where(InstanceRow.id == mine.id).values(reported_ip=address))
+    world.clock.advance(minutes=5)
+    assert world.reconcile().unknown == 1
+    assert world.row(other.id).seen_at == world.clock()

@@ -5,11 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from airflow.sdk import BaseHook, Connection
+from pydantic import ValidationError
 
 from vmdirac.config.endpoints import EndpointError, parse_endpoint
+from vmdirac.config.fields import ConfigModel
+from vmdirac.config.problems import sentences
 from vmdirac.model.cloud import (
     INSTALLATION_TAG,
     TOKEN_TAG,
@@ -21,6 +24,8 @@ from vmdirac.model.cloud import (
     TerminateOutcome,
 )
 from vmdirac.model.errors import ConfigError
+
+M = TypeVar("M", bound=ConfigModel)
 
 
 class VmdiracCloudHook(BaseHook, ABC):
@@ -63,6 +68,17 @@ class VmdiracCloudHook(BaseHook, ABC):
         if not self._installation_id:
             raise ConfigError("this hook was made without an installation id: it cannot tell its own VMs")
         return self._installation_id
+
+    def own_config(self, model: type[M]) -> M:
+        """The driver's own part of the connection. Raises ConfigError with every mistake that it has."""
+        extra = self.connection.extra_dejson
+        if not isinstance(extra, dict):
+            raise ConfigError(f"{self.vmdirac_conn_id}: its extra is not a JSON object")
+        try:
+            # The other keys are those that all endpoints have, and none of the driver's business.
+            return model.model_validate({key: extra[key] for key in model.model_fields if key in extra})
+        except ValidationError as error:
+            raise ConfigError(f"{self.vmdirac_conn_id}: {'; '.join(sentences(error))}") from None
 
     def configuration_findings(self) -> list[str]:
         """A sentence for each mistake in the connection, those in what all endpoints have included."""

@@ -7,10 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, ClassVar
 
-from pydantic import ValidationError
-
 from vmdirac.config.ec2 import Ec2CloudConfig
-from vmdirac.config.problems import sentences
 from vmdirac.hooks.base import VmdiracCloudHook
 from vmdirac.hooks.ec2_account import limits_of, shapes_of, try_account
 from vmdirac.hooks.ec2_api import CALLS_AT_ONCE, Ec2Api
@@ -72,16 +69,8 @@ class VmdiracEc2Hook(VmdiracCloudHook):
 
     @cached_property
     def config(self) -> Ec2CloudConfig:
-        """The driver's own part of the connection. Raises ConfigError with every mistake that it has."""
-        extra = self.connection.extra_dejson
-        if not isinstance(extra, dict):
-            raise ConfigError(f"{self.vmdirac_conn_id}: its extra is not a JSON object")
-        try:
-            # The other keys are those that all endpoints have, and none of the driver's business.
-            own = {key: extra[key] for key in Ec2CloudConfig.model_fields if key in extra}
-            return Ec2CloudConfig.model_validate(own)
-        except ValidationError as error:
-            raise ConfigError(f"{self.vmdirac_conn_id}: {'; '.join(sentences(error))}") from None
+        """See :meth:`own_config`."""
+        return self.own_config(Ec2CloudConfig)
 
     @cached_property
     def _api(self) -> Ec2Api:

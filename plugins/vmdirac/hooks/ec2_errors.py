@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import Any
 
+from vmdirac.hooks.typed_errors import raised_as
 from vmdirac.model.errors import (
     AuthError,
     CapacityError,
@@ -124,15 +125,9 @@ def error_of(error: Exception) -> CloudError:
     return TransientError(f"{name} while EC2 was asked")
 
 
-@contextmanager
-def typed_errors() -> Iterator[None]:
+def typed_errors() -> AbstractContextManager[None]:
     """Whatever fails in it is raised as one of our errors, without the trace of what was sent."""
-    try:
-        yield
-    except CloudError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever a library raises, we promise one of our errors
-        raise error_of(error) from None
+    return raised_as(error_of)
 
 
 def _error_of_answer(response: Any) -> CloudError:

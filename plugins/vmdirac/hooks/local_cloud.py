@@ -18,10 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote
 
-from pydantic import ValidationError
-
 from vmdirac.config.local import LocalCloudConfig, LocalFault, LocalFlavor
-from vmdirac.config.problems import sentences
 from vmdirac.hooks import local_supervision as supervision
 from vmdirac.hooks.base import VmdiracCloudHook
 from vmdirac.hooks.local_faults import LocalFaults, error_of
@@ -54,16 +51,8 @@ class VmdiracLocalHook(VmdiracCloudHook):
 
     @cached_property
     def config(self) -> LocalCloudConfig:
-        """The driver's own part of the connection. Raises ConfigError with every mistake that it has."""
-        extra = self.connection.extra_dejson
-        if not isinstance(extra, dict):
-            raise ConfigError(f"{self.vmdirac_conn_id}: its extra is not a JSON object")
-        try:
-            # The other keys are those that all endpoints have, and none of the driver's business.
-            own = {key: extra[key] for key in LocalCloudConfig.model_fields if key in extra}
-            return LocalCloudConfig.model_validate(own)
-        except ValidationError as error:
-            raise ConfigError(f"{self.vmdirac_conn_id}: {'; '.join(sentences(error))}") from None
+        """See :meth:`own_config`."""
+        return self.own_config(LocalCloudConfig)
 
     @cached_property
     def root(self) -> Path:

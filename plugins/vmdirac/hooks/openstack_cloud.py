@@ -9,10 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import ValidationError
-
 from vmdirac.config.openstack import OpenstackCloudConfig
-from vmdirac.config.problems import sentences
 from vmdirac.hooks.base import VmdiracCloudHook
 from vmdirac.hooks.openstack_addresses import ADDRESS_TAG, OpenstackAddresses
 from vmdirac.hooks.openstack_api import CALLS_AT_ONCE, OpenstackApi
@@ -51,16 +48,8 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
 
     @cached_property
     def config(self) -> OpenstackCloudConfig:
-        """The driver's own part of the connection. Raises ConfigError with every mistake that it has."""
-        extra = self.connection.extra_dejson
-        if not isinstance(extra, dict):
-            raise ConfigError(f"{self.vmdirac_conn_id}: its extra is not a JSON object")
-        try:
-            # The other keys are those that all endpoints have, and none of the driver's business.
-            own = {key: extra[key] for key in OpenstackCloudConfig.model_fields if key in extra}
-            return OpenstackCloudConfig.model_validate(own)
-        except ValidationError as error:
-            raise ConfigError(f"{self.vmdirac_conn_id}: {'; '.join(sentences(error))}") from None
+        """See :meth:`own_config`."""
+        return self.own_config(OpenstackCloudConfig)
 
     @cached_property
     def _api(self) -> OpenstackApi:

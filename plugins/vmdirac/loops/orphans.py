@@ -26,7 +26,7 @@ def judge_strangers(
     loose = [seen for seen in strangers if not seen.kept]
     orphans.note_seen(session, endpoint, loose, began)
     for seen in verdict.mark:
-        log.warning("VM %s (%s) carries our tag, but no instance knows it", seen.cloud_id, seen.name)
+        log.warning("VM %s (%r) carries our tag, but no instance knows it", seen.cloud_id, seen.name)
     if verdict.alarm:
         log.error(
             "%s: %s of %s VMs carry our tag and are unknown: is this database older than they are? None of them is"

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from vmdirac.loops.deletes import Doomed, delete
 from vmdirac.loops.orphans import judge_strangers
-from vmdirac.model.cloud import CloudInstance
+from vmdirac.model.cloud import CloudInstance, is_launch_token
 from vmdirac.model.contracts import Cloud
 from vmdirac.model.errors import CloudError
 from vmdirac.model.instance import Instance
@@ -102,7 +103,7 @@ def _compare(
     work = _Pass()
     rows = instances.unfinished(session, endpoint)
     # A launch that was refused, or given up, may have made a VM after all.
-    strays = {seen.token for seen in listed} - {row.launch_token for row in rows}
+    strays = {seen.token for seen in listed if is_launch_token(seen.token)} - {row.launch_token for row in rows}
     rows += instances.refused(session, endpoint, strays)
     for action in decide.reconcile(rows, listed, deadlines, began, now):
         _apply(session, action, work, now)
@@ -119,15 +120,7 @@ def _compare(
 def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) -> None:
     match action:
         case decide.Adopt(instance, seen):
-            try:
-                with session.begin_nested():
-                    work.report.adopted += _adopt(session, instance, seen, now)
-            except IntegrityError:
-                # Only the row of a VM that is long gone can have it: the others go on, and a person has to look.
-                log.error(
-                    "VM %s has the id of another instance: instance %s cannot adopt it", seen.cloud_id, instance.id
-                )
-                work.report.unknown += 1
+            work.report.adopted += _if_its_id_is_free(session, instance, seen, work, partial(_adopt, now=now))
         case decide.Observe(instance, seen):
             work.seen.append(_observation(instance, seen, now))
         case decide.CountAbsence(instance):
@@ -179,7 +172,8 @@ def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) 
             ):
                 work.deletes.append(instance.id)
         case decide.TakeTwin(instance, seen, other):
-            _take_twin(session, instance, seen, other, work, now)
+            if _if_its_id_is_free(session, instance, seen, work, partial(_take_twin, other=other, now=now)):
+                work.duplicates.append(other.cloud_id)
         case decide.DeleteDuplicate(instance, seen):
             log.warning("instance %s has a second VM, %s: it is deleted", instance.id, seen.cloud_id)
             work.duplicates.append(seen.cloud_id)
@@ -192,22 +186,32 @@ def _never_booted(instance: Instance) -> bool:
     return instance.status in BOOTING and instance.registered_at is None
 
 
-def _take_twin(
-    session: Session, instance: Instance, seen: CloudInstance, other: CloudInstance, work: _Pass, now: datetime
-) -> None:
+def _if_its_id_is_free(
+    session: Session,
+    instance: Instance,
+    seen: CloudInstance,
+    work: _Pass,
+    take: Callable[[Session, Instance, CloudInstance], bool],
+) -> bool:
+    """Make the VM the instance's. Its id may be in the row of a VM that is long gone: then the others go on, and a
+    person has to look."""
+    try:
+        with session.begin_nested():
+            return take(session, instance, seen)
+    except IntegrityError:
+        log.error("VM %s has the id of another instance: instance %s cannot have it", seen.cloud_id, instance.id)
+        work.report.unknown += 1
+        return False
+
+
+def _take_twin(session: Session, instance: Instance, seen: CloudInstance, other: CloudInstance, now: datetime) -> bool:
     reason = f"its VM is {seen.cloud_id}, which registered, and not {other.cloud_id}: that one is deleted"
-    found: dict[str, Any] = {
-        "cloud_id": seen.cloud_id,
-        "seen_at": now,
-        "cloud_state": seen.state,
-        "private_ip": seen.private_ip,
-    }
-    if instances.change(session, instance, now, reason, public_ip=seen.public_ip, absences=0, **found):
-        work.duplicates.append(other.cloud_id)
+    return instances.change(session, instance, now, reason, **_found(seen, now))
 
 
-def _adopt(session: Session, instance: Instance, seen: CloudInstance, now: datetime) -> bool:
-    found: dict[str, Any] = {
+def _found(seen: CloudInstance, now: datetime) -> dict[str, Any]:
+    """What a list tells of the VM that it found for an instance."""
+    return {
         "cloud_id": seen.cloud_id,
         "absences": 0,
         "seen_at": now,
@@ -215,6 +219,10 @@ def _adopt(session: Session, instance: Instance, seen: CloudInstance, now: datet
         "public_ip": seen.public_ip,
         "private_ip": seen.private_ip,
     }
+
+
+def _adopt(session: Session, instance: Instance, seen: CloudInstance, now: datetime) -> bool:
+    found = _found(seen, now)
     if instance.status is InstanceStatus.ERROR:
         reason = f"its VM was found after all: {seen.cloud_id}"
         return instances.change(

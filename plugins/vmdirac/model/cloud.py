@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from vmdirac.model.errors import CloudError
 
@@ -25,6 +27,14 @@ ENDED = frozenset({CloudState.TERMINATED})
 
 DEAD = frozenset({CloudState.STOPPED, CloudState.ERROR})
 """States in which a VM exists, and holds quota, but no longer runs by itself."""
+
+
+_LAUNCH_TOKEN: Final = re.compile(r"[0-9a-f-]{1,64}")
+
+
+def is_launch_token(text: str) -> bool:
+    """Whether a tag's value can be one of our launch tokens. Whoever may tag VMs may have written anything there."""
+    return _LAUNCH_TOKEN.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ from vmdirac.model.cloud import CloudInstance
 from vmdirac.model.orphan import Orphan
 from vmdirac.store.tables import OrphanRow
 
+LONGEST = 255
+"""Characters that are kept of a name and of a token. Tokens of ours are shorter."""
+
 
 def of_endpoint(session: Session, endpoint: str) -> dict[str, Orphan]:
     """What is remembered of the endpoint's orphans, by cloud id."""
@@ -46,14 +49,20 @@ def note_seen(session: Session, endpoint: str, strangers: Collection[CloudInstan
         OrphanRow(
             endpoint=endpoint,
             cloud_id=seen.cloud_id,
-            token=seen.token,
-            name=seen.name,
+            token=_as_kept(seen.token),
+            name=_as_kept(seen.name),
             first_seen=began,
             last_seen=began,
         )
         for cloud_id, seen in sorted(there.items())
         if cloud_id not in rows
     )
+
+
+def _as_kept(text: str) -> str:
+    """What a column takes of a tag that anybody may have written: one that it refused would end each pass over the
+    endpoint."""
+    return text.encode(errors="replace").decode().replace("\x00", "\ufffd")[:LONGEST]
 
 
 def note_delete(session: Session, endpoint: str, cloud_id: str, error: str | None, now: datetime) -> None:
