@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import select, update
@@ -18,7 +19,7 @@ from vmdirac.loops.deadlines import deadlines_of
 from vmdirac.loops.job_sources import job_sources
 from vmdirac.loops.launch import LaunchReport, launch
 from vmdirac.loops.plan_and_reserve import plan_and_reserve
-from vmdirac.loops.read_demand import begin_tick, read_demand
+from vmdirac.loops.read_demand import EndpointsSilentError, begin_tick, read_demand
 from vmdirac.loops.reconcile import ReconcileReport, reconcile
 from vmdirac.loops.sweeps import IdleReport, StalledReport, sweep_idle, sweep_stalled
 from vmdirac.loops.tick import scheduler_tick
@@ -95,7 +96,9 @@ class World:
         """Open a tick and read its demand; its id."""
         tick_id = begin_tick(self.store, self.clock(), order=order)
         for name, source in self.sources().items():
-            read_demand(self.store, self.configuration, self.cloud_of, name, source, tick_id, self.clock())
+            # The plan goes on without endpoints that do not answer, as it does in the DAG.
+            with suppress(EndpointsSilentError):
+                read_demand(self.store, self.configuration, self.cloud_of, name, source, tick_id, self.clock())
         return tick_id
 
     def plan(self, tick_id: int | None = None) -> Plan:

@@ -171,3 +171,27 @@ class TestShapes:
         del world.clouds["alpha"]
         world.read_demand()
         assert shapes(world).keys() == {("beta", "small")}
+
+    def test_an_endpoint_that_does_not_answer_makes_the_tick_red_and_is_asked_but_once(self, store: Store) -> None:
+        world = World(
+            store,
+            [a_pod("p", ("alpha", "beta")), a_pod("q", ("alpha",), image="large")],
+            [an_endpoint("alpha"), an_endpoint("beta")],
+            [an_image(), an_image("large", "large")],
+        )
+        world.submit(2)
+        world.clouds["alpha"].fail("shape", TransientError("no route"), TransientError("no route"))
+        with pytest.raises(ExceptionGroup) as raised:
+            world.tick()
+        assert [str(error) for error in raised.value.exceptions] == ["alpha: transient: no route"]
+        assert [verb for verb, _ in world.clouds["alpha"].calls] == ["shape"]
+        assert len(world.clouds["beta"].machines()) == 2
+
+    def test_an_old_answer_is_better_than_none(self, store: Store) -> None:
+        world = World(store)
+        world.read_demand()
+        world.clock.now += timedelta(days=2)
+        world.submit(1)
+        world.cloud.fail("shape", TransientError("no route"))
+        world.tick()
+        assert len(world.cloud.machines()) == 1

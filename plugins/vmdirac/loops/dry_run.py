@@ -30,7 +30,7 @@ def dry_run(
     order: Order | None = None,
 ) -> Plan:
     """The plan of a tick that began now. Nothing is written, and clouds are asked for shapes of flavors at most."""
-    shapes = learn_shapes(store, configuration, clouds, now, keep=False)
+    shapes = learn_shapes(store, configuration, clouds, now, keep=False).shapes
     offers = [candidate.offer for candidate in known_candidates(configuration, shapes)]
     demands: list[Demand] = []
     errors: dict[str, str] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -25,6 +25,18 @@ log = logging.getLogger(__name__)
 
 class DemandUnknownError(Exception):
     """A job source could not be read. It is recorded with the tick, which goes on with what the others told."""
+
+
+class EndpointsSilentError(Exception):
+    """Endpoints did not tell what their flavors are, so nothing is planned there; all else goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedShapes:
+    """Processors and memory of flavors by (endpoint, flavor), and why endpoints did not tell those that are missing."""
+
+    shapes: Mapping[tuple[str, str], Shape]
+    silent: Mapping[str, str]
 
 
 def begin_tick(store: Store, now: datetime, *, run_id: str = "", order: Order | None = None) -> int:
@@ -52,8 +64,10 @@ def read_demand(
     It is kept in the store, so that only the tick's id goes from task to task.
 
     :raises DemandUnknownError: after it was recorded why. What does not depend on it is planned all the same.
+    :raises EndpointsSilentError: after the demand was recorded for what the others offer.
     """
-    candidates = known_candidates(configuration, learn_shapes(store, configuration, clouds, now))
+    learned = learn_shapes(store, configuration, clouds, now)
+    candidates = known_candidates(configuration, learned.shapes)
     try:
         demand = source.task_queues([candidate.offer for candidate in candidates])
     except Exception as reason:
@@ -67,6 +81,8 @@ def read_demand(
     log.info("%s: %s jobs wait in %s task queues", name, demand.jobs, len(demand.task_queues))
     if demand.unmatched:
         log.warning("%s: %s more jobs wait that no pod serves: `vmdirac why job ID` says why", name, demand.unmatched)
+    if learned.silent:
+        raise EndpointsSilentError("; ".join(f"{endpoint}: {error}" for endpoint, error in learned.silent.items()))
 
 
 def known_candidates(configuration: Configuration, shapes: Mapping[tuple[str, str], Shape]) -> list[Candidate]:
@@ -77,7 +93,7 @@ def known_candidates(configuration: Configuration, shapes: Mapping[tuple[str, st
 
 def learn_shapes(
     store: Store, configuration: Configuration, clouds: CloudFactory, now: datetime, *, keep: bool = True
-) -> dict[tuple[str, str], Shape]:
+) -> LearnedShapes:
     """Processors and memory of all flavors in use; clouds are only asked for those not known or too old.
 
     A pair whose cloud does not tell is left out; it gets a decision that says why it is not planned.
@@ -88,7 +104,7 @@ def learn_shapes(
         known, fresh = endpoints.all_shapes(session), endpoints.shapes(session, now)
     used = flavors_in_use(configuration.pods.values(), configuration.images, configuration.endpoints)
     found: dict[tuple[str, str], Shape] = {}
-    silent: set[str] = set()
+    silent: dict[str, str] = {}
     for endpoint, flavor in sorted(used - fresh.keys()):
         if endpoint in silent:
             continue
@@ -99,12 +115,14 @@ def learn_shapes(
         except CloudError as error:
             # What does not answer for one flavor is not asked for the others: each would take its time-out.
             log.warning("endpoint %s, flavor %s: %s", endpoint, flavor, error)
-            silent.add(endpoint)
-        except Exception:
+            silent[endpoint] = f"{error.kind}: {error}"
+        except Exception as error:
             # Whatever is wrong with one driver or connection, the others go on.
             log.exception("endpoint %s, flavor %s", endpoint, flavor)
-            silent.add(endpoint)
+            silent[endpoint] = type(error).__name__
     if found and keep:
         store.transact(lambda session: endpoints.put_shapes(session, found, now))
     # Flavors hardly ever change: an old answer is better than none.
-    return known | found
+    shapes = known | found
+    unknown = {endpoint for endpoint, _ in used - shapes.keys()}
+    return LearnedShapes(shapes, {name: error for name, error in silent.items() if name in unknown})

@@ -14,7 +14,7 @@ from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates, ag
 from vmdirac.loops.clouds import CloudFactory
 from vmdirac.loops.launch import LaunchReport, launch
 from vmdirac.loops.plan_and_reserve import plan_and_reserve
-from vmdirac.loops.read_demand import DemandUnknownError, begin_tick, read_demand
+from vmdirac.loops.read_demand import DemandUnknownError, EndpointsSilentError, begin_tick, read_demand
 from vmdirac.loops.scene import RenderUserData
 from vmdirac.loops.summary import note_tick
 from vmdirac.model.contracts import JobSource
@@ -58,7 +58,7 @@ def scheduler_tick(
     for name, source in sources.items():
         try:
             read_demand(store, configuration, clouds, name, source, tick_id, clock())
-        except DemandUnknownError as error:
+        except (DemandUnknownError, EndpointsSilentError) as error:
             log.exception("%s", error)
             errors.append(error)
     plan_and_reserve(store, configuration, tick_id, key=keys[0], render=render, now=clock(), rng=rng)
