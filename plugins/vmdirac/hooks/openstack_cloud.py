@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cached_property
@@ -24,6 +24,7 @@ from vmdirac.model.cloud import (
     LaunchRequest,
     Shape,
     TerminateOutcome,
+    VmKind,
 )
 from vmdirac.model.errors import REFUSALS, CloudError, ConfigError, TransientError
 
@@ -236,7 +237,7 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
         answer = self._api.find("POST", "compute", f"/servers/{cloud_id}/action", json=what) or {}
         return str(answer.get("output") or "")[-LONGEST_CONSOLE:]
 
-    def limits(self) -> CloudLimits:
+    def limits(self, kinds: Collection[VmKind] = ()) -> CloudLimits:
         """Quota and use of the project, everybody's VMs in it together."""
         told = self._api.get("compute", "/limits").get("limits", {}).get("absolute", {})
 

@@ -11,13 +11,14 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from vmdirac.loops.orphans import note_deletes_of_orphans
+from vmdirac.model.alert import AlertKind
 from vmdirac.model.cloud import TerminateOutcome
 from vmdirac.model.contracts import Cloud
 from vmdirac.model.errors import CloudError
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import InstanceStatus, StopReason
 from vmdirac.policy.backoff import needs_a_person
-from vmdirac.store import instances
+from vmdirac.store import alerts, instances
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
@@ -85,13 +86,15 @@ def _note_delete(session: Session, instance_id: int, error: CloudError | None, n
     item = instances.get(session, instance_id)
     if item is None or item.status is not InstanceStatus.STOPPING:
         return
+    tries = item.delete_attempts
+    if needs_a_person(tries):
+        why = error or "the cloud takes them, and the VM is still there"
+        said = f"its VM {item.cloud_id} on {item.endpoint} must be deleted by hand, {tries} tries were in vain: {why}"
+        alerts.raise_alert(session, AlertKind.NEEDS_A_PERSON, f"instance {item.id}", said, now)
     if error is None:
         instances.change(session, item, now, "the cloud took the delete", delete_asked_at=now, delete_failed_at=None)
         return
-    message, tries = str(error), item.delete_attempts
-    if needs_a_person(tries):
-        message = f"needs a person: {tries} deletes failed: {error}"
-        log.error("instance %s %s", item.id, message)
+    message = f"needs a person: {tries} deletes failed: {error}" if needs_a_person(tries) else str(error)
     instances.change(
         session,
         item,

@@ -19,14 +19,16 @@ from sqlalchemy.orm import Session
 from vmdirac.loops.deletes import Doomed, delete
 from vmdirac.loops.ends import learn_from_end
 from vmdirac.loops.orphans import judge_strangers
-from vmdirac.model.cloud import CloudInstance, is_launch_token
+from vmdirac.model.alert import AlertKind
+from vmdirac.model.cloud import CloudInstance, CloudState, is_launch_token
 from vmdirac.model.contracts import Cloud
 from vmdirac.model.errors import CloudError
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import Deadlines
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
 from vmdirac.policy import reconcile as decide
-from vmdirac.store import endpoints, instances, leases, ticks
+from vmdirac.policy.backoff import needs_a_person
+from vmdirac.store import alerts, endpoints, instances, leases, ticks
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ class ReconcileReport:
     interrupted: int = 0
     unknown: int = 0
     orphans_deleted: int = 0
+    alarm: bool = False
 
 
 @dataclass(slots=True)
@@ -57,6 +60,7 @@ class _Pass:
     duplicates: list[str] = field(default_factory=list)
     strangers: list[CloudInstance] = field(default_factory=list)
     orphans: list[str] = field(default_factory=list)
+    found_room: dict[str, datetime] = field(default_factory=dict)
     report: ReconcileReport = field(default_factory=ReconcileReport)
 
 
@@ -111,8 +115,10 @@ def _compare(
         _apply(session, action, work, now)
     instances.note_seen(session, work.seen)
     instances.note_absent(session, work.absent)
+    endpoints.release_capacity(session, endpoint, work.found_room)
     work.report.listed = len(listed)
-    work.orphans = judge_strangers(session, endpoint, work.strangers, len(listed), began, now)
+    judged = judge_strangers(session, endpoint, work.strangers, len(listed), began, now)
+    work.orphans, work.report.alarm = list(judged.delete), judged.alarm
     endpoints.note_endpoints(session, [endpoint], began)
     session.flush()
     endpoints.note_list(session, endpoint, began, len(listed), work.report.unknown)
@@ -125,6 +131,9 @@ def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) 
             work.report.adopted += _if_its_id_is_free(session, instance, seen, work, partial(_adopt, now=now))
         case decide.Observe(instance, seen):
             work.seen.append(_observation(instance, seen, now))
+            if seen.state is CloudState.RUNNING:
+                before = work.found_room.get(instance.flavor, instance.launched_at)
+                work.found_room[instance.flavor] = max(before, instance.launched_at)
         case decide.CountAbsence(instance):
             work.absent.append(instance)
         case decide.ConfirmGone(instance, seen):
@@ -273,6 +282,8 @@ def _confirm_gone(session: Session, instance: Instance, now: datetime) -> bool:
     nothing: dict[str, Any] = {"jobs": 0, "busy_processors": 0, "load": 0.0}
     if not instances.change(session, instance, now, reason, to=InstanceStatus.HALTED, vm_gone=True, **nothing):
         return False
+    if needs_a_person(instance.delete_attempts):
+        alerts.end_alert(session, AlertKind.NEEDS_A_PERSON, f"instance {instance.id}", now)
     leases.release(session, instance.id, "lost", now)
     endpoints.release_quota(session, instance.endpoint, now)
     return True

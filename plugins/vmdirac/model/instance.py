@@ -13,6 +13,7 @@ from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
 class Instance:
     """One VM, from the intent to start it until the cloud confirms that it is gone. All times are UTC.
 
+    :param flavor: its shape, as its cloud names it; empty: not known.
     :param offer: what it was started to offer to jobs, whatever its pod offers today.
     :param version: counts the row's changes; a compare-and-set on it fails if anybody changed the row meanwhile.
     :param cloud_id: None until the cloud told it.
@@ -48,6 +49,7 @@ class Instance:
     changed_at: datetime
     offer: Offer
     cloud_id: str | None = None
+    flavor: str = ""
     processors: int = 1
     memory_mb: int = 0
     tick_id: int | None = None

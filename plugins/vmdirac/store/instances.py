@@ -25,15 +25,17 @@ def _to_instance(row: Row[Any]) -> Instance:
     return Instance(**values | {"offer": Offer.from_json(values["offer"])})
 
 
-# A refused launch has no VM: its row is kept to be seen, there is nothing left to do about it.
-_LOOKED_AFTER = and_(
+HOLDS_A_PLACE = and_(
     InstanceRow.status.in_(UNFINISHED), or_(InstanceRow.status != InstanceStatus.ERROR, InstanceRow.vm_gone.is_(False))
 )
+
+"""Rows that have a VM or may get one, and so count for the limits. A refused launch has none: its row is kept to be
+seen, there is nothing left to do about it."""
 
 
 def unfinished(session: Session, endpoint: str | None = None) -> list[Instance]:
     """All instances that have a VM or may get one, of one endpoint or of all, by id."""
-    query = select(*_DECIDED_ON).where(_LOOKED_AFTER).order_by(InstanceRow.id)
+    query = select(*_DECIDED_ON).where(HOLDS_A_PLACE).order_by(InstanceRow.id)
     if endpoint is not None:
         query = query.where(InstanceRow.endpoint == endpoint)
     return [_to_instance(row) for row in session.execute(query)]
@@ -77,7 +79,7 @@ def counts_with_vm(session: Session) -> dict[InstanceStatus, int]:
 
 def endpoints_with_vms(session: Session) -> set[str]:
     """Endpoints that must be looked after whatever the configuration says: those with unfinished instances."""
-    query = select(InstanceRow.endpoint).where(_LOOKED_AFTER).distinct()
+    query = select(InstanceRow.endpoint).where(HOLDS_A_PLACE).distinct()
     return set(session.scalars(query))
 
 

@@ -35,15 +35,17 @@ def _to_orphan(row: OrphanRow) -> Orphan:
     )
 
 
-def note_seen(session: Session, endpoint: str, strangers: Collection[CloudInstance], began: datetime) -> None:
+def note_seen(session: Session, endpoint: str, strangers: Collection[CloudInstance], began: datetime) -> list[Orphan]:
     """Bring the endpoint's orphans up to date with a complete list: those that are new, those that are still there, and
-    those that are gone or found their instance after all."""
+    those that are gone or found their instance after all, which are returned."""
     there = {seen.cloud_id: seen for seen in strangers}
     rows = {row.cloud_id: row for row in session.scalars(select(OrphanRow).where(OrphanRow.endpoint == endpoint))}
+    gone = []
     for cloud_id, row in rows.items():
         if cloud_id in there:
             row.last_seen = began
         else:
+            gone.append(_to_orphan(row))
             session.delete(row)
     session.add_all(
         OrphanRow(
@@ -57,6 +59,7 @@ def note_seen(session: Session, endpoint: str, strangers: Collection[CloudInstan
         for cloud_id, seen in sorted(there.items())
         if cloud_id not in rows
     )
+    return gone
 
 
 def _as_kept(text: str) -> str:

@@ -44,6 +44,8 @@ export const LIMITS = Object.freeze({
   cpu_per_instance: { palette: "queued", meaning: "too little waiting CPU for one more VM" },
   pod_limit: { palette: "queued", meaning: "max_instances of the pod" },
   endpoint_limit: { palette: "queued", meaning: "max_instances of the endpoint" },
+  account_limit: { palette: "queued", meaning: "the limits of the endpoint's account, and what others use of them" },
+  recovering: { palette: "queued", meaning: "there was no room for the flavor lately: few VMs try it" },
   launches_per_tick: { palette: "queued", meaning: "max_launch_per_tick of the endpoint" },
   launch_rate: { palette: "queued", meaning: "launch_rate of the endpoint" },
   time_budget: { palette: "queued", meaning: "the next tick goes on" },

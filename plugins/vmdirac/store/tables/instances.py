@@ -42,6 +42,7 @@ class InstanceRow(Base):
     image: Mapped[Name]
     endpoint: Mapped[Name]
     name: Mapped[Name]
+    flavor: Mapped[str] = mapped_column(String(255), default="")
     max_allowed_price: Mapped[float | None] = mapped_column(Double)
     launch_token: Mapped[str] = mapped_column(String(64))
     cloud_id: Mapped[str | None] = mapped_column(String(255))
