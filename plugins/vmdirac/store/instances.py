@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CursorResult, Row, and_, func, insert, literal, or_, select, true, update
+from sqlalchemy import CursorResult, Row, and_, func, or_, select, true, tuple_, update
 from sqlalchemy.orm import Session
 
 from vmdirac.model.instance import Instance
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import UNFINISHED, InstanceStatus
 from vmdirac.model.transitions import ensure_permitted
+from vmdirac.store.changes import in_parts, of_each, set_values, write_history
 from vmdirac.store.tables import HistoryRow, InstanceRow
 
 _NOT_IN_THE_ROW = {"busy_memory_mb"}
@@ -174,7 +175,7 @@ def change(
     )
     if not _changed(result):
         return False
-    _write_history(session, instance.id, now, reason)
+    write_history(session, {instance.id: reason}, now)
     return True
 
 
@@ -182,46 +183,34 @@ def _changed(result: Any) -> bool:
     return isinstance(result, CursorResult) and result.rowcount == 1
 
 
-def _write_history(session: Session, instance_id: int, now: datetime, reason: str) -> None:
-    """A line with the row's state as it is now, copied by the database itself."""
-    columns = ["instance_id", "at", "reason", "status", "drain_phase"]
-    measured = [
-        InstanceRow.load,
-        InstanceRow.jobs,
-        InstanceRow.transferred_files,
-        InstanceRow.transferred_bytes,
-    ]
-    session.execute(
-        insert(HistoryRow).from_select(
-            [*columns, "load", "jobs", "transferred_files", "transferred_bytes"],
-            select(
-                InstanceRow.id,
-                literal(now, HistoryRow.at.type),
-                literal(reason, HistoryRow.reason.type),
-                InstanceRow.status,
-                InstanceRow.drain_phase,
-                *measured,
-            ).where(InstanceRow.id == instance_id),
-        )
-    )
-
-
-def note_seen(session: Session, seen: Sequence[dict[str, Any]]) -> None:
+def note_seen(session: Session, seen: Sequence[Mapping[str, Any]]) -> None:
     """Write what a list showed, for many instances at once: each entry has ``id`` and the columns to be set.
 
     An observation is no change of state: the version stays.
     """
-    if seen:
-        session.execute(update(InstanceRow), list(seen))
+    for part in in_parts(sorted(seen, key=lambda entry: entry["id"])):
+        columns = {name for entry in part for name in entry} - {"id"}
+        values = {name: {entry["id"]: entry[name] for entry in part if name in entry} for name in columns}
+        set_values(
+            session,
+            [entry["id"] for entry in part],
+            {
+                name: of_each(name, of, None if len(of) == len(part) else getattr(InstanceRow, name))
+                for name, of in values.items()
+            },
+        )
 
 
-def note_absent(session: Session, absent: Iterable[Instance]) -> None:
+def note_absent(session: Session, absent: Sequence[Instance]) -> None:
     """Count one more complete list without them, but for those that changed since they were read: it may be by just
     this list that they came too late for."""
-    for item in absent:
+    for part in in_parts(sorted(absent, key=lambda item: item.id)):
         session.execute(
             update(InstanceRow)
-            .where(InstanceRow.id == item.id, InstanceRow.version == item.version)
+            .where(
+                InstanceRow.id.in_([item.id for item in part]),
+                tuple_(InstanceRow.id, InstanceRow.version).in_([(item.id, item.version) for item in part]),
+            )
             .values(absences=InstanceRow.absences + 1)
             .execution_options(synchronize_session=False)
         )
