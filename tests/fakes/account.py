@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from vmdirac.model.cloud import CloudState, LaunchRequest
+from vmdirac.model.errors import ErrorKind
 
 
 @dataclass
@@ -27,6 +28,8 @@ class Machine:
     delete_asked_at: datetime | None = None
     console: str = ""
     message: str = ""
+    fault: ErrorKind | None = None
+    interrupted: bool = False
 
     @property
     def gone(self) -> bool:

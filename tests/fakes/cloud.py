@@ -21,7 +21,7 @@ from vmdirac.model.cloud import (
     Shape,
     TerminateOutcome,
 )
-from vmdirac.model.errors import CapacityError, CloudError, ConfigError, QuotaError
+from vmdirac.model.errors import CapacityError, CloudError, ConfigError, ErrorKind, QuotaError
 
 Verb = Literal["launch", "list", "terminate", "console", "shape"]
 Watcher = Callable[[Verb, Sequence[str]], None]
@@ -131,6 +131,18 @@ class FakeCloud:
         """Something happens to the VM: TERMINATED makes it vanish, STOPPED leaves it lying there."""
         with self.account.opened() as inventory:
             inventory.machines[cloud_id].state = state
+
+    def interrupt(self, cloud_id: str, message: str = "it is about to be taken back") -> None:
+        """The cloud announces that it takes the VM back."""
+        with self.account.opened() as inventory:
+            inventory.machines[cloud_id].interrupted = True
+            inventory.machines[cloud_id].message = message
+
+    def fail_to_start(self, cloud_id: str, fault: ErrorKind | None, message: str) -> None:
+        """The launch was taken, and then came to nothing."""
+        with self.account.opened() as inventory:
+            machine = inventory.machines[cloud_id]
+            machine.state, machine.fault, machine.message = CloudState.ERROR, fault, message
 
     def write_console(self, cloud_id: str, text: str) -> None:
         with self.account.opened() as inventory:
@@ -275,6 +287,8 @@ class FakeCloud:
             public_ip=f"192.0.2.{number % 250 + 1}",
             private_ip=f"10.0.{number // 250}.{number % 250 + 1}",
             message=machine.message,
+            fault=machine.fault,
+            interrupted=machine.interrupted,
         )
 
     def _terminate_one(self, cloud_id: str) -> TerminateOutcome:

@@ -6,8 +6,9 @@ import pytest
 from botocore import exceptions as aws  # type: ignore[import-untyped]
 from botocore.parsers import ResponseParserError  # type: ignore[import-untyped]
 
-from vmdirac.hooks.ec2_errors import ERRORS, KINDS, LONGEST_MESSAGE, code_of, error_of, kind_of, typed_errors
+from vmdirac.hooks.ec2_errors import KINDS, LONGEST_MESSAGE, code_of, error_of, fault_of, kind_of, typed_errors
 from vmdirac.model.errors import (
+    ERRORS,
     AuthError,
     CapacityError,
     CloudError,
@@ -243,3 +244,21 @@ def test_what_fails_is_raised_without_what_was_sent() -> None:
         raise answer("InsufficientInstanceCapacity", 500)
     assert raised.value.__cause__ is None
     assert raised.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("Server.InsufficientInstanceCapacity", ErrorKind.CAPACITY),
+        ("Client.VolumeLimitExceeded", ErrorKind.QUOTA),
+        ("Client.InvalidSnapshot.NotFound", ErrorKind.CONFIG),
+        ("Client.InternalError", ErrorKind.CONFIG),
+        ("Server.InternalError", ErrorKind.TRANSIENT),
+        ("Client.UserInitiatedShutdown", None),
+        ("Client.InstanceInitiatedShutdown", None),
+        ("Server.SpotInstanceTermination", None),
+        ("", None),
+    ],
+)
+def test_why_a_vm_ended_is_of_a_kind(reason: str, kind: ErrorKind | None) -> None:
+    assert fault_of(reason) is kind

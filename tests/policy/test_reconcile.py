@@ -19,6 +19,7 @@ from vmdirac.policy.reconcile import (
     Delete,
     DeleteDuplicate,
     GiveUp,
+    Interrupt,
     LaunchAgain,
     Observe,
     StopDead,
@@ -257,3 +258,22 @@ def test_each_row_is_judged_by_its_own_deadlines() -> None:
     hasty, patient = asked(id_=1), asked(id_=2)
     own = {1: Deadlines(), 2: Deadlines.resolve(DeadlineOverrides(launch=HOUR))}
     assert reconcile([hasty, patient], [], lambda item: own[item.id], BEGAN, NOW) == [CountAbsence(hasty)]
+
+
+# Interruption
+
+
+@pytest.mark.parametrize("status", [S.SUBMITTED, S.RUNNING, S.STALLED])
+def test_a_vm_that_the_cloud_is_about_to_take_back_is_interrupted(status: InstanceStatus) -> None:
+    mine, seen = row(status), replace(vm(), interrupted=True)
+    assert decide([mine], [seen]) == [Observe(mine, seen), Interrupt(mine, seen)]
+
+
+def test_one_that_is_stopping_already_is_only_observed() -> None:
+    mine, seen = stopping(), replace(vm(), interrupted=True)
+    assert decide([mine], [seen]) == [Observe(mine, seen)]
+
+
+def test_one_that_was_taken_back_is_dead() -> None:
+    mine, seen = row(S.RUNNING), replace(vm(state=CloudState.STOPPED), interrupted=True)
+    assert decide([mine], [seen]) == [Observe(mine, seen), StopDead(mine, seen)]

@@ -10,12 +10,11 @@ from typing import Any
 
 from vmdirac.hooks.typed_errors import raised_as
 from vmdirac.model.errors import (
+    ERRORS,
     AuthError,
-    CapacityError,
     CloudError,
     ConfigError,
     ErrorKind,
-    QuotaError,
     ThrottleError,
     TransientError,
 )
@@ -67,10 +66,6 @@ KINDS: Mapping[str, ErrorKind] = MappingProxyType(
 )
 """What each of EC2's error codes means for us."""
 
-ERRORS: Mapping[ErrorKind, type[CloudError]] = MappingProxyType(
-    {error.kind: error for error in (CapacityError, QuotaError, AuthError, ConfigError, TransientError, ThrottleError)}
-)
-
 
 def kind_of(code: str, status: int) -> ErrorKind:
     """What an answer of EC2 means; the status decides only where the code is none that we know.
@@ -86,6 +81,15 @@ def kind_of(code: str, status: int) -> ErrorKind:
     if 400 <= status < 500 and status != 408:
         return ErrorKind.CONFIG
     return ErrorKind.TRANSIENT
+
+
+def fault_of(reason: str) -> ErrorKind | None:
+    """What the code with which EC2 says why a VM ended (``Server.InsufficientInstanceCapacity``) means; ``None``: that
+    nothing was wrong, or none that we know."""
+    if reason == "Client.InternalError":
+        # Documented so: mostly a key of an encrypted volume that may not be used.
+        return ErrorKind.CONFIG
+    return KINDS.get(reason.partition(".")[2])
 
 
 def code_of(error: CloudError) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vmdirac.hooks.ec2_api import Ec2Api
-from vmdirac.hooks.ec2_errors import typed_errors
+from vmdirac.hooks.ec2_errors import fault_of, typed_errors
 from vmdirac.model.cloud import INSTALLATION_TAG, KEEP_TAG, TOKEN_TAG, CloudInstance, CloudState
 
 LARGEST_FILTER = 200
@@ -114,6 +114,7 @@ def as_listed(vm: Mapping[str, Any], marked: frozenset[str] = frozenset()) -> Cl
         public_ip=vm.get("PublicIpAddress") or "",
         private_ip=vm.get("PrivateIpAddress") or "",
         message="EC2 is about to take it back (spot interruption)" if about_to else message,
+        fault=fault_of(str(reason.get("Code", ""))),
         interrupted=about_to or reason.get("Code") in INTERRUPTED,
         kept=KEEP_TAG in tags,
     )

@@ -14,20 +14,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from vmdirac.config.local import LocalFault
 from vmdirac.hooks.local_store import exclusive
-from vmdirac.model.errors import (
-    AuthError,
-    CapacityError,
-    CloudError,
-    ConfigError,
-    QuotaError,
-    ThrottleError,
-    TransientError,
-)
+from vmdirac.model.errors import ERRORS, CloudError, ConfigError, ThrottleError
 
 FAULTS_FILE = "faults.json"
 
 _FAULTS = TypeAdapter(tuple[LocalFault, ...])
-_ERRORS = {error.kind: error for error in (CapacityError, QuotaError, AuthError, ConfigError, TransientError)}
 
 
 class LocalFaults:
@@ -78,7 +69,7 @@ def error_of(fault: LocalFault) -> CloudError:
         raise ValueError("a fault on boot makes no call fail")
     if fault.error is ThrottleError.kind:
         return ThrottleError(message, fault.retry_after)
-    return _ERRORS[fault.error](message)
+    return ERRORS[fault.error](message)
 
 
 def _first_struck(faults: Sequence[LocalFault], subject: str) -> LocalFault | None:

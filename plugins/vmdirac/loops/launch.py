@@ -17,7 +17,7 @@ from vmdirac.config.settings import SecretKey
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER, UnknownKeyError, bootstrap_secret, key_by_id
 from vmdirac.model.cloud import LaunchOutcome, LaunchRequest
 from vmdirac.model.contracts import Cloud
-from vmdirac.model.errors import CloudError, ConfigError, ErrorKind, TransientError
+from vmdirac.model.errors import CloudError, ConfigError, TransientError
 from vmdirac.model.hold import HoldKind, Scope
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import InstanceStatus
@@ -248,12 +248,8 @@ def _refused(session: Session, item: Instance, scope: Scope, error: CloudError, 
     _count(session, item, failed=1)
     if isinstance(error, LostKeyError):
         return
-    if error.kind is ErrorKind.TRANSIENT:
-        return
-    previous = endpoints.hold_of(session, scope, HoldKind(error.kind.value))
-    hold = hold_policy.after_error(error, scope=scope, now=now, previous=previous)
-    if hold is not None:
-        endpoints.put_hold(session, hold)
+    if not isinstance(error, TransientError):
+        endpoints.note_refusal(session, scope, error, now)
 
 
 def _count(session: Session, item: Instance, *, launched: int = 0, failed: int = 0) -> None:

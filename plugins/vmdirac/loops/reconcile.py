@@ -17,15 +17,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from vmdirac.loops.deletes import Doomed, delete
+from vmdirac.loops.ends import learn_from_end
 from vmdirac.loops.orphans import judge_strangers
 from vmdirac.model.cloud import CloudInstance, is_launch_token
 from vmdirac.model.contracts import Cloud
 from vmdirac.model.errors import CloudError
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import Deadlines
-from vmdirac.model.states import BOOTING, DrainPhase, InstanceStatus, StopReason
+from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
 from vmdirac.policy import reconcile as decide
-from vmdirac.store import boots, endpoints, instances, leases, ticks
+from vmdirac.store import endpoints, instances, leases, ticks
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class ReconcileReport:
     delete_asked: int = 0
     delete_failed: int = 0
     launch_again: int = 0
+    interrupted: int = 0
     unknown: int = 0
     orphans_deleted: int = 0
 
@@ -129,9 +131,9 @@ def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) 
             gone = _confirm_gone(session, instance, now)
             work.report.gone += gone
             # One that no list ever showed may merely never have been visible: that is no failure to boot.
-            if gone and _never_booted(instance) and (seen is not None or instance.seen_at is not None):
+            if gone and (seen is not None or instance.seen_at is not None):
                 message = seen.message if seen is not None else ""
-                boots.note_failure(session, instance, message or "it was gone before it called in", now)
+                learn_from_end(session, instance, seen, message or "it was gone before it called in", now)
         case decide.StopDead(instance, seen):
             reason = f"it is {seen.state} in the cloud {seen.message}".rstrip()
             if instances.change(
@@ -141,14 +143,15 @@ def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) 
                 reason,
                 to=InstanceStatus.STOPPING,
                 forced=True,
-                stop_reason=instance.stop_reason or StopReason.DIED,
+                stop_reason=instance.stop_reason or (StopReason.INTERRUPTED if seen.interrupted else StopReason.DIED),
                 drain_phase=DrainPhase.DELETING,
                 phase_since=now,
                 delete_attempts=instance.delete_attempts + 1,
             ):
                 work.deletes.append(instance.id)
-                if _never_booted(instance):
-                    boots.note_failure(session, instance, reason, now)
+                learn_from_end(session, instance, seen, reason, now)
+        case decide.Interrupt(instance, seen):
+            work.report.interrupted += _interrupt(session, instance, seen, now)
         case decide.LaunchAgain(instance):
             reason = "the cloud does not have it: it will be asked again"
             work.report.launch_again += instances.change(
@@ -182,8 +185,22 @@ def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) 
             work.report.unknown += 1
 
 
-def _never_booted(instance: Instance) -> bool:
-    return instance.status in BOOTING and instance.registered_at is None
+def _interrupt(session: Session, instance: Instance, seen: CloudInstance, now: datetime) -> bool:
+    if not instances.change(
+        session,
+        instance,
+        now,
+        f"asked to drain: {seen.message}",
+        to=InstanceStatus.STOPPING,
+        drain_phase=DrainPhase.ASKED,
+        phase_since=now,
+        stop_reason=StopReason.INTERRUPTED,
+        # One that has not called in has no work, and no time left to begin any.
+        forced=instance.registered_at is None,
+    ):
+        return False
+    learn_from_end(session, instance, seen, seen.message, now)
+    return True
 
 
 def _if_its_id_is_free(

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from vmdirac.model.errors import CloudError
+from vmdirac.model.errors import CloudError, ErrorKind
 
 
 class CloudState(StrEnum):
@@ -85,6 +85,8 @@ class TerminateOutcome:
 class CloudInstance:
     """One VM of this installation as the cloud lists it.
 
+    :param fault: what kind of error the cloud gives as the reason that it failed, where it gives one: clouds that
+        accept a launch first and look for room later tell a lack of room in this way only.
     :param interrupted: the cloud took it back, or is about to (spot): no fault of the VM's.
     :param kept: somebody tagged it with :data:`KEEP_TAG`: it is to stay, whether or not an instance knows it.
     """
@@ -97,6 +99,7 @@ class CloudInstance:
     public_ip: str = ""
     private_ip: str = ""
     message: str = ""
+    fault: ErrorKind | None = None
     interrupted: bool = False
     kept: bool = False
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
 
 
 class ErrorKind(StrEnum):
@@ -64,3 +67,8 @@ class TransientError(CloudError):
 
 REFUSALS = (CapacityError, ThrottleError, QuotaError, AuthError, ConfigError)
 """Errors after which it is certain that no VM was made."""
+
+ERRORS: Final[Mapping[ErrorKind, type[CloudError]]] = MappingProxyType(
+    {error.kind: error for error in (*REFUSALS, TransientError)}
+)
+"""Each kind's error."""

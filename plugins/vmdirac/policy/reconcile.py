@@ -65,6 +65,14 @@ class StopDead:
 
 
 @dataclass(frozen=True, slots=True)
+class Interrupt:
+    """The cloud is about to take the VM back (spot): it is to take no more jobs, and to finish what it can."""
+
+    instance: Instance
+    seen: CloudInstance
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchAgain:
     """The cloud never made the VM: ask again, with the same token."""
 
@@ -116,6 +124,7 @@ Action = (
     | CountAbsence
     | ConfirmGone
     | StopDead
+    | Interrupt
     | LaunchAgain
     | GiveUp
     | Delete
@@ -209,6 +218,8 @@ def _with_cloud_id(
     dead = seen.state in DEAD
     if dead and instance.status in LIVE | {InstanceStatus.STALLED, InstanceStatus.ERROR}:
         yield StopDead(instance, seen)
+    elif seen.interrupted and instance.status in LIVE | {InstanceStatus.STALLED}:
+        yield Interrupt(instance, seen)
     elif _wants_deletion(instance, deadlines, now, dead=dead):
         yield Delete(instance)
 

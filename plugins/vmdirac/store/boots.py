@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from vmdirac.model.hold import HoldKind, Scope
+from vmdirac.model.hold import HoldKind
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import ImageStatus
 from vmdirac.policy import holds as hold_policy
@@ -42,7 +42,7 @@ def note_success(session: Session, row: InstanceRow, now: datetime) -> None:
 
 def note_failure(session: Session, instance: Instance, message: str, now: datetime) -> None:
     """A VM did not boot: the breaker of its (pod, endpoint) opens, or stays open for longer."""
-    scope = _scope(session, instance)
+    scope = endpoints.scope_of_row(session, instance)
     previous = endpoints.hold_of(session, scope, HoldKind.BOOT)
     hold = hold_policy.after_boot_failure(
         message, scope=scope, launched_at=instance.launched_at, now=now, previous=previous
@@ -51,11 +51,6 @@ def note_failure(session: Session, instance: Instance, message: str, now: dateti
         log.warning("%s on %s: VMs do not boot: held until %s", hold.pod, hold.endpoint, hold.until)
         endpoints.put_hold(session, hold)
     _blame_image(session, instance, message, now)
-
-
-def _scope(session: Session, instance: Instance) -> Scope:
-    request = session.scalars(select(InstanceRow.request).where(InstanceRow.id == instance.id)).one()
-    return endpoints.scope_of(instance, request)
 
 
 def _blame_image(session: Session, instance: Instance, message: str, now: datetime) -> None:

@@ -10,10 +10,12 @@ from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from vmdirac.model.cloud import Shape
+from vmdirac.model.errors import CloudError
 from vmdirac.model.hold import PROBED, Hold, HoldKind, Scope
 from vmdirac.model.instance import Instance
+from vmdirac.policy import holds as hold_policy
 from vmdirac.policy.holds import concerns
-from vmdirac.store.tables import EndpointRow, FlavorRow, HoldRow
+from vmdirac.store.tables import EndpointRow, FlavorRow, HoldRow, InstanceRow
 
 
 def note_endpoints(session: Session, names: Iterable[str], now: datetime) -> None:
@@ -72,6 +74,11 @@ def scope_of(instance: Instance, request: Mapping[str, Any]) -> Scope:
     )
 
 
+def scope_of_row(session: Session, instance: Instance) -> Scope:
+    """The same for an instance whose request has not been read."""
+    return scope_of(instance, session.scalars(select(InstanceRow.request).where(InstanceRow.id == instance.id)).one())
+
+
 def hold_of(session: Session, scope: Scope, kind: HoldKind) -> Hold | None:
     """The newest hold of this kind that such a launch falls under, even if it has run out: back-off needs it."""
     query = (
@@ -99,6 +106,14 @@ def put_hold(session: Session, hold: Hold) -> None:
         session.add(row)
     row.message, row.since, row.until, row.failures = hold.message, hold.since, hold.until, hold.failures
     session.flush()
+
+
+def note_refusal(session: Session, scope: Scope, error: CloudError, now: datetime) -> None:
+    """Hold what a refused launch says should be held."""
+    previous = hold_of(session, scope, HoldKind(error.kind.value))
+    hold = hold_policy.after_error(error, scope=scope, now=now, previous=previous)
+    if hold is not None:
+        put_hold(session, hold)
 
 
 def release_holds(session: Session, *, endpoint: str, pod: str, flavor: str) -> None:
