@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from sqlalchemy.orm import Session
 
@@ -25,7 +24,7 @@ from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
 from vmdirac.store import instances, leases, queue, ticks
 from vmdirac.store.database import Store
 from vmdirac.store.queue import NewJob
-from vmdirac.store.tables import Base, DecisionRow, EndpointRow, InstanceRow
+from vmdirac.store.tables import DecisionRow, EndpointRow, InstanceRow
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ENDPOINTS = 20
@@ -105,20 +104,19 @@ class Fleet:
         return sum(-(-len(cloud.listed) // PAGE) for cloud in self.clouds.values())
 
 
-def make(folder: Path, vms: int, *, changing: bool) -> Fleet:
-    """So many VMs, equally many on each endpoint, each seen by a list before.
+def make(store: Store, vms: int, *, changing: bool, endpoints: int = ENDPOINTS) -> Fleet:
+    """So many VMs in a store that has tables and nothing in them, equally many on each endpoint, each seen by a list
+    before.
 
     :param changing: whether the next list shows that something happened to a quarter of them.
     """
-    store = Store(f"sqlite:///{folder / f'{vms}-{changing}.db'}")
-    Base.metadata.create_all(store.engine)
     clouds = {}
     with store.write() as session:
         tick = ticks.begin(session, NOW - timedelta(hours=2))
-        for name in endpoint_names():
+        for name in endpoint_names()[:endpoints]:
             session.add(EndpointRow(name=name, changed_at=NOW))
             session.add(DecisionRow(tick_id=tick, pod="pod", endpoint=name, **_NOTHING_DECIDED))
-            clouds[name] = MemoryCloud(_endpoint(session, name, tick, vms // ENDPOINTS, changing=changing))
+            clouds[name] = MemoryCloud(_endpoint(session, name, tick, vms // endpoints, changing=changing))
     return Fleet(store, clouds)
 
 

@@ -43,6 +43,5 @@ def note_deletes_of_orphans(
     session: Session, endpoint: str, outcomes: Sequence[TerminateOutcome], now: datetime
 ) -> None:
     """Keep what became of the deletes that were asked for."""
-    for outcome in outcomes:
-        error = None if outcome.error is None else f"{outcome.error.kind}: {outcome.error}"
-        orphans.note_delete(session, endpoint, outcome.cloud_id, error, now)
+    errors = {item.cloud_id: "" if item.error is None else f"{item.error.kind}: {item.error}" for item in outcomes}
+    orphans.note_deletes(session, endpoint, errors, now)

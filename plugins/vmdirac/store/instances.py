@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import CursorResult, Row, and_, func, or_, select, true, tuple_, update
+from sqlalchemy import CursorResult, Row, Text, and_, cast, func, or_, select, true, tuple_, update
 from sqlalchemy.orm import Session
 
 from vmdirac.model.instance import Instance
@@ -18,12 +20,23 @@ from vmdirac.store.changes import in_parts, of_each, set_values, write_history
 from vmdirac.store.tables import HistoryRow, InstanceRow
 
 _NOT_IN_THE_ROW = {"busy_memory_mb"}
-_DECIDED_ON = [getattr(InstanceRow, field.name) for field in fields(Instance) if field.name not in _NOT_IN_THE_ROW]
+_DECIDED_ON = [
+    # As text: of the many rows of one pod there is but one offer to be made.
+    cast(InstanceRow.offer, Text).label("offer") if field.name == "offer" else getattr(InstanceRow, field.name)
+    for field in fields(Instance)
+    if field.name not in _NOT_IN_THE_ROW
+]
 
 
 def _to_instance(row: Row[Any]) -> Instance:
-    values = dict(row._mapping)
-    return Instance(**values | {"offer": Offer.from_json(values["offer"])})
+    values = row._asdict()
+    values["offer"] = _offer(values["offer"])
+    return Instance(**values)
+
+
+@lru_cache(maxsize=1000)
+def _offer(text: str) -> Offer:
+    return Offer.from_json(json.loads(text))
 
 
 # A refused launch has no VM: its row is kept to be seen, there is nothing left to do about it.
@@ -55,6 +68,18 @@ def get(session: Session, instance_id: int) -> Instance | None:
     """One instance as decisions see it."""
     found = session.execute(select(*_DECIDED_ON).where(InstanceRow.id == instance_id)).one_or_none()
     return None if found is None else _to_instance(found)
+
+
+def get_all(session: Session, ids: Sequence[int], *, lock: bool = False) -> list[Instance]:
+    """These instances as decisions see them, those that there are, by id.
+
+    :param lock: their rows are locked until the transaction ends, so that they stay what they are.
+    """
+    found: list[Instance] = []
+    for part in in_parts(sorted(ids)):
+        query = select(*_DECIDED_ON).where(InstanceRow.id.in_(part)).order_by(InstanceRow.id)
+        found += [_to_instance(row) for row in session.execute(query.with_for_update() if lock else query)]
+    return found
 
 
 def locked(session: Session, instance_id: int) -> InstanceRow | None:
