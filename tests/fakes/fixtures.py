@@ -103,8 +103,13 @@ def _make_tables(url: str) -> str:
 
 def _emptied(url: str) -> str:
     store = Store(url)
+    empty(store)
+    store.close()
+    return url
+
+
+def empty(store: Store) -> None:
+    """Delete everything in it but the tables."""
     with store.write() as session:
         for table in reversed(Base.metadata.sorted_tables):
             session.execute(table.delete())
-    store.close()
-    return url

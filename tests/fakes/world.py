@@ -15,12 +15,13 @@ from tests.fakes.configured import a_pod, an_endpoint, an_image
 from vmdirac.config.loader import Configuration
 from vmdirac.config.settings import SecretKey
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER
+from vmdirac.loops.corrections import ReconcileReport
 from vmdirac.loops.deadlines import deadlines_of
 from vmdirac.loops.job_sources import job_sources
 from vmdirac.loops.launch import LaunchReport, launch
 from vmdirac.loops.plan_and_reserve import plan_and_reserve
 from vmdirac.loops.read_demand import EndpointsSilentError, begin_tick, read_demand
-from vmdirac.loops.reconcile import ReconcileReport, reconcile
+from vmdirac.loops.reconcile import reconcile
 from vmdirac.loops.sweeps import IdleReport, StalledReport, sweep_idle, sweep_stalled
 from vmdirac.loops.tick import scheduler_tick
 from vmdirac.model.contracts import JobSource

@@ -16,9 +16,10 @@ from tests.fakes.fixtures import on_servers
 from tests.fakes.rows import add_instance
 from tests.fakes.vm import FakeVm, boot
 from tests.fakes.world import World
+from vmdirac.loops.corrections import ReconcileReport
 from vmdirac.loops.deadlines import deadlines_of
 from vmdirac.loops.deletes import EVIDENCE_CHARACTERS
-from vmdirac.loops.reconcile import ReconcileReport, reconcile
+from vmdirac.loops.reconcile import reconcile
 from vmdirac.model.alert import Alert, AlertKind
 from vmdirac.model.cloud import CloudInstance, CloudState
 from vmdirac.model.errors import AuthError, CapacityError, ErrorKind, TransientError

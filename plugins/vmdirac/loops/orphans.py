@@ -33,11 +33,14 @@ def judge_strangers(
 
     :param listed: all VMs in the complete list that showed them, which was begun at ``began``.
     """
-    verdict = judge(strangers, orphans.of_endpoint(session, endpoint), listed, began, now)
+    known = orphans.of_endpoint(session, endpoint)
+    verdict = judge(strangers, known, listed, began, now)
     loose = [seen for seen in strangers if not seen.kept]
-    for gone in orphans.note_seen(session, endpoint, loose, began):
-        if needs_a_person(gone.delete_attempts):
-            alerts.end_alert(session, AlertKind.NEEDS_A_PERSON, _subject(endpoint, gone.cloud_id), now)
+    orphans.note_seen(session, endpoint, loose, began)
+    there = {seen.cloud_id for seen in loose}
+    for orphan in known.values():
+        if orphan.cloud_id not in there and needs_a_person(orphan.delete_attempts):
+            alerts.end_alert(session, AlertKind.NEEDS_A_PERSON, _subject(endpoint, orphan.cloud_id), now)
     for seen in verdict.mark:
         log.warning("VM %s (%r) carries our tag, but no instance knows it", seen.cloud_id, seen.name)
     if verdict.alarm:
@@ -55,15 +58,13 @@ def note_deletes_of_orphans(
     session: Session, endpoint: str, outcomes: Sequence[TerminateOutcome], now: datetime
 ) -> None:
     """Keep what became of the deletes that were asked for."""
-    known = orphans.of_endpoint(session, endpoint)
-    for outcome in outcomes:
-        error = None if outcome.error is None else f"{outcome.error.kind}: {outcome.error}"
-        orphans.note_delete(session, endpoint, outcome.cloud_id, error, now)
-        before = known.get(outcome.cloud_id)
-        tries = before.delete_attempts + 1 if before is not None else 1
-        if needs_a_person(tries):
-            message = f"{tries} deletes were in vain: {error or 'the cloud takes them, and the VM is still there'}"
-            alerts.raise_alert(session, AlertKind.NEEDS_A_PERSON, _subject(endpoint, outcome.cloud_id), message, now)
+    errors = {item.cloud_id: "" if item.error is None else f"{item.error.kind}: {item.error}" for item in outcomes}
+    orphans.note_deletes(session, endpoint, errors, now)
+    for orphan in orphans.of_endpoint(session, endpoint).values():
+        if orphan.cloud_id in errors and needs_a_person(orphan.delete_attempts):
+            why = errors[orphan.cloud_id] or "the cloud takes them, and the VM is still there"
+            message = f"{orphan.delete_attempts} deletes were in vain: {why}"
+            alerts.raise_alert(session, AlertKind.NEEDS_A_PERSON, _subject(endpoint, orphan.cloud_id), message, now)
 
 
 def _subject(endpoint: str, cloud_id: str) -> str:

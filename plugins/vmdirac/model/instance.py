@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from vmdirac.model.cloud import CloudState
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
 
@@ -34,6 +35,8 @@ class Instance:
     :param reported_ip: address that the VM said it has when it registered; empty: none.
     :param absences: complete lists in a row in which the VM was looked for and not found.
     :param seen_at: when a list of the cloud last showed it.
+    :param cloud_state: its state in that list; None: none showed it yet.
+    :param public_ip: address that the cloud or the VM told last, as ``private_ip``; empty: none.
     :param vm_gone: the cloud said that there is no VM: it refused the launch, or lists it no more (Error rows).
     """
 
@@ -73,6 +76,9 @@ class Instance:
     reported_ip: str = ""
     absences: int = 0
     seen_at: datetime | None = None
+    cloud_state: CloudState | None = None
+    public_ip: str = ""
+    private_ip: str = ""
     vm_gone: bool = False
 
     @property

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import CursorResult, Row, and_, func, insert, literal, or_, select, true, update
+from sqlalchemy import CursorResult, Row, Text, and_, cast, func, or_, select, true, tuple_, update
 from sqlalchemy.orm import Session
 
 from vmdirac.model.instance import Instance
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import UNFINISHED, InstanceStatus
 from vmdirac.model.transitions import ensure_permitted
+from vmdirac.store.changes import in_parts, of_each, set_values, write_history
 from vmdirac.store.tables import HistoryRow, InstanceRow
 
 _NOT_IN_THE_ROW = {"busy_memory_mb"}
-_DECIDED_ON = [getattr(InstanceRow, field.name) for field in fields(Instance) if field.name not in _NOT_IN_THE_ROW]
+_DECIDED_ON = [
+    # As text: of the many rows of one pod there is but one offer to be made.
+    cast(InstanceRow.offer, Text).label("offer") if field.name == "offer" else getattr(InstanceRow, field.name)
+    for field in fields(Instance)
+    if field.name not in _NOT_IN_THE_ROW
+]
 
 
 def _to_instance(row: Row[Any]) -> Instance:
-    values = dict(row._mapping)
-    return Instance(**values | {"offer": Offer.from_json(values["offer"])})
+    values = row._asdict()
+    values["offer"] = _offer(values["offer"])
+    return Instance(**values)
+
+
+@lru_cache(maxsize=1000)
+def _offer(text: str) -> Offer:
+    return Offer.from_json(json.loads(text))
 
 
 HOLDS_A_PLACE = and_(
@@ -56,6 +70,18 @@ def get(session: Session, instance_id: int) -> Instance | None:
     """One instance as decisions see it."""
     found = session.execute(select(*_DECIDED_ON).where(InstanceRow.id == instance_id)).one_or_none()
     return None if found is None else _to_instance(found)
+
+
+def get_all(session: Session, ids: Sequence[int], *, lock: bool = False) -> list[Instance]:
+    """These instances as decisions see them, those that there are, by id.
+
+    :param lock: their rows are locked until the transaction ends, so that they stay what they are.
+    """
+    found: list[Instance] = []
+    for part in in_parts(sorted(ids)):
+        query = select(*_DECIDED_ON).where(InstanceRow.id.in_(part)).order_by(InstanceRow.id)
+        found += [_to_instance(row) for row in session.execute(query.with_for_update() if lock else query)]
+    return found
 
 
 def locked(session: Session, instance_id: int) -> InstanceRow | None:
@@ -176,7 +202,7 @@ def change(
     )
     if not _changed(result):
         return False
-    _write_history(session, instance.id, now, reason)
+    write_history(session, {instance.id: reason}, now)
     return True
 
 
@@ -184,46 +210,34 @@ def _changed(result: Any) -> bool:
     return isinstance(result, CursorResult) and result.rowcount == 1
 
 
-def _write_history(session: Session, instance_id: int, now: datetime, reason: str) -> None:
-    """A line with the row's state as it is now, copied by the database itself."""
-    columns = ["instance_id", "at", "reason", "status", "drain_phase"]
-    measured = [
-        InstanceRow.load,
-        InstanceRow.jobs,
-        InstanceRow.transferred_files,
-        InstanceRow.transferred_bytes,
-    ]
-    session.execute(
-        insert(HistoryRow).from_select(
-            [*columns, "load", "jobs", "transferred_files", "transferred_bytes"],
-            select(
-                InstanceRow.id,
-                literal(now, HistoryRow.at.type),
-                literal(reason, HistoryRow.reason.type),
-                InstanceRow.status,
-                InstanceRow.drain_phase,
-                *measured,
-            ).where(InstanceRow.id == instance_id),
-        )
-    )
-
-
-def note_seen(session: Session, seen: Sequence[dict[str, Any]]) -> None:
+def note_seen(session: Session, seen: Sequence[Mapping[str, Any]]) -> None:
     """Write what a list showed, for many instances at once: each entry has ``id`` and the columns to be set.
 
     An observation is no change of state: the version stays.
     """
-    if seen:
-        session.execute(update(InstanceRow), list(seen))
+    for part in in_parts(sorted(seen, key=lambda entry: entry["id"])):
+        columns = {name for entry in part for name in entry} - {"id"}
+        values = {name: {entry["id"]: entry[name] for entry in part if name in entry} for name in columns}
+        set_values(
+            session,
+            [entry["id"] for entry in part],
+            {
+                name: of_each(name, of, None if len(of) == len(part) else getattr(InstanceRow, name))
+                for name, of in values.items()
+            },
+        )
 
 
-def note_absent(session: Session, absent: Iterable[Instance]) -> None:
+def note_absent(session: Session, absent: Sequence[Instance]) -> None:
     """Count one more complete list without them, but for those that changed since they were read: it may be by just
     this list that they came too late for."""
-    for item in absent:
+    for part in in_parts(sorted(absent, key=lambda item: item.id)):
         session.execute(
             update(InstanceRow)
-            .where(InstanceRow.id == item.id, InstanceRow.version == item.version)
+            .where(
+                InstanceRow.id.in_([item.id for item in part]),
+                tuple_(InstanceRow.id, InstanceRow.version).in_([(item.id, item.version) for item in part]),
+            )
             .values(absences=InstanceRow.absences + 1)
             .execution_options(synchronize_session=False)
         )
