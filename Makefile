@@ -31,10 +31,10 @@ demo-check: setup ## The same without staying: ends by itself and says how it we
 .PHONY: test
 test: setup-dev ## The whole test suite
 	.venv/bin/python -m tests.servers.install
-	.venv/bin/python -m pytest -m "not openstack"
+	.venv/bin/python -m pytest
 
 .PHONY: test-openstack
-test-openstack: setup-dev ## The part of it that runs against a real OpenStack, which it installs and starts
+test-openstack: setup-dev ## Its part against a real OpenStack
 	.venv/bin/python -m tests.servers.install openstack
 	.venv/bin/python -m pytest -m openstack tests/hooks
 

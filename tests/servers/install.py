@@ -32,13 +32,11 @@ NEEDS = {
     "MariaDB": Need(("mariadb-server",), "mariadb", programs.mariadb),
     # Without a font its pages, and so the screenshots, have no letters.
     "Chromium": Need(("chromium", "fonts-liberation"), None, programs.chromium),
-}
-
-OPENSTACK_NEEDS = {
-    "MariaDB": NEEDS["MariaDB"],
+    # Of OpenStack, as MariaDB. Its own programs are Python's.
     "RabbitMQ": Need(("rabbitmq-server",), "rabbitmq-server", programs.rabbitmq),
 }
-"""What OpenStack's own programs, which are Python's, need besides."""
+
+OPENSTACK_NEEDS = {name: NEEDS[name] for name in ("MariaDB", "RabbitMQ")}
 
 # Debian's package scripts ask this program whether they may start a service; 101 means no.
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -92,7 +90,10 @@ def say(line: str) -> None:
 
 
 def install_openstack() -> int:
-    """Install its Python packages, which need no root; only where the servers that it needs are there."""
+    """Install its Python packages, which need no root, but only where the servers are that it needs."""
+    if not all(need.is_met() for need in OPENSTACK_NEEDS.values()):
+        say(f"Not installed: OpenStack, for it needs {' and '.join(OPENSTACK_NEEDS)}.")
+        return 0
     if not openstack_packages.is_installed():
         say(f"Installing OpenStack in {openstack_packages.environment_directory()} (a minute or two) …")
         try:
@@ -107,11 +108,9 @@ def install_openstack() -> int:
 def main(arguments: Sequence[str] = ()) -> int:
     """Exit code 0 also where nothing can be installed; not 0 only if installing was tried and failed.
 
-    :param arguments: ``openstack``: what the tests against a real OpenStack need, in place of all the others.
+    :param arguments: ``openstack``: only what the tests against a real OpenStack need.
     """
-    needs = OPENSTACK_NEEDS if "openstack" in arguments else NEEDS
-    status = install_all(needs)
-    return install_openstack() if status == 0 and needs is OPENSTACK_NEEDS else status
+    return install_all(OPENSTACK_NEEDS if "openstack" in arguments else NEEDS) or install_openstack()
 
 
 def install_all(needs: Mapping[str, Need]) -> int:
