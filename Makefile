@@ -31,6 +31,7 @@ demo-check: setup ## The same without staying: ends by itself and says how it we
 .PHONY: test
 test: setup-dev ## The whole test suite
 	.venv/bin/python -m tests.servers.install
+	.venv/bin/python -m tests.servers.install light-vm
 	.venv/bin/python -m pytest -m "not openstack"
 
 .PHONY: test-openstack
