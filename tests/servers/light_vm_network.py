@@ -45,11 +45,17 @@ def plug_in(process: int, name: str, mac: str | None = None) -> None:
     ip("link", "set", name, "master", BRIDGE, "up")
 
 
-def ip(*arguments: str) -> None:
-    """Run iproute2's ``ip``.
+def plugged_in() -> int:
+    """How many interfaces are plugged into the bridge."""
+    said = ip("-brief", "link", "show", "master", BRIDGE)
+    return len(said.splitlines())
+
+
+def ip(*arguments: str) -> str:
+    """Run iproute2's ``ip``; what it says.
 
     Raises:
         subprocess.CalledProcessError: it failed; its ``stderr`` says why.
     """
     command: Sequence[str] = ("ip", *arguments)
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
