@@ -15,10 +15,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from demo import home as homes
 from demo import preflight, processes
@@ -106,7 +106,7 @@ def run(settings: Settings, display: Display) -> int:
                 with Interruption() as interruption:
                     display.say(f"Setting up an Airflow in {home.path} …")
                     port = preflight.choose_port(None)
-                    variables = {**environment(home, _without_proxy(os.environ))}
+                    variables = environment(home, _without_proxy(os.environ))
                     password = _set_up(home, port, tls, project, variables, interruption)
                     phases.ends("Airflow's set-up")
                     api = AirflowApi(f"https://{HOST}:{port}", USER, password, tls.client())
@@ -129,7 +129,7 @@ def run(settings: Settings, display: Display) -> int:
                 project.close()
 
 
-def _without_proxy(inherited: Any) -> dict[str, str]:
+def _without_proxy(inherited: Mapping[str, str]) -> dict[str, str]:
     """No proxy can be reached from our network, and none knows where we are."""
     return {name: value for name, value in inherited.items() if not name.lower().endswith("_proxy")}
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from tests.servers import openstack_packages, programs
@@ -108,6 +109,13 @@ def _configure(root: Path) -> None:
     (root / "etc/resolv.conf").touch()
 
 
+PROBE = """
+mkdir "$1/upper" "$1/work" "$1/root"
+mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" probe "$1/root"
+"""
+"""What a VM does first, and what is not allowed in every container."""
+
+
 def obstacle() -> str | None:
     """Why no light VM can run here, or None."""
     if os.geteuid() != 0:
@@ -117,4 +125,9 @@ def obstacle() -> str | None:
         absent.append("its root file system")
     if absent:
         return f"what light VMs need is not installed ({', '.join(absent)}): python -m tests.servers.install light-vm"
+    with tempfile.TemporaryDirectory(prefix="light-vm-") as name:
+        command = ["unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "sh", "-c", PROBE, "sh", name]
+        tried = subprocess.run(command, check=False, capture_output=True, text=True)
+    if tried.returncode:
+        return f"light VMs need namespaces and overlay file systems: {tried.stderr.strip()}"
     return None
