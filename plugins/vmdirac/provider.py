@@ -49,6 +49,13 @@ CONFIGURATION = {
                 "",
                 "https://airflow.example.org/vmdirac",
             ),
+            "vm_ca_file": _option(
+                "PEM file with the certificates of the authorities by which VMs know the API server; they are put into"
+                " the user data. Default: what the VMs' own system trusts.",
+                "string",
+                "",
+                "/etc/pki/tls/certs/our-ca.pem",
+            ),
             "scheduler_interval": _option("Seconds between two ticks of the scheduler.", "integer", "60"),
             "sweep_interval": _option("Seconds between two passes of each sweep.", "integer", "60"),
             "decision_retention_days": _option("For how many days ticks and their decisions are kept.", "float", "7"),

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import openstack_packages, programs
+from tests.servers import light_vm_root, openstack_packages, programs
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ NEEDS = {
 }
 
 OPENSTACK_NEEDS = {name: NEEDS[name] for name in ("MariaDB", "RabbitMQ")}
+
+LIGHT_VM_NEEDS = {"light VMs' programs": Need(("iproute2", "mmdebstrap", "util-linux"), None, programs.light_vm)}
+"""What makes and starts light VMs."""
 
 # Debian's package scripts ask this program whether they may start a service; 101 means no.
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -105,12 +108,31 @@ def install_openstack() -> int:
     return 0
 
 
+def install_light_vm() -> int:
+    """Make the root file system of light VMs, where they can run at all."""
+    if os.geteuid() == 0 and LIGHT_VM_NEEDS["light VMs' programs"].is_met():
+        if not light_vm_root.is_made():
+            say(f"Making the root file system of light VMs in {light_vm_root.directory()} (a minute or two) …")
+            try:
+                light_vm_root.make()
+            except subprocess.CalledProcessError as error:
+                sys.stderr.write(f"{' '.join(error.cmd)} failed, see above" + "\n")
+                return 1
+        say("light VMs: installed")
+    return 0
+
+
 def main(arguments: Sequence[str] = ()) -> int:
     """Exit code 0 also where nothing can be installed; not 0 only if installing was tried and failed.
 
-    :param arguments: ``openstack``: only what the tests against a real OpenStack need.
+    :param arguments: ``openstack``: only what the tests against a real OpenStack need; ``light-vm``: only what its VMs
+        need that boot.
     """
-    return install_all(OPENSTACK_NEEDS if "openstack" in arguments else NEEDS) or install_openstack()
+    if "light-vm" in arguments:
+        return install_all(LIGHT_VM_NEEDS) or install_light_vm()
+    if "openstack" in arguments:
+        return install_all(OPENSTACK_NEEDS) or install_openstack()
+    return install_all({**NEEDS, **LIGHT_VM_NEEDS}) or install_openstack() or install_light_vm()
 
 
 def install_all(needs: Mapping[str, Need]) -> int:
