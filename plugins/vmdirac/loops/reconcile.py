@@ -123,6 +123,8 @@ def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) 
             work.report.adopted += _if_its_id_is_free(session, instance, seen, work, partial(_adopt, now=now))
         case decide.Observe(instance, seen):
             work.seen.append(_observation(instance, seen, now))
+        case decide.SeenRunning(instance):
+            instances.change(session, instance, now, "it runs, says the cloud", to=InstanceStatus.RUNNING)
         case decide.CountAbsence(instance):
             work.absent.append(instance)
         case decide.ConfirmGone(instance, seen):
@@ -183,7 +185,8 @@ def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) 
 
 
 def _never_booted(instance: Instance) -> bool:
-    return instance.status in BOOTING and instance.registered_at is None
+    # Of what a task started by itself no pod learns anything.
+    return instance.status in BOOTING and instance.registered_at is None and not instance.one_off
 
 
 def _if_its_id_is_free(
@@ -232,7 +235,7 @@ def _adopt(session: Session, instance: Instance, seen: CloudInstance, now: datet
             reason,
             to=InstanceStatus.STOPPING,
             forced=True,
-            stop_reason=StopReason.LAUNCH_REFUSED,
+            stop_reason=instance.stop_reason or StopReason.LAUNCH_REFUSED,
             **found,
         )
     reason = f"found by its token and adopted: {seen.cloud_id}"

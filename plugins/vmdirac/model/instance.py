@@ -34,6 +34,7 @@ class Instance:
     :param absences: complete lists in a row in which the VM was looked for and not found.
     :param seen_at: when a list of the cloud last showed it.
     :param vm_gone: the cloud said that there is no VM: it refused the launch, or lists it no more (Error rows).
+    :param requester_key: the task of a DAG that asked for this one VM; ``None``: it is a pod's.
     """
 
     id: int
@@ -72,6 +73,12 @@ class Instance:
     absences: int = 0
     seen_at: datetime | None = None
     vm_gone: bool = False
+    requester_key: str | None = None
+
+    @property
+    def one_off(self) -> bool:
+        """Whether a task asked for this one VM: it is of no pod, need not have an agent, and takes no jobs."""
+        return self.requester_key is not None
 
     @property
     def holds_a_place(self) -> bool:
@@ -83,6 +90,8 @@ class Instance:
     @property
     def free_processors(self) -> int:
         """Processors that still take jobs: all of a VM that is booting, none of one that is going."""
+        if self.one_off:
+            return 0
         if self.status is InstanceStatus.RUNNING:
             return max(0, self.processors - self.busy_processors)
         if self.status in {

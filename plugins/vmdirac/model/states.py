@@ -55,6 +55,7 @@ class StopReason(StrEnum):
     LAUNCH_REFUSED = "launch_refused"
     CAMPAIGN_ENDED = "campaign_ended"
     MAX_LIFETIME = "max_lifetime"
+    REQUESTED = "requested"
 
 
 class ImageStatus(StrEnum):

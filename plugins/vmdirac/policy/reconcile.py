@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from vmdirac.model.cloud import DEAD, ENDED, CloudInstance
+from vmdirac.model.cloud import DEAD, ENDED, CloudInstance, CloudState
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import Deadlines
 from vmdirac.model.states import LIVE, DrainPhase, InstanceStatus
@@ -39,6 +39,13 @@ class Observe:
 
     instance: Instance
     seen: CloudInstance
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRunning:
+    """The cloud runs this VM. One without an agent never says so itself."""
+
+    instance: Instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,7 @@ class Unknown:
 Action = (
     Adopt
     | Observe
+    | SeenRunning
     | CountAbsence
     | ConfirmGone
     | StopDead
@@ -209,6 +217,8 @@ def _with_cloud_id(
     dead = seen.state in DEAD
     if dead and instance.status in LIVE | {InstanceStatus.STALLED, InstanceStatus.ERROR}:
         yield StopDead(instance, seen)
+    elif instance.one_off and instance.status is InstanceStatus.SUBMITTED and seen.state is CloudState.RUNNING:
+        yield SeenRunning(instance)
     elif _wants_deletion(instance, deadlines, now, dead=dead):
         yield Delete(instance)
 
