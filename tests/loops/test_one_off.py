@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from tests.fakes.cloud import Fault
 from tests.fakes.configured import a_pod, an_endpoint
@@ -374,10 +376,30 @@ class TestEnd:
         assert {item.status for item in world.instances()} == {InstanceStatus.RUNNING}
 
 
-def test_where_all_stand_is_one_query(store: Store) -> None:
+def test_where_all_stand_and_why_is_one_query(store: Store) -> None:
     world = World(store)
-    ids = running(world)
-    with store.read() as session:
+    ids = running(world, count=3)
+    ended(world, ids[:1])
+    world.cloud.set_state("vm-0002", CloudState.ERROR)
+    pass_by(world)
+    with counted(store) as statements, store.read() as session:
         found = one_offs.standings(session, [*ids, 10**6])
-    assert sorted(found) == ids
-    assert {item.reason for item in found.values()} == {"it runs, says the cloud"}
+    assert len(statements) == 1
+    assert [(item.status, item.reason) for _, item in sorted(found.items())] == [
+        (InstanceStatus.HALTED, "terminated by a test"),
+        (InstanceStatus.STOPPING, "it is error in the cloud"),
+        (InstanceStatus.RUNNING, ""),
+    ]
+
+
+@contextmanager
+def counted(store: Store) -> Iterator[list[str]]:
+    """The queries that the store runs meanwhile."""
+    found: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        found.extend([statement] if statement.startswith("SELECT") else [])
+
+    event.listen(store.engine, "before_cursor_execute", note)
+    yield found
+    event.remove(store.engine, "before_cursor_execute", note)

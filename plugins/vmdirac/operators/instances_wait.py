@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from time import sleep
 
 from vmdirac.policy.one_off import Progress, Target, progress
 from vmdirac.store import one_offs
@@ -19,5 +19,5 @@ def look(store: Store, ids: Sequence[int], target: str) -> Progress:
 def wait(store: Store, ids: Sequence[int], target: str, poll_interval: float) -> Progress:
     """Wait until all of them are there, or one of them cannot get there any more."""
     while (found := look(store, ids, target)).waiting and not found.hopeless:
-        time.sleep(poll_interval)
+        sleep(poll_interval)
     return found

@@ -69,7 +69,7 @@ class Standing:
     """Where an instance stands, as far as those who wait for it want to know.
 
     :param vm_gone: of an instance in Error: there is no VM.
-    :param reason: of its last error, or else of its last change.
+    :param reason: its last error, or else why it ended or is to end; empty: neither.
     """
 
     id: int
