@@ -52,7 +52,7 @@ with DAG("work_fails", schedule=None):
         raise ValueError("the work failed")
 
     end = VmdiracTerminateOperator(task_id="end", instance_ids=start.output)
-    work(start.output) >> end.as_teardown(on_failure_fail_dagrun=True)
+    work(start.output) >> end.as_teardown()
 
 with DAG("killed_for_good", schedule=None):
     killed = KilledOnceLaunchOperator(task_id="start", endpoint="good", retries=0, **SMALL)

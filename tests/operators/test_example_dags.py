@@ -34,7 +34,6 @@ def test_none_starts_by_itself_and_whatever_is_started_is_ended(dags: dict[str, 
         assert isinstance(start, VmdiracLaunchOperator)
         assert isinstance(end, VmdiracTerminateOperator)
         assert end.is_teardown
-        assert end.on_failure_fail_dagrun
         assert not start.is_setup
         assert "start" in end.get_direct_relative_ids(upstream=True)
 

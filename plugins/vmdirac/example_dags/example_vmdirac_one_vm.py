@@ -51,5 +51,5 @@ with DAG(
     end = VmdiracTerminateOperator(task_id="end", instance_ids=start.output, retries=2)
     # A teardown runs whatever has become of the work, which makes the run red all the same if it failed. It is not one
     # of `start`, or it would not run where that was killed and left a VM.
-    work(start.output) >> end.as_teardown(on_failure_fail_dagrun=True)
+    work(start.output) >> end.as_teardown()
     # [END howto_operator_vmdirac_terminate]

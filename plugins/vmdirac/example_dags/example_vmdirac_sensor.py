@@ -53,4 +53,4 @@ with DAG(
         return len(instance_ids)
 
     end = VmdiracTerminateOperator(task_id="end", instance_ids=start.output, wait_until_halted=True, deferrable=True)
-    [running, prepare()] >> work(start.output) >> end.as_teardown(on_failure_fail_dagrun=True)
+    [running, prepare()] >> work(start.output) >> end.as_teardown()
