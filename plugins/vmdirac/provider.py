@@ -24,6 +24,8 @@ def _option(
     }
 
 
+INTEGRATION = "VMDIRAC"
+
 CONFIGURATION = {
     "vmdirac": {
         "description": "vmdirac keeps virtual machines on federated clouds for a queue of waiting jobs.",
@@ -80,6 +82,11 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Keeps the right number of virtual machines alive on federated clouds for a queue of jobs.",
         "versions": [__version__],
         "connection-types": CONNECTION_TYPES,
+        "integrations": [{"integration-name": INTEGRATION, "tags": ["service"]}],
+        "operators": [{"integration-name": INTEGRATION, "python-modules": ["vmdirac.operators.instances"]}],
+        "sensors": [{"integration-name": INTEGRATION, "python-modules": ["vmdirac.operators.instance_sensor"]}],
+        "triggers": [{"integration-name": INTEGRATION, "python-modules": ["vmdirac.operators.instance_trigger"]}],
+        "extra-links": ["vmdirac.operators.instance_link.VmdiracInstanceLink"],
         "db-managers": ["vmdirac.store.db_manager.VmdiracDBManager"],
         "config": CONFIGURATION,
     }

@@ -84,6 +84,8 @@ class Corrections:
                 if seen.state is CloudState.RUNNING:
                     before = self.found_room.get(instance.flavor, instance.launched_at)
                     self.found_room[instance.flavor] = max(before, instance.launched_at)
+            case decide.SeenRunning(instance):
+                self._change(instance, "it runs, says the cloud", to=InstanceStatus.RUNNING)
             case decide.CountAbsence(instance):
                 self.absent.append(instance)
             case decide.ConfirmGone(instance, seen):
@@ -132,7 +134,7 @@ class Corrections:
         found = self._found(seen)
         if instance.status is InstanceStatus.ERROR:
             reason = f"its VM was found after all: {seen.cloud_id}"
-            found |= {"forced": True, "stop_reason": StopReason.LAUNCH_REFUSED}
+            found |= {"forced": True, "stop_reason": instance.stop_reason or StopReason.LAUNCH_REFUSED}
             self._change(instance, reason, to=InstanceStatus.STOPPING, then=found_after_all, **found)
             return
         reason = f"found by its token and adopted: {seen.cloud_id}"

@@ -75,13 +75,13 @@ class Counts:
         limit = endpoint.max_launch_per_tick
         if limit is not None and self.planned_by_endpoint[endpoint.name] >= limit:
             return Reason.of(ReasonCode.LAUNCHES_PER_TICK, limit=limit)
-        return self._rate(endpoint)
+        return self._rate(endpoint, 1)
 
-    def account_limit(self, endpoint: Endpoint, shape: Shape) -> Reason | None:
-        """Why the endpoint's account has no room for one more VM of this shape; ``None``: it has, as far as the cloud
-        told."""
+    def account_limit(self, endpoint: Endpoint, shape: Shape, vms: int = 1) -> Reason | None:
+        """Why the endpoint's account has no room for so many more VMs of this shape; ``None``: it has, as far as the
+        cloud told."""
         ours = self.usage[endpoint.name]
-        exceeded = first_exceeded(self.account.get(endpoint.name, ()), ours + Usage.of(shape))
+        exceeded = first_exceeded(self.account.get(endpoint.name, ()), ours + vms * Usage.of(shape))
         if exceeded is None:
             return None
         return Reason.of(
@@ -92,11 +92,18 @@ class Counts:
             others=exceeded.others,
         )
 
-    def _rate(self, endpoint: Endpoint) -> Reason | None:
+    def no_room_for(self, endpoint: Endpoint, shape: Shape, vms: int) -> Reason | None:
+        """Why the endpoint does not get so many more VMs of a shape at once, outside of any tick; ``None``: it may."""
+        count = self.by_endpoint[endpoint.name]
+        if count + vms > endpoint.max_instances:
+            return Reason.of(ReasonCode.ENDPOINT_LIMIT, count=count, limit=endpoint.max_instances)
+        return self.account_limit(endpoint, shape, vms) or self._rate(endpoint, vms)
+
+    def _rate(self, endpoint: Endpoint, vms: int) -> Reason | None:
         if endpoint.launch_window is None:
             return None
         window, limit = endpoint.launch_window
         count = self.recent.get(endpoint.name, 0) + self.planned_by_endpoint[endpoint.name]
-        if count < limit:
+        if count + vms <= limit:
             return None
         return Reason.of(ReasonCode.LAUNCH_RATE, count=count, limit=limit, minutes=window.total_seconds() / 60)

@@ -8,7 +8,7 @@ export const INSTANCE_STATES = Object.freeze({
   Submitted: { palette: "up_for_reschedule", meaning: "the cloud took the launch, the VM has not called in yet" },
   Wait_ssh_context: { palette: "deferred", meaning: "waiting to be contextualized over ssh" },
   Contextualizing: { palette: "restarting", meaning: "being contextualized over ssh" },
-  Running: { palette: "success", meaning: "the VM calls in" },
+  Running: { palette: "success", meaning: "the VM calls in; without an agent: the cloud runs it" },
   Stopping: { palette: "up_for_retry", meaning: "draining, or being deleted in the cloud" },
   Halted: { palette: "removed", meaning: "the cloud confirmed that the VM is gone" },
   Stalled: { palette: "awaiting_input", meaning: "the VM has been silent for too long" },
