@@ -1,5 +1,6 @@
 """The OpenStack hook keeps the contract of all clouds, and what is particular to OpenStack, against a real one."""
 
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -215,6 +216,17 @@ def test_of_one_request_there_is_one_vm(openstack: OpenstackWorld) -> None:
         item["name"] for item in openstack.servers().values() if item["metadata"].get(TOKEN_TAG) == request.token
     ] == [request.name]
     assert openstack.servers()[cloud_id]["name"] == request.name
+
+
+def test_a_boot_volume_is_asked_for(openstack: OpenstackWorld) -> None:
+    """There is no Cinder in the tests' OpenStack: it can only be seen that Nova takes what we ask for, and goes on to
+    ask for the volume. A VM without one fails as any other, and is deleted as any other."""
+    hook = openstack.hook(boot_volume_size=5)
+    (cloud_id,) = launched(hook, openstack.request())
+    message = wait_for_state(hook, cloud_id, CloudState.ERROR).message
+    assert re.search("volume|cinder", message, re.IGNORECASE), message
+    assert hook.terminate([cloud_id])[0].error is None
+    wait_until_gone(hook, cloud_id)
 
 
 # Names.
