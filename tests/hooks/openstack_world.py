@@ -17,7 +17,7 @@ from airflow.sdk import Connection
 from tests.hooks.waiting import wait_until
 from tests.servers.faulty_proxy import FaultyProxy
 from tests.servers.openstack_federation import CERTIFICATE_PROVIDER
-from tests.servers.openstack_seed import IMAGE, NETWORK, Project, connect, create_project
+from tests.servers.openstack_seed import IMAGE, NETWORK, Project, connect, create_project, create_user
 from tests.servers.openstack_settings import Settings
 from vmdirac.hooks.openstack_cloud import VmdiracOpenstackHook
 from vmdirac.model.cloud import LaunchRequest
@@ -135,6 +135,10 @@ class OpenstackWorld:
         role, found = identity.find_role("member"), identity.find_group(group)
         identity.assign_project_role_to_group(self.project.id, found, role)
 
+    def reader(self) -> tuple[str, str]:
+        """Name and password of one who may look at everything in the project and change nothing."""
+        return create_user(self.admin, self.project.id, "reader")
+
     def request(self, **fields: Any) -> LaunchRequest:
         token = str(uuid.uuid4())
         default = {"token": token, "name": f"vm-{token[:8]}", "boot_image": IMAGE, "flavor": "small"}
@@ -160,7 +164,17 @@ class OpenstackWorld:
         try:
             yield
         finally:
+            self.admin.compute.delete(path)
             self.admin.compute.put(path, json={"quota_set": QUOTA})
+
+    @contextmanager
+    def network_quota(self, **values: int) -> Iterator[None]:
+        path = f"/quotas/{self.project.id}"
+        self.admin.network.put(path, json={"quota": values})
+        try:
+            yield
+        finally:
+            self.admin.network.delete(path)
 
     def servers(self) -> dict[str, dict[str, Any]]:
         """Everybody's VMs in the project, by id."""

@@ -41,6 +41,17 @@ def killed_at_change(action: Callable[[], object], number: int) -> bool:
     return killed_while(run)
 
 
+def lists_give_back_all_but(openstack: OpenstackWorld, hook: VmdiracOpenstackHook, left: int) -> None:
+    """Nova still lists some VMs that are gone, as deleted: their ports go with a later list."""
+
+    def given_back() -> bool:
+        listed(hook)
+        return len(openstack.ports()) == left
+
+    wait_until(given_back, f"all but {left} ports are given back")
+    assert len(openstack.floating_ips()) == left
+
+
 def test_a_floating_ip_comes_and_goes_with_its_vm(openstack: OpenstackWorld, hook: VmdiracOpenstackHook) -> None:
     first, second = launched_until_listed(hook, openstack.request(), openstack.request())
     vm = wait_for_state(hook, first, CloudState.RUNNING)
@@ -50,7 +61,7 @@ def test_a_floating_ip_comes_and_goes_with_its_vm(openstack: OpenstackWorld, hoo
     assert hook.terminate([first])[0].error is None
     (left,) = openstack.floating_ips()
     assert left.floating_ip_address == wait_for_state(hook, second, CloudState.RUNNING).public_ip
-    wait_until_gone(hook, first)
+    lists_give_back_all_but(openstack, hook, 1)
     assert [port.id for port in openstack.ports()] == [left.port_id]
 
 
@@ -112,8 +123,7 @@ def test_a_delete_that_died_is_done_by_the_next(openstack: OpenstackWorld, hook:
         assert killed_at_change(lambda gone=cloud_id: hook.terminate([gone]), at)  # type: ignore[misc]
         assert len(openstack.floating_ips()) == 3 - at
         assert hook.terminate([cloud_id])[0].error is None
-    wait_until_gone(hook, *ids)
-    assert not openstack.ports()
+    lists_give_back_all_but(openstack, hook, 0)
 
 
 def test_a_release_that_fails_is_told_and_done_by_a_later_list(
@@ -132,9 +142,7 @@ def test_a_release_that_fails_is_told_and_done_by_a_later_list(
         wait_until_gone(hook, *ids)
         assert len(openstack.floating_ips()) == 2
         assert len(openstack.ports()) >= 2
-    assert not listed(hook)
-    assert not openstack.floating_ips()
-    assert not openstack.ports()
+    lists_give_back_all_but(openstack, hook, 0)
 
 
 def test_a_release_whose_answer_was_lost_is_done_by_the_next_delete(
@@ -144,9 +152,8 @@ def test_a_release_whose_answer_was_lost_is_done_by_the_next_delete(
     with openstack.neutron.fault("^(DELETE|PUT) ", status=0, after=True):
         assert type(hook.terminate([cloud_id])[0].error) is TransientError
     assert hook.terminate([cloud_id])[0].error is None
-    wait_until_gone(hook, cloud_id)
     assert not openstack.floating_ips()
-    assert not openstack.ports()
+    lists_give_back_all_but(openstack, hook, 0)
 
 
 def test_the_address_of_a_vm_that_others_deleted_is_given_back(

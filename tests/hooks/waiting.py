@@ -6,15 +6,20 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which a test gives up; never how long it takes."""
+
+LONGEST_PAUSE = 0.3
 
 
 def wait_until(condition: Callable[[], T], what: str) -> T:
     """The first true answer of the condition."""
     deadline = time.monotonic() + PATIENCE
+    pause = 0.01
     while not (answer := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"in vain waited until {what}")
-        time.sleep(0.01)
+        time.sleep(pause)
+        # Asking costs a real cloud more than what is waited for.
+        pause = min(pause * 1.5, LONGEST_PAUSE)
     return answer

@@ -7,7 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +20,7 @@ HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length",
 class Fault:
     """What happens to calls whose method and path have the pattern.
 
-    :param status: what is answered; 0: nothing, the connection is cut.
+    :param status: what is answered; 0: nothing, the connection is cut; -1: nothing at all, until the client hangs up.
     :param after: the call takes effect before.
     :param times: so often; None: always.
     """
@@ -39,6 +39,8 @@ class FaultyProxy:
     def __init__(self, port: int) -> None:
         self.calls: list[str] = []
         """Method and path of all that was asked."""
+        self.connections = 0
+        """How often it was called up."""
         self._target = port
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
@@ -48,6 +50,10 @@ class FaultyProxy:
             protocol_version = "HTTP/1.1"
             # Headers and content are two writes, which otherwise wait for each other.
             disable_nagle_algorithm = True
+
+            def setup(self) -> None:
+                super().setup()
+                proxy.connections += 1
 
             def handle_one_request(self) -> None:
                 # All methods alike.
@@ -113,9 +119,12 @@ class FaultyProxy:
         return self._answer(handler, response.status, kept, content)
 
     def _refuse(self, handler: BaseHTTPRequestHandler, fault: Fault) -> None:
-        if fault.status == 0:
+        if fault.status == -1:
+            handler.rfile.read(1)
+        if fault.status <= 0:
             handler.close_connection = True
-            handler.connection.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):
+                handler.connection.shutdown(socket.SHUT_RDWR)
             return
         content = json.dumps({"fault": {"code": fault.status, "message": fault.message}}).encode()
         self._answer(handler, fault.status, {"Content-Type": "application/json", **fault.headers}, content)

@@ -73,7 +73,7 @@ def seed_resources(admin: Any) -> None:
     create_image(admin, IMAGE)
 
 
-def create_image(admin: Any, name: str) -> Any:
+def create_image(admin: Any, name: str, **more: Any) -> Any:
     return admin.image.create_image(
         name,
         data=b"no disk at all",
@@ -83,14 +83,20 @@ def create_image(admin: Any, name: str) -> Any:
         wait=True,
         validate_checksum=False,
         allow_duplicates=True,
+        **more,
     )
 
 
 def create_project(admin: Any) -> Project:
     """A project of its own, with room for many VMs, so that tests don't see each other's."""
-    name, password = f"tests-{secrets.token_hex(6)}", secrets.token_urlsafe(12)
+    name = f"tests-{secrets.token_hex(6)}"
     project = admin.identity.create_project(name=name, domain_id="default")
+    return Project(project.id, name, *create_user(admin, project.id, "member"))
+
+
+def create_user(admin: Any, project: str, role: str) -> tuple[str, str]:
+    """Name and password of a user with this role in the project."""
+    name, password = f"tests-{secrets.token_hex(6)}", secrets.token_urlsafe(12)
     user = admin.identity.create_user(name=name, password=password, domain_id="default")
-    role = admin.identity.find_role("member")
-    admin.identity.assign_project_role_to_user(project, user, role)
-    return Project(project.id, name, name, password)
+    admin.identity.assign_project_role_to_user(project, user, admin.identity.find_role(role))
+    return name, password
