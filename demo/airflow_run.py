@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -41,10 +42,13 @@ class AirflowRun:
     finished: bool = False
     failed_dag_runs: int | None = None
 
-    def come_up(self, began_at: datetime) -> None:
-        """Wait until all of Airflow's components show signs of life."""
+    def come_up(self, began_at: datetime, needed: Collection[str] = ()) -> None:
+        """Wait until Airflow's components show signs of life.
+
+        :param needed: those to wait for, as the health answer names them; without, all.
+        """
         deadline = time.monotonic() + START_PATIENCE
-        while missing := self.api.not_healthy(since=began_at):
+        while (missing := self.api.not_healthy(since=began_at)) and not (needed and set(needed).isdisjoint(missing)):
             if time.monotonic() > deadline:
                 raise DemoError(
                     f"Airflow is not up after {START_PATIENCE:.0f} s, missing: {', '.join(missing)}."

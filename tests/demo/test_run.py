@@ -60,7 +60,7 @@ class FakeAirflow(AirflowProcesses):
         self.looks = 0
         self.dies_at = dies_at
 
-    def start(self) -> None:
+    def start(self, *names: str) -> None:
         self.events.append("start")
 
     def check(self, command: str) -> None:
@@ -246,6 +246,16 @@ def test_an_airflow_that_does_not_come_up_is_given_up(tmp_path: Path, monkeypatc
     assert course.code == 1
     assert "missing: scheduler" in course.said
     assert course.airflow.events == ["start", "stop"]
+
+
+def test_some_components_can_be_waited_for_before_the_others(tmp_path: Path) -> None:
+    demo = Course(tmp_path, OVER).demo
+    api = FakeApi()
+    demo.api = api
+    api.missing = [["api_server"], ["scheduler", "triggerer"], []]
+
+    demo.come_up(datetime.now(UTC), {"api_server"})
+    assert api.missing == [[]]
 
 
 def test_processes_that_are_left_over_are_counted_and_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,6 +186,9 @@ class OnOpenStack(AirflowRun):
         before = self.project.there()
         try:
             self.display.say("Starting Airflow …")
+            # On a busy machine the scheduler is up long before what its tasks have to talk to.
+            self.airflow.start("api-server")
+            self.come_up(began_at, {"api_server"})
             self.airflow.start()
             self.come_up(began_at)
             self.phases.ends("Airflow's start")

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from tests.servers import light_vm_network
-from tests.servers.openstack_seed import IMAGE, NETWORK, Project, connect, create_project
+from tests.servers.openstack_seed import IMAGE, NETWORK, OUTSIDE, Project, connect, create_project
 from tests.servers.openstack_settings import REGION, Settings
 
 ENDPOINT, FLAVOR = "openstack", "small"
@@ -39,6 +39,8 @@ class ProjectView:
             "project_name": self.project.name,
             "region_name": REGION,
             "network": NETWORK,
+            # In Neutron's books only: no router is on the way that would translate them.
+            "floating_ip_pool": OUTSIDE,
             # There is no metadata service.
             "config_drive": True,
         }

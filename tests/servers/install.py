@@ -55,6 +55,12 @@ def obstacle(os_release: str, user_id: int) -> str | None:
     return None
 
 
+def obstacle_here() -> str | None:
+    """Why nothing can be installed on this machine by this user, or None."""
+    os_release = Path("/etc/os-release")
+    return obstacle(os_release.read_text() if os_release.exists() else "", os.geteuid())
+
+
 @contextmanager
 def services_not_started(policy: Path = POLICY) -> Iterator[None]:
     """While inside, installed packages don't start their services; an existing policy is left as it is."""
@@ -110,7 +116,7 @@ def install_openstack() -> int:
 
 def install_light_vm() -> int:
     """Make the root file system of light VMs, where they can run at all."""
-    if os.geteuid() == 0 and LIGHT_VM_NEEDS["light VMs' programs"].is_met():
+    if obstacle_here() is None and all(need.is_met() for need in LIGHT_VM_NEEDS.values()):
         if not light_vm_root.is_made():
             say(f"Making the root file system of light VMs in {light_vm_root.directory()} (a minute or two) …")
             try:
@@ -141,9 +147,7 @@ def install_all(needs: Mapping[str, Need]) -> int:
     if not missing:
         say(f"{', '.join(needs)}: installed")
         return 0
-    os_release = Path("/etc/os-release")
-    reason = obstacle(os_release.read_text() if os_release.exists() else "", os.geteuid())
-    if reason:
+    if reason := obstacle_here():
         packages = " ".join(package for need in missing.values() for package in need.packages)
         say(f"Not installed: {', '.join(missing)}. The tests that want them will be skipped.")
         say(f"They can't be installed from here ({reason}); on Debian it takes: apt-get install {packages}")

@@ -124,7 +124,7 @@ def test_what_light_vms_need_is_asked_for_by_name(
 
 def test_the_root_file_system_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     made: list[bool] = []
-    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(install, "obstacle", lambda _os_release, _user_id: None)
     monkeypatch.setattr("tests.servers.programs.find_program", lambda _names, _directories: tmp_path)
     monkeypatch.setattr("tests.servers.light_vm_root.is_made", lambda: bool(made))
     monkeypatch.setattr("tests.servers.light_vm_root.make", lambda: made.append(True))
