@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from datetime import timedelta
+from typing import Any
 
 import botocore.loaders  # type: ignore[import-untyped]
+from sqlalchemy.util import LRUCache
 
 from tests.crash_suite.audit import EVERY, OURS, Others, Waits, books, secrets_are_their_own
 from tests.crash_suite.databases import Database
@@ -23,6 +25,9 @@ from vmdirac.store.database import Store
 
 # Each process makes clients of its own; to read the description of EC2 once is enough.
 botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
+
+# Nor need each of them compile all statements.
+COMPILED: MutableMapping[Any, Any] = LRUCache(2000)
 
 FLAVOR = "t3.micro"
 SETTLED = frozenset({InstanceStatus.SUBMITTED, InstanceStatus.RUNNING, InstanceStatus.HALTED})
@@ -121,6 +126,7 @@ class Ec2Ground:
 
     def enter(self, countdown: Countdown | None) -> Ec2Installation:
         store = Store(self._database.url)
+        store.engine.update_execution_options(compiled_cache=COMPILED)
         if countdown is not None:
             watch_statements(store.engine, countdown, afterwards=self._afterwards)
             watch_calls(countdown)

@@ -1,6 +1,5 @@
 """kill -9 at every single point of the loops on a cloud behind HTTP: what was cut off is made good."""
 
-
 import pytest
 
 from tests.crash_suite.databases import SqliteFile
