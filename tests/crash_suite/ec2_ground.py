@@ -16,9 +16,10 @@ from tests.crash_suite.points import Countdown, watch_calls, watch_statements
 from tests.fakes.clock import START, Clock
 from tests.fakes.configured import a_pod, an_endpoint, an_image
 from tests.fakes.world import Installation
-from tests.hooks.ec2_world import IMAGE, Ec2World
+from tests.hooks.ec2_world import IMAGE, Ec2World, SmallPages
 from tests.servers.faulty_proxy import FaultyProxy
 from vmdirac.hooks import ec2_rate
+from vmdirac.hooks.ec2_cloud import VmdiracEc2Hook
 from vmdirac.model.pod import BootSource, DeadlineOverrides, Traits
 from vmdirac.model.states import InstanceStatus
 from vmdirac.store.database import Store
@@ -44,7 +45,7 @@ class Ec2Installation(Installation):
             # One VM a job.
             [an_endpoint(max_instances=ground.most, traits=Traits(processors=1))],
             [an_image(default=BootSource(IMAGE, FLAVOR))],
-            clouds={"alpha": ground.account.hook(OURS)},
+            clouds={"alpha": ground.hook("alpha", OURS, connection=ground.account.connection())},
             clock=clock,
             hearing=False,
         )
@@ -92,6 +93,8 @@ class Ec2Ground:
 
     :param prepare: brings an installation to the moment of the deed.
     :param most: VMs that there may be.
+    :param hook: with small pages unless there are many VMs.
+    :param afterwards: see :func:`tests.crash_suite.points.watch_statements`.
     """
 
     def __init__(
@@ -102,10 +105,11 @@ class Ec2Ground:
         prepare: Callable[[Ec2Installation], None],
         *,
         most: int = 100,
+        hook: type[VmdiracEc2Hook] = SmallPages,
         afterwards: bool = False,
     ) -> None:
         self.account, self.proxy, self._database = account, proxy, database
-        self.most = most
+        self.most, self.hook = most, hook
         self.others: Others | None = None
         self._prepare = prepare
         self._afterwards = afterwards

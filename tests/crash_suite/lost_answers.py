@@ -10,11 +10,12 @@ from tests.crash_suite.databases import Database
 from tests.crash_suite.ec2_ground import Ec2Ground, Ec2Installation
 from tests.crash_suite.environment import Cloud
 from tests.servers.faulty_proxy import Fault
+from vmdirac.hooks.ec2_cloud import VmdiracEc2Hook
 from vmdirac.model.errors import CloudError
 from vmdirac.model.states import InstanceStatus
 from vmdirac.store import installation, instances
 
-PASSES = 40
+PASSES = 20
 """After so many passes whatever is still on its way stays there."""
 
 
@@ -37,7 +38,7 @@ def launch_with_losses(cloud: Cloud, database: Database, launches: int, share: f
         installation.mark_hearing(world.store, world.clock())
         world.submit(launches)
 
-    ground = Ec2Ground(cloud.account, cloud.proxy, database, jobs_wait, most=launches)
+    ground = Ec2Ground(cloud.account, cloud.proxy, database, jobs_wait, most=launches, hook=VmdiracEc2Hook)
     ground.lay_out()
     world = ground.enter(None)
     lost = Fault("^RunInstances", status=0, after=True, share=share)
