@@ -35,15 +35,27 @@ class SmallPages(VmdiracEc2Hook):
 
 
 class Ec2World:
-    def __init__(self, server: Ec2Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """:param url: where hooks call, if not the server itself."""
+
+    def __init__(self, server: Ec2Server, monkeypatch: pytest.MonkeyPatch, url: str | None = None) -> None:
         self.server = server
-        self.aws = {**AWS_CONNECTION, "extra": {**AWS_CONNECTION["extra"], "endpoint_url": server.url}}  # type: ignore[dict-item]
-        monkeypatch.setenv("AIRFLOW_CONN_EC2_ACCOUNT", json.dumps(self.aws))
+        self._url, self._monkeypatch = url or server.url, monkeypatch
+        self.configure()
+
+    def configure(self, **kwargs: Any) -> None:
+        """Set the aws connection's ``config_kwargs`` for hooks that are made from now on."""
+        extra: dict[str, Any] = {**AWS_CONNECTION["extra"], "endpoint_url": self._url}  # type: ignore[dict-item]
+        extra["config_kwargs"] = {**extra["config_kwargs"], **kwargs}
+        self.aws = {**AWS_CONNECTION, "extra": extra}
+        self._monkeypatch.setenv("AIRFLOW_CONN_EC2_ACCOUNT", json.dumps(self.aws))
 
     def hook(self, installation: str = "ours", **config: Any) -> VmdiracEc2Hook:
+        return SmallPages("ec2", installation, connection=self.connection(**config))
+
+    @staticmethod
+    def connection(**config: Any) -> Connection:
         extra = {"max_instances": 10, "aws_conn_id": "ec2_account", **config}
-        connection = Connection(conn_id="ec2", conn_type="vmdirac_ec2", extra=json.dumps(extra))
-        return SmallPages("ec2", installation, connection=connection)
+        return Connection(conn_id="ec2", conn_type="vmdirac_ec2", extra=json.dumps(extra))
 
     def request(self, **fields: Any) -> LaunchRequest:
         token = str(uuid.uuid4())
