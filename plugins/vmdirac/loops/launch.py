@@ -199,6 +199,7 @@ def _thaw(item: Instance, request: dict[str, Any], key_id: str, keys: Sequence[S
         flavor=request["flavor"],
         user_data=request["user_data"].replace(PLACEHOLDER, secret),
         max_price=request.get("max_price"),
+        first=item.launch_attempts == 1,
     )
 
 
