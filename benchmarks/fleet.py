@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +17,7 @@ from vmdirac.model.cloud import (
     LaunchRequest,
     Shape,
     TerminateOutcome,
+    VmKind,
 )
 from vmdirac.model.pod import BootSource, Endpoint, Image, RunningPod
 from vmdirac.model.requirements import Offer, Requirements
@@ -65,7 +66,7 @@ class MemoryCloud:
         self.calls += 1
         return ""
 
-    def limits(self) -> CloudLimits:
+    def limits(self, kinds: Collection[VmKind] = ()) -> CloudLimits:
         self.calls += 1
         return CloudLimits()
 

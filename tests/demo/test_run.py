@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from demo import run as running
-from demo import tile
+from demo import airflow_run, tile
 from demo.airflow_api import AirflowApi
 from demo.airflow_processes import AirflowProcesses
 from demo.batch import tiles
@@ -240,7 +239,7 @@ def test_the_demo_has_no_deadline(tmp_path: Path) -> None:
 
 
 def test_an_airflow_that_does_not_come_up_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "START_PATIENCE", -1)
+    monkeypatch.setattr(airflow_run, "START_PATIENCE", -1)
 
     course = Course(tmp_path, WORKING)
 

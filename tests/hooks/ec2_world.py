@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -11,8 +12,9 @@ from airflow.sdk import Connection
 
 from tests.servers import missing
 from tests.servers.ec2 import REGION, Ec2Server
-from vmdirac.hooks import ec2_rate
+from vmdirac.hooks import ec2_api
 from vmdirac.hooks.ec2_cloud import VmdiracEc2Hook
+from vmdirac.hooks.ec2_rate import TokenBucket
 from vmdirac.model.cloud import LaunchRequest
 
 IMAGE = "ami-0123456789abcdef0"
@@ -74,7 +76,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ec2Server]:
 
 
 @pytest.fixture
-def ec2(server: Ec2Server, monkeypatch: pytest.MonkeyPatch) -> Ec2World:
+def ec2(server: Ec2Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ec2World:
     server.reset()
-    monkeypatch.setattr(ec2_rate, "_buckets", {})
+    # An allowance of its own, which other tests have not used up.
+    monkeypatch.setattr(ec2_api, "bucket_of", lambda *account: TokenBucket(tmp_path / "launches"))
     return Ec2World(server, monkeypatch)

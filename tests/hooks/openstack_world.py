@@ -7,14 +7,16 @@ import secrets
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from airflow.sdk import Connection
 
 from tests.hooks.waiting import wait_until
 from tests.servers.faulty_proxy import FaultyProxy
+from tests.servers.openstack_federation import CERTIFICATE_PROVIDER
 from tests.servers.openstack_seed import IMAGE, NETWORK, Project, connect, create_project
 from tests.servers.openstack_settings import Settings
 from vmdirac.hooks.openstack_cloud import VmdiracOpenstackHook
@@ -75,9 +77,9 @@ class OpenstackWorld:
         """Delete everything in the project."""
         self.tidy_up()
         wait_until(lambda: not list(self.user.compute.servers(details=False)), "all VMs are gone")
-        for address in self.floating_ips():
+        for address in list(self.user.network.ips(project_id=self.project.id)):
             self.user.network.delete_ip(address.id)
-        for port in self.ports():
+        for port in list(self.user.network.ports(project_id=self.project.id)):
             self.user.network.delete_port(port.id)
 
     @cached_property
@@ -112,6 +114,27 @@ class OpenstackWorld:
         installation = self._installations.setdefault(installation, f"{installation}-{secrets.token_hex(6)}")
         return SmallPages("openstack", installation, connection=self.connection(**config))
 
+    def federated_hook(
+        self, provider: str, auth_type: str, *, password: str = "", **config: Any
+    ) -> VmdiracOpenstackHook:
+        """Of one for whom somebody else vouches."""
+        hook = self.hook(auth_type=auth_type, identity_provider=provider, **config)
+        hook.connection.login, hook.connection.password = None, password
+        return hook
+
+    def certificate_hook(self, certificate: Path, **config: Any) -> VmdiracOpenstackHook:
+        """Of one who shows a certificate."""
+        config = {"cacert": str(self.settings.federation.authority), **config}
+        hook = self.federated_hook(CERTIFICATE_PROVIDER, "x509", client_certificate=str(certificate), **config)
+        hook.connection.host = f"https://127.0.0.1:{self.settings.ports['keystone_tls']}/v3"
+        return hook
+
+    def admit(self, group: str) -> None:
+        """Let all users of the group use the project."""
+        identity = self.admin.identity
+        role, found = identity.find_role("member"), identity.find_group(group)
+        identity.assign_project_role_to_group(self.project.id, found, role)
+
     def request(self, **fields: Any) -> LaunchRequest:
         token = str(uuid.uuid4())
         default = {"token": token, "name": f"vm-{token[:8]}", "boot_image": IMAGE, "flavor": "small"}
@@ -145,7 +168,17 @@ class OpenstackWorld:
         return {server["id"]: server for server in answer["servers"]}
 
     def floating_ips(self) -> list[Any]:
-        return list(self.user.network.ips(project_id=self.project.id))
+        """Those that launches of this test made."""
+        return [item for item in self.user.network.ips(project_id=self.project.id) if self._is_of_this_test(item)]
 
     def ports(self) -> list[Any]:
-        return list(self.user.network.ports(project_id=self.project.id))
+        """Those that launches of this test made."""
+        return [item for item in self.user.network.ports(project_id=self.project.id) if self._is_of_this_test(item)]
+
+    @staticmethod
+    def clock() -> str:
+        """The moment, to the second, as Neutron writes it."""
+        return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def _is_of_this_test(self, item: Any) -> bool:
+        return any(f" {installation} " in item.description for installation in self._installations.values())

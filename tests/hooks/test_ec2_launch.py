@@ -1,5 +1,6 @@
 """A launch on EC2: one VM with all that it is to have, whatever is repeated, refused or lost."""
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -8,7 +9,8 @@ import pytest
 from tests.hooks import ec2_world
 from tests.hooks.ec2_world import Ec2World
 from tests.hooks.fleet import launched
-from vmdirac.hooks import ec2_rate
+from tests.servers.ec2 import REGION
+from vmdirac.hooks import ec2_api
 from vmdirac.hooks.ec2_rate import TokenBucket
 from vmdirac.model.cloud import INSTALLATION_TAG, TOKEN_TAG
 from vmdirac.model.errors import (
@@ -255,10 +257,16 @@ def test_a_pause_that_ec2_asks_for_is_told(ec2: Ec2World) -> None:
 
 
 def test_launches_above_the_rate_are_put_off_and_are_no_lack_of_room(
-    ec2: Ec2World, monkeypatch: pytest.MonkeyPatch
+    ec2: Ec2World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     hook = ec2.hook()
-    monkeypatch.setattr(ec2_rate, "TokenBucket", lambda: TokenBucket(2, 2, lambda: 0.0))
+    asked = []
+
+    def bucket_of(*account: str) -> TokenBucket:
+        asked.append(account)
+        return TokenBucket(tmp_path / "few", 2, 2, lambda: 0.0)
+
+    monkeypatch.setattr(ec2_api, "bucket_of", bucket_of)
     outcomes = hook.launch([ec2.request() for _ in range(5)])
     errors = [outcome.error for outcome in outcomes if outcome.error]
     assert [type(error) for error in errors] == [ThrottleError] * 3
@@ -266,6 +274,7 @@ def test_launches_above_the_rate_are_put_off_and_are_no_lack_of_room(
     assert len(ec2.server.calls("RunInstances")) == len(ec2.server.vms()) == 2
     # Endpoints with the same credentials in the same region share it.
     assert isinstance(ec2.hook("theirs").launch([ec2.request()])[0].error, ThrottleError)
+    assert set(asked) == {("ec2_account", REGION, ec2.server.url)}
 
 
 def test_the_cloud_that_cannot_be_asked_makes_every_launch_uncertain(ec2: Ec2World) -> None:

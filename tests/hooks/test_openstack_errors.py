@@ -8,7 +8,7 @@ import requests
 from keystoneauth1 import exceptions as keystone
 from openstack import exceptions as sdk
 
-from vmdirac.hooks.openstack_errors import RULES, error_of, error_of_answer, kind_of, typed_errors
+from vmdirac.hooks.openstack_errors import FAULTS, RULES, error_of, error_of_answer, fault_of, kind_of, typed_errors
 from vmdirac.model.errors import (
     AuthError,
     CapacityError,
@@ -35,12 +35,24 @@ ANSWERS = [
     (403, "Quota exceeded for cores: Requested 1, but already used 20 of 20 cores", ErrorKind.QUOTA, 7),
     (409, "OverQuota Quota exceeded for resources: ['floatingip'].", ErrorKind.QUOTA, 7),
     (400, "Maximum number of metadata items exceeds the allowed", ErrorKind.QUOTA, 7),
+    (403, "Maximum number of ports exceeded", ErrorKind.QUOTA, 7),
+    (
+        403,
+        "VolumeLimitExceeded: Maximum number of volumes allowed (10) exceeded for quota 'volumes'.",
+        ErrorKind.QUOTA,
+        7,
+    ),
+    (403, "Quota exceeded, too many servers in group", ErrorKind.QUOTA, 7),
     (413, "", ErrorKind.QUOTA, 8),
     (403, "Policy doesn't allow os_compute_api:servers:create to be performed.", ErrorKind.AUTH, 9),
     (408, "", ErrorKind.TRANSIENT, 10),
     (409, "Cannot 'delete' instance 1 while it is in task_state image_uploading", ErrorKind.TRANSIENT, 11),
     (400, "Invalid key_name provided.", ErrorKind.CONFIG, 12),
+    (400, "Image 1 is not active.", ErrorKind.CONFIG, 12),
+    (400, "Flavor's disk is too small for requested image.", ErrorKind.CONFIG, 12),
+    (400, "The requested availability zone is not available", ErrorKind.CONFIG, 12),
     (404, "Flavor 1 could not be found.", ErrorKind.CONFIG, 12),
+    (409, "Port 1 is still in use.", ErrorKind.CONFIG, 12),
     (409, "Multiple possible networks found, use a Network ID to be more specific.", ErrorKind.CONFIG, 12),
     (500, "Unexpected API Error.", ErrorKind.TRANSIENT, 13),
     (502, "", ErrorKind.TRANSIENT, 13),
@@ -63,6 +75,38 @@ def test_each_rule_has_its_example() -> None:
 @pytest.mark.parametrize(("status", "kind"), [(418, ErrorKind.CONFIG), (599, ErrorKind.TRANSIENT)])
 def test_a_status_that_nobody_foresaw(status: int, kind: ErrorKind) -> None:
     assert kind_of(status, "") is kind
+
+
+HOST_FAILED = (
+    "Exceeded maximum number of retries. Exhausted all hosts available for retrying build failures for instance 1."
+)
+PORTS = "Build of instance 1 aborted: Failed to allocate the network(s) with error Maximum number of ports exceeded"
+TOLD = [
+    ("No valid host was found. There are not enough hosts available.", ErrorKind.CAPACITY),
+    ("Build of instance 1 was re-scheduled: Insufficient compute resources: pretended.", ErrorKind.CAPACITY),
+    ("Build of instance 1 aborted: No more IP addresses available on network 2.", ErrorKind.CAPACITY),
+    ("No fixed IP addresses available for network: 2", ErrorKind.CAPACITY),
+    (HOST_FAILED, ErrorKind.CAPACITY),
+    (PORTS, ErrorKind.QUOTA),
+    ("Too Many Requests", ErrorKind.THROTTLE),
+    ("Image 1 could not be found.", ErrorKind.CONFIG),
+    ("Build of instance 1 aborted: Image 2 is unacceptable: no disk", ErrorKind.CONFIG),
+    ("Flavor's disk is too small for requested image. Flavor disk is 1 bytes, image is 2 bytes.", ErrorKind.CONFIG),
+    ("Instance 1 could not be found.", None),
+    ("internal error: process exited while connecting to monitor", None),
+    ("Failed to allocate the network(s), not rescheduling.", None),
+    ("", None),
+]
+
+
+@pytest.mark.parametrize(("message", "kind"), TOLD)
+def test_a_fault_of_a_listed_vm_tells_its_kind(message: str, kind: ErrorKind | None) -> None:
+    assert fault_of(message) is kind
+
+
+def test_each_rule_of_faults_has_its_example() -> None:
+    used = {next(number for number, rule in enumerate(FAULTS) if rule.holds(0, text)) for text, kind in TOLD if kind}
+    assert used == set(range(len(FAULTS)))
 
 
 def answer(status: int, content: Any, **headers: str) -> requests.Response:
@@ -119,7 +163,10 @@ RAISED = [
     (keystone.HttpError("No valid host was found", http_status=500), CapacityError),
     (keystone.ConnectFailure("refused"), TransientError),
     (keystone.ConnectTimeout("late"), TransientError),
-    (keystone.SSLError("self-signed"), ConfigError),
+    (keystone.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed certificate"), ConfigError),
+    (keystone.SSLError("[SSL: TLSV1_ALERT_UNKNOWN_CA] tlsv1 alert unknown ca"), AuthError),
+    (keystone.SSLError("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert certificate required"), AuthError),
+    (keystone.SSLError("SSLEOFError(8, 'EOF occurred in violation of protocol')"), TransientError),
     (keystone.DiscoveryFailure("nothing"), TransientError),
     (keystone.EndpointNotFound("no compute"), ConfigError),
     (keystone.EmptyCatalog("none"), ConfigError),
@@ -128,6 +175,7 @@ RAISED = [
     (sdk.ConfigException("Cloud x was not found."), ConfigError),
     (sdk.ServiceDisabledException("compute"), ConfigError),
     (FileNotFoundError("/no/token"), ConfigError),
+    (OSError("Could not find the TLS certificate file, invalid path: /c.pem"), ConfigError),
     (KeyError("hidden"), TransientError),
     (QuotaError("as it is"), QuotaError),
 ]

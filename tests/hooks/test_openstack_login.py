@@ -10,8 +10,15 @@ from airflow.sdk import Connection
 from pydantic import ValidationError
 
 from vmdirac.config.openstack import OpenstackCloudConfig
-from vmdirac.hooks.openstack_login import CALL_TIMEOUT, auth_options, cloud_connection, keystone_address, x509_options
-from vmdirac.hooks.openstack_x509 import CertificateAuth
+from vmdirac.hooks.openstack_federation import CertificateAuth
+from vmdirac.hooks.openstack_login import (
+    CALL_TIMEOUT,
+    access_token,
+    auth_options,
+    cloud_connection,
+    federation_options,
+    keystone_address,
+)
 from vmdirac.model.errors import ConfigError
 
 KEYSTONE = "https://keystone.example.org/v3"
@@ -53,25 +60,24 @@ def test_an_oidc_token_is_read_from_its_file_each_time(tmp_path: Path) -> None:
     )
     for token in ("first", "second"):
         file.write_text(f"{token}\n")
-        assert auth_options(connection, config) == {
-            "auth_url": KEYSTONE,
-            "identity_provider": "egi.eu",
-            "protocol": "openid",
-            "access_token": token,
-            "project_id": "p",
-        }
+        assert access_token(connection, config) == token
+    assert federation_options(connection, config) == {
+        "auth_url": KEYSTONE,
+        "identity_provider": "egi.eu",
+        "protocol": "openid",
+        "project_id": "p",
+    }
 
 
 def test_an_oidc_token_may_be_the_password() -> None:
-    options = auth_options(*made(auth_type="v3oidcaccesstoken", identity_provider="egi.eu", password="token"))
-    assert options["access_token"] == "token"
+    assert access_token(*made(auth_type="v3oidcaccesstoken", identity_provider="egi.eu", password="token")) == "token"
 
 
 def test_a_certificate_is_shown_to_the_federated_keystone() -> None:
     connection, config = made(
         auth_type="x509", identity_provider="egi.eu", client_certificate="/c.pem", client_key="/k.pem", cacert="/ca.pem"
     )
-    assert x509_options(connection, config)["protocol"] == "mapped"
+    assert federation_options(connection, config)["protocol"] == "mapped"
     session = cloud_connection(connection, config).session
     assert session.cert == ("/c.pem", "/k.pem")
     assert session.verify == "/ca.pem"

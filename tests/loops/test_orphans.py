@@ -9,9 +9,10 @@ from tests.fakes.world import KEY, World
 from vmdirac.contextualization.bootstrap_secret import bootstrap_secret
 from vmdirac.loops.orphans import judge_strangers
 from vmdirac.manager import strangers
-from vmdirac.model.cloud import LaunchRequest
-from vmdirac.model.errors import TransientError
-from vmdirac.store import orphans
+from vmdirac.model.alert import AlertKind
+from vmdirac.model.cloud import CloudState, LaunchRequest
+from vmdirac.model.errors import AuthError, TransientError
+from vmdirac.store import alerts, orphans
 from vmdirac.store.database import Store
 from vmdirac.store.tables import HistoryRow, InstanceRow, OrphanRow
 
@@ -104,7 +105,7 @@ def test_one_whose_instance_is_found_is_no_orphan_any_more(store: Store) -> None
     world.reconcile()
     assert len(rows(store)) == 1
     with store.write() as session:
-        assert judge_strangers(session, "alpha", [], 1, world.clock(), world.clock()) == []
+        assert judge_strangers(session, "alpha", [], 1, world.clock(), world.clock()).delete == []
     assert rows(store) == []
 
 
@@ -139,3 +140,37 @@ def test_whatever_is_in_its_tags_it_is_dealt_with(store: Store, text: str) -> No
     world.reconcile()
     world.clock.advance(minutes=6)
     assert world.reconcile().orphans_deleted == 1
+
+
+def shown_alerts(store: Store) -> list[tuple[str, str]]:
+    with store.read() as session:
+        return [(alert.kind, alert.subject) for alert in alerts.open_alerts(session)]
+
+
+def test_too_many_of_them_are_an_alert_until_they_are_fewer(store: Store) -> None:
+    world = World(store)
+    made_by_hand(world.cloud, 4)
+    assert world.reconcile().alarm
+    assert shown_alerts(store) == [(AlertKind.ORPHANS, "alpha")]
+    world.cloud.set_state(world.cloud.machines()[0].cloud_id, CloudState.TERMINATED)
+    world.clock.advance(minutes=1)
+    assert not world.reconcile().alarm
+    assert shown_alerts(store) == []
+
+
+def test_one_that_cannot_be_deleted_is_a_persons_business_until_it_is_gone(store: Store) -> None:
+    world = World(store)
+    made_by_hand(world.cloud)
+    with world.cloud.broken("terminate", AuthError("not yours")):
+        world.reconcile()
+        for _ in range(4):
+            world.clock.advance(minutes=60)
+            world.reconcile()
+        assert shown_alerts(store) == []
+        world.clock.advance(minutes=60)
+        world.reconcile()
+        assert shown_alerts(store) == [(AlertKind.NEEDS_A_PERSON, "VM vm-0001 of alpha")]
+    for _ in range(2):
+        world.clock.advance(minutes=60)
+        world.reconcile()
+    assert shown_alerts(store) == []

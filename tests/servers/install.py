@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import openstack_packages, programs
+from tests.servers import light_vm_root, openstack_packages, programs
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,14 @@ NEEDS = {
     "MariaDB": Need(("mariadb-server",), "mariadb", programs.mariadb),
     # Without a font its pages, and so the screenshots, have no letters.
     "Chromium": Need(("chromium", "fonts-liberation"), None, programs.chromium),
-}
-
-OPENSTACK_NEEDS = {
-    "MariaDB": NEEDS["MariaDB"],
+    # Of OpenStack, as MariaDB. Its own programs are Python's.
     "RabbitMQ": Need(("rabbitmq-server",), "rabbitmq-server", programs.rabbitmq),
 }
-"""What OpenStack's own programs, which are Python's, need besides."""
+
+OPENSTACK_NEEDS = {name: NEEDS[name] for name in ("MariaDB", "RabbitMQ")}
+
+LIGHT_VM_NEEDS = {"light VMs' programs": Need(("iproute2", "mmdebstrap", "util-linux"), None, programs.light_vm)}
+"""What makes and starts light VMs."""
 
 # Debian's package scripts ask this program whether they may start a service; 101 means no.
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -92,7 +93,10 @@ def say(line: str) -> None:
 
 
 def install_openstack() -> int:
-    """Install its Python packages, which need no root; only where the servers that it needs are there."""
+    """Install its Python packages, which need no root, but only where the servers are that it needs."""
+    if not all(need.is_met() for need in OPENSTACK_NEEDS.values()):
+        say(f"Not installed: OpenStack, for it needs {' and '.join(OPENSTACK_NEEDS)}.")
+        return 0
     if not openstack_packages.is_installed():
         say(f"Installing OpenStack in {openstack_packages.environment_directory()} (a minute or two) …")
         try:
@@ -104,14 +108,31 @@ def install_openstack() -> int:
     return 0
 
 
+def install_light_vm() -> int:
+    """Make the root file system of light VMs, where they can run at all."""
+    if os.geteuid() == 0 and LIGHT_VM_NEEDS["light VMs' programs"].is_met():
+        if not light_vm_root.is_made():
+            say(f"Making the root file system of light VMs in {light_vm_root.directory()} (a minute or two) …")
+            try:
+                light_vm_root.make()
+            except subprocess.CalledProcessError as error:
+                sys.stderr.write(f"{' '.join(error.cmd)} failed, see above" + "\n")
+                return 1
+        say("light VMs: installed")
+    return 0
+
+
 def main(arguments: Sequence[str] = ()) -> int:
     """Exit code 0 also where nothing can be installed; not 0 only if installing was tried and failed.
 
-    :param arguments: ``openstack``: what the tests against a real OpenStack need, in place of all the others.
+    :param arguments: ``openstack``: only what the tests against a real OpenStack need; ``light-vm``: only what its VMs
+        need that boot.
     """
-    needs = OPENSTACK_NEEDS if "openstack" in arguments else NEEDS
-    status = install_all(needs)
-    return install_openstack() if status == 0 and needs is OPENSTACK_NEEDS else status
+    if "light-vm" in arguments:
+        return install_all(LIGHT_VM_NEEDS) or install_light_vm()
+    if "openstack" in arguments:
+        return install_all(OPENSTACK_NEEDS) or install_openstack()
+    return install_all({**NEEDS, **LIGHT_VM_NEEDS}) or install_openstack() or install_light_vm()
 
 
 def install_all(needs: Mapping[str, Need]) -> int:

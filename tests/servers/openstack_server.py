@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 
 from tests.servers import openstack_packages, programs
 from tests.servers.mariadb import MariaDBServer
+from tests.servers.openstack_federation import seed_federation
 from tests.servers.openstack_seed import connect, seed_identity, seed_networks, seed_resources
 from tests.servers.openstack_settings import ADMIN_PASSWORD, DATABASES, REGION, Settings
 from tests.servers.process import GuardedProcess
@@ -45,9 +46,10 @@ class OpenStackServer:
     Its hypervisor does what `faults` says, and has in `settings.hypervisor` what VMs were given.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, compute_driver: str = "pretended.Hypervisor") -> None:
         self.directory = directory
-        self.settings = Settings(directory, openstack_packages.environment_directory())
+        packages = openstack_packages.environment_directory()
+        self.settings = Settings(directory, packages, compute_driver=compute_driver)
         self._database = _Database(directory)
         self._processes: list[GuardedProcess] = []
         self.seconds: dict[str, float] = {}
@@ -105,7 +107,9 @@ class OpenStackServer:
         wait_for_nova = self._in_a_row("schema-nova", self._nova_schema())
         self._in_a_row("schema-keystone", self._keystone_schema())()
         say("schema of keystone")
-        keystone = self._serve("keystone", "keystone.wsgi.api:application")
+        ports = [str(settings.ports[name]) for name in ("keystone", "keystone_tls")]
+        federated = [str(PARTS / "federated_keystone.py"), *ports, str(settings.federation.directory)]
+        keystone = self._run("keystone", self._program("python"), *federated)
         self._in_a_row("schema-others", self._glance_and_placement_schema())()
         glance = self._serve("glance", "glance.wsgi.api:application")
         placement = self._serve("placement", "placement.wsgi.api:application")
@@ -137,6 +141,7 @@ class OpenStackServer:
         say("all interfaces")
         seed_networks(admin)
         seed_resources(admin)
+        seed_federation(admin)
         say("networks, image, flavors")
         compute.wait_until(lambda: self._has_hypervisor(admin), seconds=START_DEADLINE_S, what="nova-compute")
         admin.close()

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from tests.servers.openstack_federation import Federation
 from tests.servers.process import free_port
 
 SERVICES = ("keystone", "glance", "placement", "neutron", "nova")
@@ -14,7 +15,7 @@ ADMIN_PASSWORD = SERVICE_PASSWORD = "for-tests-only"
 
 def _ports() -> dict[str, int]:
     ports: dict[str, int] = {}
-    for name in (*SERVICES, "rabbit", "rabbit_distribution", "epmd"):
+    for name in (*SERVICES, "keystone_tls", "rabbit", "rabbit_distribution", "epmd"):
         while (port := free_port()) in ports.values():
             pass
         ports[name] = port
@@ -27,11 +28,13 @@ class Settings:
 
     :param directory: of the configuration and of all state but the database's.
     :param packages: the virtual environment of the services.
+    :param compute_driver: the hypervisor, one of openstack_parts.
     """
 
     directory: Path
     packages: Path
     ports: dict[str, int] = field(default_factory=_ports)
+    compute_driver: str = "pretended.Hypervisor"
 
     def told(self) -> dict[str, Any]:
         """What another process needs to know."""
@@ -49,11 +52,16 @@ class Settings:
         return self.directory / "etc" / service / (name or f"{service}.conf")
 
     @property
+    def federation(self) -> Federation:
+        return Federation(self.directory / "federation")
+
+    @property
     def hypervisor(self) -> Path:
         return self.directory / "hypervisor"
 
     def write(self, database_url: dict[str, str]) -> None:
         """Write all configuration files. `database_url`: of each of the databases."""
+        self.federation.create()
         for name in ("hypervisor", "lock", "images", "keys", "credentials", "tmp/staging", "tmp/tasks", "nova"):
             (self.directory / name).mkdir(parents=True)
         for service in SERVICES:
@@ -156,6 +164,8 @@ enabled = true
 backend = dogpile.cache.memory
 [identity]
 password_hash_rounds = 4
+[auth]
+methods = password,token,mapped,openid,application_credential
 """
 
     def _glance(self, database: str) -> str:
@@ -215,7 +225,7 @@ connection = {database}
 [DEFAULT]
 concurrency_backend = threading
 host = compute1
-compute_driver = pretended.Hypervisor
+compute_driver = {self.compute_driver}
 transport_url = rabbit://openstack:{SERVICE_PASSWORD}@127.0.0.1:{self.ports["rabbit"]}/
 state_path = {self.directory / "nova"}
 use_stderr = true

@@ -30,19 +30,48 @@ def test_who_cannot_install_is_told_what_it_takes(
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setattr("tests.servers.programs.find_program", lambda _names, _directories: None)
     monkeypatch.setattr(install, "install", lambda _needs: pytest.fail("must not be tried"))
+    monkeypatch.setattr("tests.servers.programs.RABBITMQ", Path("/no/such"))
+    monkeypatch.setattr("tests.servers.openstack_packages.install", lambda: pytest.fail("must not be tried"))
     assert install.main() == 0
     output = capsys.readouterr().out
-    assert "Not installed: PostgreSQL, MariaDB, Chromium" in output
-    assert "postgresql mariadb-server chromium fonts-liberation" in output
+    assert "Not installed: PostgreSQL, MariaDB, Chromium, RabbitMQ" in output
+    assert "postgresql mariadb-server chromium fonts-liberation rabbitmq-server" in output
+    assert "OpenStack, for it needs MariaDB and RabbitMQ" in output
 
 
 def test_nothing_missing_nothing_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tests.servers.programs.find_program", lambda _names, _directories: tmp_path / "it")
+    monkeypatch.setattr("tests.servers.programs.RABBITMQ", tmp_path)
+    monkeypatch.setattr("tests.servers.openstack_packages.is_installed", lambda: True)
     monkeypatch.setattr(install, "install", lambda _needs: pytest.fail("must not be tried"))
     assert install.main() == 0
-    assert "installed" in capsys.readouterr().out
+    assert "OpenStack: installed" in capsys.readouterr().out
+
+
+def test_openstack_is_installed_where_its_servers_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("tests.servers.programs.find_program", lambda _names, _directories: tmp_path / "it")
+    monkeypatch.setattr("tests.servers.programs.RABBITMQ", tmp_path)
+    monkeypatch.setattr("tests.servers.openstack_packages.is_installed", lambda: False)
+    monkeypatch.setattr("tests.servers.openstack_packages.install", lambda: asked.append("OpenStack"))
+    assert install.main() == install.main(["openstack"]) == 0
+    assert asked == ["OpenStack"] * 2
+
+
+def test_an_openstack_that_cannot_be_installed_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise subprocess.CalledProcessError(1, ["pip", "install"])
+
+    monkeypatch.setattr("tests.servers.programs.find_program", lambda _names, _directories: tmp_path / "it")
+    monkeypatch.setattr("tests.servers.programs.RABBITMQ", tmp_path)
+    monkeypatch.setattr("tests.servers.openstack_packages.is_installed", lambda: False)
+    monkeypatch.setattr("tests.servers.openstack_packages.install", fail)
+    assert install.main() == 1
+    assert "pip install failed" in capsys.readouterr().err
 
 
 def test_apt_that_fails_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,3 +109,24 @@ def test_the_administrators_policy_stays(tmp_path: Path) -> None:
     with install.services_not_started(policy):
         assert policy.read_text() == "mine"
     assert policy.read_text() == "mine"
+
+
+def test_what_light_vms_need_is_asked_for_by_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("tests.servers.programs.find_program", lambda _names, _directories: None)
+    monkeypatch.setattr(install, "install", lambda _needs: pytest.fail("must not be tried"))
+    monkeypatch.setattr("tests.servers.light_vm_root.make", lambda: pytest.fail("must not be tried"))
+    assert install.main(["light-vm"]) == 0
+    assert "iproute2 mmdebstrap util-linux" in capsys.readouterr().out
+
+
+def test_the_root_file_system_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made: list[bool] = []
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("tests.servers.programs.find_program", lambda _names, _directories: tmp_path)
+    monkeypatch.setattr("tests.servers.light_vm_root.is_made", lambda: bool(made))
+    monkeypatch.setattr("tests.servers.light_vm_root.make", lambda: made.append(True))
+    assert [install.main(["light-vm"]), install.main(["light-vm"])] == [0, 0]
+    assert made == [True]

@@ -24,18 +24,20 @@ NOTHING_INSTALLED = {
 from tests.conftest import *
 from tests.servers import programs
 programs.find_program = lambda names, directories: None
+programs.RABBITMQ = Path("/no/such")
 """,
     "test_it.py": """
 def test_database(database_url): pass
 def test_browser(browser): pass
+def test_openstack(openstack_settings): pass
 """,
 }
 
 
-@pytest.mark.parametrize(("ci", "outcome"), [("", "1 passed, 3 skipped"), ("true", "1 passed, 3 errors")])
+@pytest.mark.parametrize(("ci", "outcome"), [("", "1 passed, 4 skipped"), ("true", "1 passed, 4 errors")])
 def test_the_fixtures_follow_the_rule(ci: str, outcome: str, tmp_path: Path) -> None:
-    code, output = child_pytest.run(tmp_path, "-rsE", files=NOTHING_INSTALLED, CI=ci)
+    code, output = child_pytest.run(tmp_path, "-rsE", files=NOTHING_INSTALLED, CI=ci, VMDIRAC_TESTS_OPENSTACK="")
     assert outcome in output, output
     assert code == (1 if ci else 0)
-    for what in ("PostgreSQL", "MariaDB", "Chromium"):
+    for what in ("PostgreSQL", "MariaDB", "Chromium", "OpenStack"):
         assert f"{what} is not installed" in output

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, ClassVar
 
 from vmdirac.config.ec2 import Ec2CloudConfig
 from vmdirac.hooks.base import VmdiracCloudHook
-from vmdirac.hooks.ec2_account import limits_of, shapes_of, try_account
+from vmdirac.hooks.ec2_account import is_standard, limits_of, shapes_of, try_account
 from vmdirac.hooks.ec2_api import CALLS_AT_ONCE, Ec2Api
 from vmdirac.hooks.ec2_errors import code_of, typed_errors
 from vmdirac.hooks.ec2_listing import (
@@ -27,6 +27,7 @@ from vmdirac.hooks.ec2_request import (
     disks_of,
     encoded_user_data,
     instance_types,
+    markets_of,
     run_parameters,
 )
 from vmdirac.model.cloud import (
@@ -39,6 +40,7 @@ from vmdirac.model.cloud import (
     LaunchRequest,
     Shape,
     TerminateOutcome,
+    VmKind,
 )
 from vmdirac.model.errors import (
     AuthError,
@@ -288,9 +290,14 @@ class VmdiracEc2Hook(VmdiracCloudHook):
                 return ""
             raise
 
-    def limits(self) -> CloudLimits:
-        """Quota and use of the processors of standard instances, on-demand or spot as the endpoint is, everybody's."""
-        return limits_of(self._api, spot=self.config.spot, shapes=self._shapes_of)
+    def limits(self, kinds: Collection[VmKind] = ()) -> CloudLimits:
+        """Quota and use of the processors of standard instances, on-demand or spot, everybody's. Nothing is told where
+        our VMs are, or may be, of both markets or of families that have quotas of their own."""
+        markets = markets_of(self.config, kinds)
+        types = {name for kind in kinds for name in instance_types(kind.flavor)}
+        if len(markets) > 1 or not all(is_standard(name) for name in types):
+            return CloudLimits()
+        return limits_of(self._api, spot=True in markets, shapes=self._shapes_of)
 
     def shape(self, flavor: str) -> Shape:
         """What a VM has at least: with several types, the smallest of each."""

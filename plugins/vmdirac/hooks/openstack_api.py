@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +19,8 @@ CALLS_AT_ONCE = 8
 
 PAGE = 1000
 
-LIST_PAUSES = (0.2, 0.4, 0.8, 1.6)
-"""Seconds until a list that was not found is asked for again."""
+LIST_ATTEMPTS = 3
+"""How often a list is begun that others break by deleting what is on it."""
 
 DOWN_CELLS_SHOWN = (2, 69)
 """Since this version of its interface Nova lists VMs of a cell that does not answer, with next to nothing about them;
@@ -85,28 +84,13 @@ class OpenstackApi:
             raise TransientError(f"{service} answered with what is no JSON object")
         return answer
 
-    def listed(self, service: str, path: str, key: str, **filters: Any) -> Iterator[dict[str, Any]]:
-        """All items of one of the short lists (images, flavors, networks, addresses …), in pages."""
-        marker, seen = None, set[str]()
-        while True:
-            params = {**filters, "limit": PAGE, **({"marker": marker} if marker else {})}
-            items = self._page(service, path, params).get(key, [])
-            new = [item for item in items if item["id"] not in seen]
-            yield from new
-            # A service that cuts pages shorter than asked for is asked once more, and has nothing new.
-            if not new:
-                return
-            seen.update(item["id"] for item in new)
-            marker = items[-1]["id"]
+    def listed(self, service: str, path: str, key: str, **filters: Any) -> list[dict[str, Any]]:
+        """All items of one of the short lists (images, flavors, networks, addresses …), each once.
 
-    def _page(self, service: str, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        # Neutron answers 404 to a list of ports while one of them is being deleted.
-        for pause in LIST_PAUSES:
-            answer = self.find("GET", service, path, params=params)
-            if answer is not None:
-                return answer
-            time.sleep(pause)
-        return self.get(service, path, params=params)
+        To the end before anything is done with them, for whoever deletes items meanwhile breaks the list: a page is
+        asked for by the last item of the one before, and of one that is gone Neutron knows no next page.
+        """
+        return list(self._items(service, path, key, {**filters, "limit": PAGE}))
 
     def servers(self, *, page: int = PAGE, **filters: str) -> Iterator[dict[str, Any]]:
         """All VMs of the project that the filters let through, as Nova describes them, each once.
@@ -114,40 +98,44 @@ class OpenstackApi:
         The oldest first, so that what is made meanwhile comes at the end. Raises TransientError where the list cannot
         be complete.
         """
+        params = {**filters, "limit": str(page), "sort_key": "created_at", "sort_dir": "asc"}
+        path, version = "/servers/detail", self.listing_version
+        for server in self._items("compute", path, "servers", params, microversion=version):
+            if "metadata" not in server:
+                raise TransientError("a part (cell) of Nova does not answer: the list of VMs is not complete")
+            yield server
+
+    def _items(
+        self, service: str, path: str, key: str, params: Mapping[str, Any], **options: Any
+    ) -> Iterator[dict[str, Any]]:
         seen: set[str] = set()
-        for _ in range(3):
+        for _ in range(LIST_ATTEMPTS):
             try:
-                yield from self._servers(seen, page, filters)
+                for item in self._pages(service, path, key, params, options):
+                    if item["id"] not in seen:
+                        seen.add(item["id"])
+                        yield item
             except _MarkerGoneError:
                 continue
             return
-        raise TransientError("the list of VMs could not be completed: again and again the last one of a page was gone")
+        raise TransientError(f"the list of {key} could not be completed: each time the last one of a page was gone")
 
-    def _servers(self, seen: set[str], page: int, filters: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    def _pages(
+        self, service: str, path: str, key: str, params: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> Iterator[dict[str, Any]]:
         marker = ""
-        params = {**filters, "limit": str(page), "sort_key": "created_at", "sort_dir": "asc"}
         while True:
+            page = {**params, "marker": marker} if marker else params
             try:
-                answer = self.get(
-                    "compute",
-                    "/servers/detail",
-                    params={**params, "marker": marker} if marker else params,
-                    microversion=self.listing_version,
-                )
+                answer = self.get(service, path, params=page, **options)
             except ConfigError as error:
-                if marker and "marker" in str(error).lower():
-                    raise _MarkerGoneError(str(error)) from None
-                raise
-            servers = answer.get("servers", [])
-            for server in servers:
-                if "metadata" not in server:
-                    raise TransientError("a part (cell) of Nova does not answer: the list of VMs is not complete")
-                if server["id"] not in seen:
-                    seen.add(server["id"])
-                    yield server
-            if not servers or not any(link.get("rel") == "next" for link in answer.get("servers_links", [])):
+                # What was no mistake for the first page is none for the next.
+                raise _MarkerGoneError(str(error)) if marker else error from None
+            items = answer.get(key, [])
+            yield from items
+            if not items or items[-1]["id"] == marker or not _goes_on(answer, key):
                 return
-            marker = servers[-1]["id"]
+            marker = items[-1]["id"]
 
     @property
     def listing_version(self) -> str | None:
@@ -161,4 +149,9 @@ class OpenstackApi:
 
 
 class _MarkerGoneError(ConfigError):
-    """The last VM of a page was deleted before the next page was asked for."""
+    """The last item of a page was deleted before the next page was asked for."""
+
+
+def _goes_on(answer: Mapping[str, Any], key: str) -> bool:
+    """Whether there is a next page: Glance says it in its own way."""
+    return bool(answer.get("next")) or any(link.get("rel") == "next" for link in answer.get(f"{key}_links") or ())

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, TypeVar
 
 from vmdirac.config.openstack import OpenstackCloudConfig
 from vmdirac.hooks.base import VmdiracCloudHook
-from vmdirac.hooks.openstack_addresses import ADDRESS_TAG, OpenstackAddresses
+from vmdirac.hooks.openstack_addresses import ADDRESS_TAG, OpenstackAddresses, all_of
 from vmdirac.hooks.openstack_api import CALLS_AT_ONCE, OpenstackApi
+from vmdirac.hooks.openstack_checks import checks
 from vmdirac.hooks.openstack_listing import as_listed, belongs_to, metadata_of, token_of
 from vmdirac.hooks.openstack_locks import locked
 from vmdirac.hooks.openstack_names import OpenstackNames
@@ -24,6 +25,7 @@ from vmdirac.model.cloud import (
     LaunchRequest,
     Shape,
     TerminateOutcome,
+    VmKind,
 )
 from vmdirac.model.errors import REFUSALS, CloudError, ConfigError, TransientError
 
@@ -44,7 +46,8 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
     hook_name: ClassVar[str] = "VMDIRAC OpenStack"
     page_size: ClassVar[int] = 1000
     left_behind_after: ClassVar[timedelta] = timedelta(minutes=15)
-    """How old addresses without a VM must be to be given back: longer than a launch takes."""
+    """How long nothing must have happened to addresses without a VM until they are given back: longer than a launch
+    takes, or than the loops wait until they repeat one."""
 
     @cached_property
     def config(self) -> OpenstackCloudConfig:
@@ -102,11 +105,18 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
             networks = [{"uuid": network}] if network else None
             return self._create(request, image, flavor, group, networks, self.config.security_groups)
         try:
-            port = self._port(request)
-            return self._create(request, image, flavor, group, [{"port": port}], ())
+            return self._create_at(self._port(request), request, image, flavor, group)
         except REFUSALS as error:
-            # It is certain that there is no VM.
-            self._release_after(request.token, error)
+            self._release_after(request, error)
+            raise
+
+    def _create_at(self, port: str, request: LaunchRequest, image: str, flavor: str, group: str | None) -> str:
+        try:
+            return self._create(request, image, flavor, group, [{"port": port}], ())
+        except ConfigError as error:
+            if port in str(error):
+                # No mistake of anybody's: another VM with this token has it, or it was cleaned away just now.
+                raise TransientError(f"the VM's port cannot be had: {error}") from None
             raise
 
     def _port(self, request: LaunchRequest) -> str:
@@ -146,9 +156,11 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
             raise TransientError("Nova accepted a VM and did not say which")
         return str(cloud_id)
 
-    def _release_after(self, token: str, error: CloudError) -> None:
+    def _release_after(self, request: LaunchRequest, error: CloudError) -> None:
+        """What was made for a launch that was refused, unless there is a VM for it all the same."""
         try:
-            self._addresses.release(token)
+            if not self._find([request]):
+                self._addresses.release(request.token)
         except CloudError as left:
             self.log.warning("%s: after %s an address is left for now: %s", self.vmdirac_conn_id, error, left)
 
@@ -169,8 +181,17 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
     # List.
 
     def instances(self) -> Iterator[CloudInstance]:
+        """See :meth:`vmdirac.model.contracts.Cloud.instances`.
+
+        A list that came to its end knows which addresses have no VM: these are given back then.
+        """
+        tokens, addressed = set[str](), False
         for server in self._own_servers():
+            tokens.add(token_of(server))
+            addressed = addressed or ADDRESS_TAG in metadata_of(server)
             yield as_listed(server)
+        if addressed or self.config.floating_ip_pool:
+            self._release_left_behind(lambda: tokens)
 
     def _own_servers(self) -> Iterator[dict[str, Any]]:
         installation = self.installation_id
@@ -182,8 +203,8 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
         """See :meth:`vmdirac.model.contracts.Cloud.terminate`."""
         wanted = list(dict.fromkeys(cloud_ids))
         outcomes = {outcome.cloud_id: outcome for outcome in _in_parallel(self._terminate_outcome, wanted)}
-        if wanted:
-            self._release_left_behind()
+        if wanted and self.config.floating_ip_pool:
+            self._release_left_behind(lambda: {token_of(server) for server in self._own_servers()})
         return [outcomes[cloud_id] for cloud_id in cloud_ids]
 
     def _terminate_outcome(self, cloud_id: str) -> TerminateOutcome:
@@ -197,9 +218,14 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
         server = self._own_server(cloud_id)
         if server is None:
             return
-        self._api.find("DELETE", "compute", f"/servers/{cloud_id}")
-        if ADDRESS_TAG in metadata_of(server):
-            self._addresses.release(token_of(server))
+        delete = partial(self._api.find, "DELETE", "compute", f"/servers/{cloud_id}")
+        if ADDRESS_TAG not in metadata_of(server):
+            delete()
+            return
+        # The address first: if this process ends here, the VM is there to be asked for again, and tells its token. And
+        # whatever fails, the VM is to go.
+        token = token_of(server)
+        all_of(partial(self._addresses.release_floating_ip, token), delete, partial(self._addresses.end_port, token))
 
     def _own_server(self, cloud_id: str) -> dict[str, Any] | None:
         """The VM, if it is there. Raises ConfigError if it is not ours."""
@@ -215,15 +241,11 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
             raise ConfigError(f"{cloud_id} belongs to another installation")
         return server
 
-    def _release_left_behind(self) -> None:
+    def _release_left_behind(self, tokens_in_use: Callable[[], Collection[str]]) -> None:
         try:
-            if not self.config.floating_ip_pool:
-                return
-            self._addresses.release_left_behind(
-                lambda: {token_of(server) for server in self._own_servers()}, self.left_behind_after
-            )
+            self._addresses.release_left_behind(tokens_in_use, self.left_behind_after)
         except CloudError as error:
-            # It is tried again with the next VM that ends.
+            # It is tried again with the next list.
             self.log.warning("%s: addresses of no VM are left: %s", self.vmdirac_conn_id, error)
 
     # Ask.
@@ -236,7 +258,7 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
         answer = self._api.find("POST", "compute", f"/servers/{cloud_id}/action", json=what) or {}
         return str(answer.get("output") or "")[-LONGEST_CONSOLE:]
 
-    def limits(self) -> CloudLimits:
+    def limits(self, kinds: Collection[VmKind] = ()) -> CloudLimits:
         """Quota and use of the project, everybody's VMs in it together."""
         told = self._api.get("compute", "/limits").get("limits", {}).get("absolute", {})
 
@@ -262,7 +284,7 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
         if findings := self.configuration_findings():
             return False, "; ".join(findings)
         wrong: list[str] = []
-        for what, check in self._checks().items():
+        for what, check in checks(self.config, self._names, self._api).items():
             try:
                 check()
             except ConfigError as error:
@@ -274,25 +296,6 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
         limits, names = self.limits(), f"project {self._api.cloud.current_project_id}"
         of = f" of {limits.instances}" if limits.instances is not None else ""
         return True, f"OpenStack can be used ({names}): {limits.instances_used}{of} VMs are there."
-
-    def _checks(self) -> dict[str, Callable[[], object]]:
-        """All that a launch will ask for, by what it is."""
-        config, names, api = self.config, self._names, self._api
-        checks: dict[str, Callable[[], object]] = {
-            "Nova": lambda: api.get("compute", "/servers", params={"limit": "1"}),
-            "Glance": lambda: api.get("image", "/images", params={"limit": "1"}),
-        }
-        if config.network:
-            checks["network"] = lambda: names.network(config.network or "")
-        if config.security_groups:
-            checks["security_groups"] = lambda: [names.security_group(group) for group in config.security_groups]
-        if config.floating_ip_pool:
-            checks["floating_ip_pool"] = lambda: names.pool(config.floating_ip_pool or "")
-        if config.server_group:
-            checks["server_group"] = lambda: names.server_group(config.server_group or "")
-        if config.key_name:
-            checks["key_name"] = lambda: api.get("compute", f"/os-keypairs/{config.key_name}")
-        return checks
 
 
 def _in_parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:

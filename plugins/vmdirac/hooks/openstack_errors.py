@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from vmdirac.hooks.typed_errors import raised_as
 from vmdirac.model.errors import (
+    ERRORS,
     AuthError,
-    CapacityError,
     CloudError,
     ConfigError,
     ErrorKind,
-    QuotaError,
     ThrottleError,
     TransientError,
 )
@@ -40,6 +37,8 @@ def _rule(kind: ErrorKind, *statuses: int, text: str = "") -> Rule:
     return Rule(kind, frozenset(statuses), text)
 
 
+QUOTA_TEXT = r"quota|limit (was )?exceeded|maximum number of .* exceed(s|ed)|exceeds? (the )?(allowed|maximum)"
+
 RULES = (
     _rule(ErrorKind.AUTH, 401),
     _rule(ErrorKind.THROTTLE, 429),
@@ -49,7 +48,7 @@ RULES = (
     _rule(ErrorKind.CAPACITY, text=r"no more (free )?(fixed )?ip addresses|IpAddressGenerationFailure"),
     _rule(ErrorKind.CAPACITY, text=r"ExternalIpAddressExhausted|no fixed ip|NoMoreFixedIps"),
     _rule(ErrorKind.CAPACITY, text=r"maximum number of retries|exceeded max(imum)? (scheduling )?(attempts|retries)"),
-    _rule(ErrorKind.QUOTA, 400, 403, 409, text=r"quota|limit (was )?exceeded|exceeds? (the )?(allowed|maximum)"),
+    _rule(ErrorKind.QUOTA, 400, 403, 409, text=QUOTA_TEXT),
     _rule(ErrorKind.QUOTA, 413),
     _rule(ErrorKind.AUTH, 403),
     _rule(ErrorKind.TRANSIENT, 408, 425),
@@ -60,9 +59,20 @@ RULES = (
 )
 """The first one that holds counts."""
 
-ERRORS: Mapping[ErrorKind, type[CloudError]] = MappingProxyType(
-    {error.kind: error for error in (CapacityError, QuotaError, AuthError, ConfigError, TransientError, ThrottleError)}
+FAULTS = (
+    # A fault has the status of whatever failed first, mostly 500: its text alone counts.
+    *(Rule(rule.kind, text=rule.text) for rule in RULES if rule.text and rule.kind is not ErrorKind.TRANSIENT),
+    _rule(
+        ErrorKind.CONFIG,
+        text=r"(image|flavor|network|subnet|port|group|volume) \S+ (could not be found|is unacceptable)",
+    ),
+    _rule(ErrorKind.CONFIG, text=r"too small for requested image"),
 )
+"""What Nova says of a VM that it accepted and could not make. The first one that holds counts."""
+
+
+OUR_CERTIFICATE_REFUSED = r"ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_\w+|DECRYPT_ERROR|ACCESS_DENIED)"
+"""With what a server's TLS library says no to a client's certificate."""
 
 
 def kind_of(status: int, text: str) -> ErrorKind:
@@ -71,6 +81,11 @@ def kind_of(status: int, text: str) -> ErrorKind:
         if rule.holds(status, text):
             return rule.kind
     return ErrorKind.CONFIG if 400 <= status < 500 else ErrorKind.TRANSIENT
+
+
+def fault_of(message: str) -> ErrorKind | None:
+    """What the fault of a listed VM means. ``None``: it tells of this VM only, such as that a hypervisor failed."""
+    return next((rule.kind for rule in FAULTS if rule.holds(0, message)), None)
 
 
 def error_of_answer(response: Any) -> CloudError:
@@ -94,9 +109,14 @@ def error_of(error: Exception) -> CloudError:
     status = getattr(error, "http_status", None) or getattr(error, "status_code", None)
     if isinstance(error, keystone.HttpError) and status:
         return _error_of_login(error, int(status))
-    if isinstance(error, keystone.SSLError):
-        return ConfigError(f"the cloud's certificate is not trusted: {text}; see cacert")
-    if isinstance(error, keystone.ConnectFailure | keystone.ConnectionError | keystone.RetriableConnectionFailure):
+    if isinstance(error, keystone.SSLError) and re.search(OUR_CERTIFICATE_REFUSED, text):
+        return AuthError(f"our certificate is refused: {text}")
+    if isinstance(error, keystone.SSLError) and "EOF" not in text:
+        return ConfigError(f"there is no TLS with the cloud: {text}; see cacert")
+    if isinstance(
+        error,
+        keystone.ConnectFailure | keystone.ConnectionError | keystone.SSLError | keystone.RetriableConnectionFailure,
+    ):
         return TransientError(f"{name}: {text}")
     if isinstance(error, keystone.DiscoveryFailure):
         return TransientError(f"the versions of its interfaces are not told: {text}")
@@ -107,7 +127,7 @@ def error_of(error: Exception) -> CloudError:
     if isinstance(error, keystone.ClientException):
         # What is missing, or does not fit together, in how we are to log in.
         return ConfigError(f"the connection's settings cannot be used: {text or name}")
-    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
+    if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError) or "invalid path" in text:
         return ConfigError(text)
     # A library's bug, or an answer that broke off: whether the cloud did it is not known.
     return TransientError(f"{name} while OpenStack was asked")

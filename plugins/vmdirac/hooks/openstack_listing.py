@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+from vmdirac.hooks.openstack_errors import fault_of
 from vmdirac.model.cloud import INSTALLATION_TAG, KEEP_TAG, TOKEN_TAG, CloudInstance, CloudState
 
 _STATES = {
@@ -52,6 +53,7 @@ def as_listed(server: Mapping[str, Any]) -> CloudInstance:
         public_ip=_first(addresses, "floating"),
         private_ip=_first(addresses, "fixed"),
         message=message,
+        fault=fault_of(message) if state is CloudState.ERROR else None,
         kept=KEEP_TAG in metadata_of(server),
     )
 

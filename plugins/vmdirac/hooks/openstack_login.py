@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from airflow.sdk import Connection
@@ -13,6 +14,9 @@ from vmdirac.model.errors import ConfigError
 
 CALL_TIMEOUT = 60
 """Seconds that a call may be without a sign of the server."""
+
+FEDERATED = MappingProxyType({AuthType.OIDC_ACCESS_TOKEN: "openid", AuthType.X509: "mapped"})
+"""Ways to log in where another authority vouches for us, each with what Keystone usually calls its protocol."""
 
 
 def cloud_connection(connection: Connection, config: OpenstackCloudConfig) -> Any:
@@ -35,10 +39,8 @@ def cloud_connection(connection: Connection, config: OpenstackCloudConfig) -> An
         return openstack.connection.Connection(config=region)
     if not connection.host:
         raise ConfigError("the connection's host is to be Keystone's address, such as https://keystone.example.org/v3")
-    if config.auth_type is AuthType.X509:
-        from vmdirac.hooks.openstack_x509 import x509_session
-
-        session = x509_session(x509_options(connection, config), config, timeout=CALL_TIMEOUT)
+    if config.auth_type in FEDERATED:
+        session = _federated_session(connection, config)
         return openstack.connection.Connection(session=session, region_name=config.region_name)
     loader = OpenStackConfig(load_yaml_config=False, load_envvars=False)
     region = loader.get_one(auth_type=_plugin(config), auth=auth_options(connection, config), validate=True, **common)
@@ -58,27 +60,39 @@ def auth_options(connection: Connection, config: OpenstackCloudConfig) -> dict[s
             # It says itself for which project it is.
             options["application_credential_id"] = config.application_credential_id
             options["application_credential_secret"] = config.application_credential_secret
-        case AuthType.PASSWORD:
+        case _:
             if not connection.login or not connection.password:
                 raise ConfigError("the connection's login and password are to be the user and password")
             options |= {"username": connection.login, "password": connection.password}
             options["user_domain_name"] = config.user_domain_name or "Default"
             options |= _project(config)
-        case _:
-            options |= {
-                "identity_provider": config.identity_provider,
-                "protocol": config.protocol or "openid",
-                "access_token": _access_token(connection, config),
-                **_project(config),
-            }
     return {name: value for name, value in options.items() if value}
 
 
-def x509_options(connection: Connection, config: OpenstackCloudConfig) -> dict[str, Any]:
+def _federated_session(connection: Connection, config: OpenstackCloudConfig) -> Any:
+    from keystoneauth1.session import Session
+
+    from vmdirac.hooks.openstack_federation import AccessTokenAuth, CertificateAuth
+
+    options = federation_options(connection, config)
+    auth: Any
+    if config.auth_type is AuthType.X509:
+        auth = CertificateAuth(**options)
+    else:
+        access_token(connection, config)
+        auth = AccessTokenAuth(lambda: access_token(connection, config), **options)
+    certificate: Any = config.client_certificate
+    if certificate and config.client_key:
+        certificate = (certificate, config.client_key)
+    return Session(auth=auth, cert=certificate, verify=config.cacert or True, timeout=CALL_TIMEOUT)
+
+
+def federation_options(connection: Connection, config: OpenstackCloudConfig) -> dict[str, Any]:
+    """What Keystone is told where another authority vouches for us, by keystoneauth's names."""
     return {
         "auth_url": keystone_address(connection.host or ""),
         "identity_provider": config.identity_provider,
-        "protocol": config.protocol or "mapped",
+        "protocol": config.protocol or FEDERATED[config.auth_type],
         **_project(config),
     }
 
@@ -99,7 +113,8 @@ def _project(config: OpenstackCloudConfig) -> dict[str, str]:
     return {}
 
 
-def _access_token(connection: Connection, config: OpenstackCloudConfig) -> str:
+def access_token(connection: Connection, config: OpenstackCloudConfig) -> str:
+    """The OIDC access token as it is now. Raises ConfigError, or an OSError, if there is none."""
     if config.access_token_file:
         token = Path(config.access_token_file).read_text().strip()
     else:

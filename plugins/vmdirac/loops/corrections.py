@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from vmdirac.loops.ends import End
-from vmdirac.model.cloud import CloudInstance
+from vmdirac.model.cloud import CloudInstance, CloudState
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
 from vmdirac.policy import reconcile as decide
@@ -32,6 +32,7 @@ class ReconcileReport:
     interrupted: int = 0
     unknown: int = 0
     orphans_deleted: int = 0
+    alarm: bool = False
 
 
 def _nothing() -> None:
@@ -52,18 +53,20 @@ class Corrections:
     :param deletes: instances whose VMs the cloud is to be asked to delete.
     :param duplicates: cloud ids of second VMs of instances, to be deleted too.
     :param strangers: VMs that no instance knows.
+    :param found_room: when the last VM of each flavor that runs was launched.
     """
 
     now: datetime
     changes: dict[int, Change] = field(default_factory=dict)
     seen: list[dict[str, Any]] = field(default_factory=list)
     absent: list[Instance] = field(default_factory=list)
-    lost: list[int] = field(default_factory=list)
+    lost: list[Instance] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)
     made: Counter[tuple[int | None, str]] = field(default_factory=Counter)
     deletes: list[int] = field(default_factory=list)
     duplicates: list[str] = field(default_factory=list)
     strangers: list[CloudInstance] = field(default_factory=list)
+    found_room: dict[str, datetime] = field(default_factory=dict)
     report: ReconcileReport = field(default_factory=ReconcileReport)
     _then: dict[int, Callable[[], object]] = field(default_factory=dict)
 
@@ -78,6 +81,11 @@ class Corrections:
                 self._adopt(instance, seen)
             case decide.Observe(instance, seen):
                 self.seen.append(self._observation(instance, seen))
+                if seen.state is CloudState.RUNNING:
+                    before = self.found_room.get(instance.flavor, instance.launched_at)
+                    self.found_room[instance.flavor] = max(before, instance.launched_at)
+            case decide.SeenRunning(instance):
+                self._change(instance, "it runs, says the cloud", to=InstanceStatus.RUNNING)
             case decide.CountAbsence(instance):
                 self.absent.append(instance)
             case decide.ConfirmGone(instance, seen):
@@ -126,7 +134,7 @@ class Corrections:
         found = self._found(seen)
         if instance.status is InstanceStatus.ERROR:
             reason = f"its VM was found after all: {seen.cloud_id}"
-            found |= {"forced": True, "stop_reason": StopReason.LAUNCH_REFUSED}
+            found |= {"forced": True, "stop_reason": instance.stop_reason or StopReason.LAUNCH_REFUSED}
             self._change(instance, reason, to=InstanceStatus.STOPPING, then=found_after_all, **found)
             return
         reason = f"found by its token and adopted: {seen.cloud_id}"
@@ -165,7 +173,7 @@ class Corrections:
 
         def lost() -> None:
             gone()
-            self.lost.append(instance.id)
+            self.lost.append(instance)
 
         if instance.status is InstanceStatus.ERROR and instance.cloud_id is None:
             self._change(instance, "the cloud has no VM for it", vm_gone=True, then=gone)

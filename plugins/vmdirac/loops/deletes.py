@@ -11,13 +11,14 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from vmdirac.loops.orphans import note_deletes_of_orphans
+from vmdirac.model.alert import AlertKind
 from vmdirac.model.cloud import TerminateOutcome
 from vmdirac.model.contracts import Cloud
 from vmdirac.model.errors import CloudError
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import InstanceStatus, StopReason
 from vmdirac.policy.backoff import needs_a_person
-from vmdirac.store import instances
+from vmdirac.store import alerts, instances
 from vmdirac.store.changes import Change, change_all
 from vmdirac.store.database import Store
 
@@ -78,12 +79,23 @@ def _note_deletes(
     errors = {ids[outcome.cloud_id]: outcome.error for outcome in outcomes if outcome.cloud_id in ids}
     # Read anew, under their locks: a VM that was told to end may have said good-bye while the cloud was asked.
     there = instances.get_all(session, list(errors), lock=True)
+    stopping = [item for item in there if item.status is InstanceStatus.STOPPING]
     changes = [
-        _refused(item, error, now) if (error := errors[item.id]) is not None else _taken(item, now)
-        for item in there
-        if item.status is InstanceStatus.STOPPING
+        _refused(item, error, now) if (error := errors[item.id]) is not None else _taken(item, now) for item in stopping
     ]
     change_all(session, changes, now)
+    for item in stopping:
+        if needs_a_person(item.delete_attempts):
+            _alert(session, item, errors[item.id], now)
+
+
+def _alert(session: Session, item: Instance, error: CloudError | None, now: datetime) -> None:
+    why = error or "the cloud takes them, and the VM is still there"
+    message = (
+        f"its VM {item.cloud_id} on {item.endpoint} must be deleted by hand, {item.delete_attempts} tries were in vain:"
+        f" {why}"
+    )
+    alerts.raise_alert(session, AlertKind.NEEDS_A_PERSON, f"instance {item.id}", message, now)
 
 
 def _taken(item: Instance, now: datetime) -> Change:
@@ -94,7 +106,6 @@ def _refused(item: Instance, error: CloudError, now: datetime) -> Change:
     message, tries = str(error), item.delete_attempts
     if needs_a_person(tries):
         message = f"needs a person: {tries} deletes failed: {error}"
-        log.error("instance %s %s", item.id, message)
     return Change(
         item,
         f"the delete failed and will be asked for again: {error}",

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from vmdirac.model.cloud import CloudInstance
-from vmdirac.model.errors import ERRORS, REFUSALS, CapacityError, CloudError
+from vmdirac.model.errors import ERRORS, REFUSALS, CapacityError, CloudError, ErrorKind
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import BOOTING, StopReason
 from vmdirac.store import boots, endpoints
@@ -39,7 +39,10 @@ def learn_from_ends(session: Session, ends: Sequence[End], now: datetime) -> Non
     # What an interruption says was learned when it was foreseen.
     unwanted = [end for end in ends if end.instance.stop_reason is not StopReason.INTERRUPTED]
     refusals = [(end.instance, error) for end in unwanted if (error := _refusal(end)) is not None]
-    failures = [end for end in unwanted if _refusal(end) is None and _never_booted(end.instance)]
+    # Of what a task started by itself no pod learns whether its image boots.
+    failures = [
+        end for end in unwanted if _refusal(end) is None and _never_booted(end.instance) and not end.instance.one_off
+    ]
     boots.note_failures(session, [(end.instance, end.message) for end in failures], now)
     scopes = endpoints.scopes_of(session, [instance for instance, _ in refusals])
     errors = [error for _, error in refusals]
@@ -54,9 +57,10 @@ def _refusal(end: End) -> CloudError | None:
     said = seen.message or end.message
     if seen.interrupted:
         return CapacityError(said)
-    if _never_booted(end.instance) and seen.fault is not None and issubclass(ERRORS[seen.fault], REFUSALS):
-        return ERRORS[seen.fault](said)
-    return None
+    if not _never_booted(end.instance) or seen.fault is None or not issubclass(ERRORS[seen.fault], REFUSALS):
+        return None
+    # A mistake in what one task asked for is nobody else's.
+    return None if end.instance.one_off and seen.fault is ErrorKind.CONFIG else ERRORS[seen.fault](said)
 
 
 def _never_booted(instance: Instance) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -45,7 +45,12 @@ class LaunchReport:
 
 
 def launch(
-    store: Store, cloud: Cloud, endpoint: str, keys: Sequence[SecretKey], clock: Callable[[], datetime]
+    store: Store,
+    cloud: Cloud,
+    endpoint: str,
+    keys: Sequence[SecretKey],
+    clock: Callable[[], datetime],
+    only: Collection[int] | None = None,
 ) -> LaunchReport:
     """Ask for every New instance of the endpoint that is due and not held, and record what the cloud said.
 
@@ -53,9 +58,11 @@ def launch(
     sees that it was asked for and looks for it by its token. A batch is claimed only when its turn has come, so that a
     task that dies has claimed no more than it was asking for. What is left at the end because launches are held now is
     given back: the next tick may start it elsewhere.
+
+    :param only: of these instances, which a task asked for; ``None``: of all that a tick asks for.
     """
     with store.read() as session:
-        due = _due(session, endpoint)
+        due = _due(session, endpoint, only)
     report, tried = LaunchReport(), _Tried()
     while claim := store.transact(partial(_claim_batch, endpoint=endpoint, due=due, tried=tried, now=clock())):
         due, tried = claim.left, claim.tried
@@ -75,8 +82,8 @@ Due = list[tuple[Instance, Scope]]
 """Instances that the cloud is to be asked for, and what they are of."""
 
 
-def _due(session: Session, endpoint: str) -> Due:
-    due = instances.due_for_launch(session, endpoint)
+def _due(session: Session, endpoint: str, only: Collection[int] | None) -> Due:
+    due = instances.due_for_launch(session, endpoint, only)
     frozen = instances.frozen_requests(session, [item.id for item in due])
     return [(item, endpoints.scope_of(item, frozen[item.id][0])) for item in due]
 
@@ -191,13 +198,16 @@ def _thaw_all(
 
 
 def _thaw(item: Instance, request: dict[str, Any], key_id: str, keys: Sequence[SecretKey]) -> LaunchRequest:
-    secret = bootstrap_secret(key_by_id(keys, key_id), item.launch_token)
+    user_data = request["user_data"]
+    if not item.one_off:
+        # What a task asked for has no agent: its user data goes as it is.
+        user_data = user_data.replace(PLACEHOLDER, bootstrap_secret(key_by_id(keys, key_id), item.launch_token))
     return LaunchRequest(
         token=item.launch_token,
         name=request["name"],
         boot_image=request["boot_image"],
         flavor=request["flavor"],
-        user_data=request["user_data"].replace(PLACEHOLDER, secret),
+        user_data=user_data,
         max_price=request.get("max_price"),
         first=item.launch_attempts == 1,
     )
@@ -278,8 +288,14 @@ def _note_refused(session: Session, failed: Failed, now: datetime) -> None:
     ]
     change_all(session, changes, now)
     _count(session, Counter(), Counter(_decision(answer.item) for answer, _ in failed))
-    lasting = [(answer.scope, error) for answer, error in failed if not isinstance(error, LostKeyError)]
+    lasting = [(answer.scope, error) for answer, error in failed if _says_something(answer.item, error)]
     endpoints.note_refusals(session, lasting, now)
+
+
+def _says_something(item: Instance, error: CloudError) -> bool:
+    """Whether a refusal matters for other launches: a key that was lost does not, and a mistake in what one task asked
+    for is nobody else's. Such a launch is of no pod, and a hold would be all pods'."""
+    return not isinstance(error, LostKeyError) and not (item.one_off and isinstance(error, ConfigError))
 
 
 Decision = tuple[int | None, str, str]

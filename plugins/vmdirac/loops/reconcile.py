@@ -16,13 +16,15 @@ from vmdirac.loops.corrections import Corrections, ReconcileReport
 from vmdirac.loops.deletes import Doomed, delete
 from vmdirac.loops.ends import learn_from_ends
 from vmdirac.loops.orphans import judge_strangers
+from vmdirac.model.alert import AlertKind
 from vmdirac.model.cloud import CloudInstance, is_launch_token
 from vmdirac.model.contracts import Cloud
 from vmdirac.model.errors import CloudError
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import Deadlines
 from vmdirac.policy import reconcile as decide
-from vmdirac.store import endpoints, instances, leases, ticks
+from vmdirac.policy.backoff import needs_a_person
+from vmdirac.store import alerts, endpoints, instances, leases, ticks
 from vmdirac.store.changes import change_those_that_can_be
 from vmdirac.store.database import Store
 
@@ -81,12 +83,14 @@ def _compare(
     _change(session, endpoint, work)
     instances.note_seen(session, work.seen)
     instances.note_absent(session, work.absent)
+    endpoints.release_capacity(session, endpoint, work.found_room)
     work.report.listed = len(listed)
-    orphans = judge_strangers(session, endpoint, work.strangers, len(listed), began, now)
+    judged = judge_strangers(session, endpoint, work.strangers, len(listed), began, now)
+    work.report.alarm = judged.alarm
     endpoints.note_endpoints(session, [endpoint], began)
     session.flush()
     endpoints.note_list(session, endpoint, began, len(listed), work.report.unknown)
-    return work, orphans
+    return work, list(judged.delete)
 
 
 def _change(session: Session, endpoint: str, work: Corrections) -> None:
@@ -102,7 +106,10 @@ def _change(session: Session, endpoint: str, work: Corrections) -> None:
     for id_ in sorted(changed):
         work.was_made(id_)
     # Instances first, then jobs, as a VM's own calls lock them.
-    leases.release(session, work.lost, "lost", work.now)
+    leases.release(session, [item.id for item in work.lost], "lost", work.now)
+    for item in work.lost:
+        if needs_a_person(item.delete_attempts):
+            alerts.end_alert(session, AlertKind.NEEDS_A_PERSON, f"instance {item.id}", work.now)
     if work.lost:
         endpoints.release_quota(session, endpoint, work.now)
     for (tick_id, pod), number in sorted(work.made.items(), key=str):

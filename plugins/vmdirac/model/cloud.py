@@ -108,8 +108,19 @@ class CloudInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class VmKind:
+    """What a VM of ours is, as far as it matters for the limits that it counts against.
+
+    :param flavor: see :class:`LaunchRequest`, as ``max_price``.
+    """
+
+    flavor: str
+    max_price: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CloudLimits:
-    """Quota and use of the account, where the cloud tells them; ``None``: it doesn't."""
+    """Quota and use of the account, everybody's in it together, where the cloud tells them; ``None``: it doesn't."""
 
     instances: int | None = None
     instances_used: int | None = None

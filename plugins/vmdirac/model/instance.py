@@ -14,6 +14,7 @@ from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
 class Instance:
     """One VM, from the intent to start it until the cloud confirms that it is gone. All times are UTC.
 
+    :param flavor: its shape, as its cloud names it; empty: not known.
     :param offer: what it was started to offer to jobs, whatever its pod offers today.
     :param version: counts the row's changes; a compare-and-set on it fails if anybody changed the row meanwhile.
     :param cloud_id: None until the cloud told it.
@@ -37,6 +38,7 @@ class Instance:
     :param cloud_state: its state in that list; None: none showed it yet.
     :param public_ip: address that the cloud or the VM told last, as ``private_ip``; empty: none.
     :param vm_gone: the cloud said that there is no VM: it refused the launch, or lists it no more (Error rows).
+    :param requester_key: the task of a DAG that asked for this one VM; ``None``: it is a pod's.
     """
 
     id: int
@@ -51,6 +53,7 @@ class Instance:
     changed_at: datetime
     offer: Offer
     cloud_id: str | None = None
+    flavor: str = ""
     processors: int = 1
     memory_mb: int = 0
     tick_id: int | None = None
@@ -78,6 +81,12 @@ class Instance:
     public_ip: str = ""
     private_ip: str = ""
     vm_gone: bool = False
+    requester_key: str | None = None
+
+    @property
+    def one_off(self) -> bool:
+        """Whether a task asked for this one VM: it is of no pod, need not have an agent, and takes no jobs."""
+        return self.requester_key is not None
 
     @property
     def holds_a_place(self) -> bool:
@@ -89,6 +98,8 @@ class Instance:
     @property
     def free_processors(self) -> int:
         """Processors that still take jobs: all of a VM that is booting, none of one that is going."""
+        if self.one_off:
+            return 0
         if self.status is InstanceStatus.RUNNING:
             return max(0, self.processors - self.busy_processors)
         if self.status in {

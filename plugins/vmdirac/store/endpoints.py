@@ -125,16 +125,28 @@ def note_refusals(session: Session, refusals: Iterable[tuple[Scope, CloudError]]
 
 
 def release_holds(session: Session, *, endpoint: str, pod: str, flavor: str) -> None:
-    """A launch has succeeded: nothing that the cloud held it for is true any more. Whether the VM boots is another
-    matter."""
+    """A launch was taken: what the cloud refused it for is not true any more. Whether there is room for the VM is said
+    by some clouds later, and whether it boots is another matter."""
     session.execute(
         delete(HoldRow).where(
             HoldRow.endpoint == endpoint,
             HoldRow.pod.in_(["", pod]),
             HoldRow.flavor.in_(["", flavor]),
-            HoldRow.kind != HoldKind.BOOT,
+            HoldRow.kind.not_in([HoldKind.BOOT, HoldKind.CAPACITY]),
         )
     )
+
+
+def release_capacity(session: Session, endpoint: str, found_room: Mapping[str, datetime]) -> None:
+    """VMs run: there is room for their flavors again.
+
+    :param found_room: when the last VM of each flavor that is seen to run was launched. A lack of room that was noted
+        after that is not disproved by it.
+    """
+    query = select(HoldRow).where(HoldRow.endpoint == endpoint, HoldRow.kind == HoldKind.CAPACITY)
+    for row in session.scalars(query):
+        if row.flavor in found_room and row.since < found_room[row.flavor]:
+            session.delete(row)
 
 
 def release_quota(session: Session, endpoint: str, now: datetime) -> None:

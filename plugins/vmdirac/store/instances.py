@@ -39,15 +39,17 @@ def _offer(text: str) -> Offer:
     return Offer.from_json(json.loads(text))
 
 
-# A refused launch has no VM: its row is kept to be seen, there is nothing left to do about it.
-_LOOKED_AFTER = and_(
+HOLDS_A_PLACE = and_(
     InstanceRow.status.in_(UNFINISHED), or_(InstanceRow.status != InstanceStatus.ERROR, InstanceRow.vm_gone.is_(False))
 )
+
+"""Rows that have a VM or may get one, and so count for the limits. A refused launch has none: its row is kept to be
+seen, there is nothing left to do about it."""
 
 
 def unfinished(session: Session, endpoint: str | None = None) -> list[Instance]:
     """All instances that have a VM or may get one, of one endpoint or of all, by id."""
-    query = select(*_DECIDED_ON).where(_LOOKED_AFTER).order_by(InstanceRow.id)
+    query = select(*_DECIDED_ON).where(HOLDS_A_PLACE).order_by(InstanceRow.id)
     if endpoint is not None:
         query = query.where(InstanceRow.endpoint == endpoint)
     return [_to_instance(row) for row in session.execute(query)]
@@ -70,7 +72,7 @@ def get(session: Session, instance_id: int) -> Instance | None:
     return None if found is None else _to_instance(found)
 
 
-def get_all(session: Session, ids: Sequence[int], *, lock: bool = False) -> list[Instance]:
+def get_all(session: Session, ids: Collection[int], *, lock: bool = False) -> list[Instance]:
     """These instances as decisions see them, those that there are, by id.
 
     :param lock: their rows are locked until the transaction ends, so that they stay what they are.
@@ -103,32 +105,30 @@ def counts_with_vm(session: Session) -> dict[InstanceStatus, int]:
 
 def endpoints_with_vms(session: Session) -> set[str]:
     """Endpoints that must be looked after whatever the configuration says: those with unfinished instances."""
-    query = select(InstanceRow.endpoint).where(_LOOKED_AFTER).distinct()
+    query = select(InstanceRow.endpoint).where(HOLDS_A_PLACE).distinct()
     return set(session.scalars(query))
 
 
-def due_for_launch(session: Session, endpoint: str) -> list[Instance]:
-    """New instances that the cloud is to be asked for now: never asked, or to be asked again."""
-    query = (
-        select(*_DECIDED_ON)
-        .where(
-            InstanceRow.endpoint == endpoint,
-            InstanceRow.status == InstanceStatus.NEW,
-            InstanceRow.last_launch_at.is_(None),
-        )
-        .order_by(InstanceRow.id)
-    )
+_DUE = and_(InstanceRow.status == InstanceStatus.NEW, InstanceRow.last_launch_at.is_(None))
+
+# What a task asked for it launches itself: should it die before that, nobody wants the VM. What the cloud was asked for
+# and did not make is asked for again by whoever comes first.
+_DUE_FOR_A_TICK = and_(_DUE, or_(InstanceRow.requester_key.is_(None), InstanceRow.launch_attempts > 0))
+
+
+def due_for_launch(session: Session, endpoint: str, only: Collection[int] | None = None) -> list[Instance]:
+    """New instances that the cloud is to be asked for now: never asked, or to be asked again.
+
+    :param only: those of these that are; ``None``: all that a tick asks for.
+    """
+    chosen = _DUE_FOR_A_TICK if only is None else and_(_DUE, InstanceRow.id.in_(only))
+    query = select(*_DECIDED_ON).where(InstanceRow.endpoint == endpoint, chosen).order_by(InstanceRow.id)
     return [_to_instance(row) for row in session.execute(query)]
 
 
 def endpoints_due_for_launch(session: Session) -> list[str]:
-    """Endpoints with something to launch, by name."""
-    query = (
-        select(InstanceRow.endpoint)
-        .where(InstanceRow.status == InstanceStatus.NEW, InstanceRow.last_launch_at.is_(None))
-        .distinct()
-        .order_by(InstanceRow.endpoint)
-    )
+    """Endpoints with something for a tick to launch, by name."""
+    query = select(InstanceRow.endpoint).where(_DUE_FOR_A_TICK).distinct().order_by(InstanceRow.endpoint)
     return list(session.scalars(query))
 
 

@@ -2,6 +2,22 @@
 
 import importlib
 import sys
+from typing import Any
+
+
+def serve(application: Any, port: int) -> None:
+    """Until the process ends."""
+    import waitress  # type: ignore[import-untyped, import-not-found, unused-ignore]
+
+    waitress.serve(
+        application,
+        host="127.0.0.1",
+        port=port,
+        threads=8,
+        channel_timeout=300,
+        ident=None,
+        clear_untrusted_proxy_headers=False,
+    )
 
 
 def main() -> None:
@@ -13,18 +29,7 @@ def main() -> None:
         from nova import monkey_patch  # type: ignore[import-not-found]
 
         monkey_patch.patch(backend="threading")
-    import waitress  # type: ignore[import-untyped, import-not-found, unused-ignore]
-
-    application = getattr(importlib.import_module(module), name)
-    waitress.serve(
-        application,
-        host="127.0.0.1",
-        port=port,
-        threads=8,
-        channel_timeout=300,
-        ident=None,
-        clear_untrusted_proxy_headers=False,
-    )
+    serve(getattr(importlib.import_module(module), name), port)
 
 
 if __name__ == "__main__":

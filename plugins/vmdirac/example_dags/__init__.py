@@ -1,0 +1,1 @@
+"""DAGs to read, to copy and to try; ``[core] load_examples`` shows them in Airflow, paused."""
