@@ -284,6 +284,26 @@ def test_the_cloud_that_cannot_be_asked_makes_every_launch_uncertain(ec2: Ec2Wor
     assert not ec2.server.calls("RunInstances")
 
 
+def test_launches_that_nobody_asked_for_before_are_not_looked_for(ec2: Ec2World) -> None:
+    """Each call more is one that EC2 counts."""
+    hook = ec2.hook()
+    for _ in range(2):
+        launched(hook, ec2.request(first=True), ec2.request(first=True))
+    assert not ec2.server.calls("DescribeInstances")
+    assert len(ec2.server.calls("DescribeImages")) == 1
+    assert len(ec2.server.calls("RunInstances")) == 4
+    launched(hook, ec2.request(first=True), ec2.request(first=False))
+    (call,) = ec2.sent("DescribeInstances")
+    assert "Filter.1.Value.2" not in call
+
+
+def test_a_launch_that_only_seems_to_be_the_first_still_makes_no_second_vm(ec2: Ec2World) -> None:
+    """After the database was restored, say."""
+    ec2.server.set(delay=1000)
+    request = ec2.request(first=True)
+    assert launched(ec2.hook(), request) == launched(ec2.hook(), request)
+
+
 def test_names_of_what_is_not_there_are_told(ec2: Ec2World) -> None:
     hook = ec2.hook(key_name="no-such-key")
     (outcome,) = hook.launch([ec2.request()])

@@ -182,6 +182,7 @@ class TestIntentBeforeCall:
         first, second = world.cloud.requests
         assert first == second
         assert world.instance().launch_attempts == 2
+        assert (first.first, second.first) == (True, False)
 
     def test_a_batch_is_claimed_when_its_turn_has_come(self, store: Store) -> None:
         world = reserved(store, 2 * BATCH)

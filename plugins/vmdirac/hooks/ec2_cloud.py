@@ -84,6 +84,10 @@ class VmdiracEc2Hook(VmdiracCloudHook):
         return {}
 
     @cached_property
+    def _known_disks(self) -> dict[str, list[dict[str, Any]]]:
+        return {}
+
+    @cached_property
     def _shapes(self) -> dict[str, Shape]:
         return {}
 
@@ -92,15 +96,16 @@ class VmdiracEc2Hook(VmdiracCloudHook):
     def launch(self, requests: Sequence[LaunchRequest]) -> list[LaunchOutcome]:
         """See :meth:`vmdirac.model.contracts.Cloud.launch`.
 
-        EC2's own idempotency holds for the same parameters in the same zone only. So VMs that are there already are
-        looked for first, all in one call: then a launch that is repeated finds its VM whichever alternative it was
-        made by, and whatever changed in the connection meanwhile.
+        EC2's own idempotency holds for the same parameters in the same zone only. So VMs of launches that are repeated
+        are looked for first, all in one call: then such a launch finds its VM whichever alternative it was made by,
+        and whatever changed in the connection meanwhile.
         """
         # A token twice is one launch: two at once could take two different alternatives.
         wanted = {request.token: request for request in reversed(requests)}
         outcomes: dict[str, LaunchOutcome] = {}
         try:
-            there = self._find(wanted) if wanted else {}
+            repeated = [token for token, request in wanted.items() if not request.first]
+            there = self._find(repeated) if repeated else {}
             missing = [request for token, request in wanted.items() if token not in there]
             disks = {image: self._disks(image) for image in {request.boot_image for request in missing}}
         except CloudError as error:
@@ -185,13 +190,18 @@ class VmdiracEc2Hook(VmdiracCloudHook):
     def _disks(self, image: str) -> list[dict[str, Any]]:
         """What is to be said of the volumes that an image brings. Nothing where the image is not found: that is for
         RunInstances to say, which still knows a VM that was made from it."""
+        if image in self._known_disks:
+            return self._known_disks[image]
         try:
             with typed_errors():
                 answer = self._api.ec2.describe_images(Filters=[{"Name": "image-id", "Values": [image]}])
         except ConfigError:
             return []
         images = [item for item in answer.get("Images", []) if item.get("ImageId") == image]
-        return disks_of(images[0], self.config) if images else []
+        if not images:
+            return []
+        # An image never changes.
+        return self._known_disks.setdefault(image, disks_of(images[0], self.config))
 
     # List.
 

@@ -209,6 +209,7 @@ def _thaw(item: Instance, request: dict[str, Any], key_id: str, keys: Sequence[S
         flavor=request["flavor"],
         user_data=user_data,
         max_price=request.get("max_price"),
+        first=item.launch_attempts == 1,
     )
 
 
