@@ -365,6 +365,18 @@ class TestEnd:
         pass_by(world)
         assert world.cloud.machines() == []
 
+    def test_nor_does_one_stay_for_ever_that_never_came(self, store: Store) -> None:
+        world = World(store)
+        world.cloud.fail("launch", TransientError("cut"))
+        launched(world, count=1, max_lifetime=timedelta(hours=2))
+        for _ in range(3):
+            pass_by(world, minutes=60)
+        assert world.instance().status is InstanceStatus.NEW, "it may be asked for again"
+        assert world.sweep_idle().outlived == 1
+        for _ in range(2):
+            pass_by(world, minutes=3)
+        assert not world.instance().holds_a_place
+
     def test_vms_of_pods_are_not_ended_by_tasks_and_then_none_is(self, store: Store) -> None:
         world = World(store)
         ids = running(world, count=1)

@@ -96,14 +96,14 @@ class TestTheirEnd:
         offer = Offer(0, max_lifetime=3600)
         return of_task(1, status, offer=offer, last_launch_at=NOW - HOUR, **values)
 
-    @pytest.mark.parametrize("status", [*LIVE, InstanceStatus.STALLED])
+    @pytest.mark.parametrize("status", [*LIVE, InstanceStatus.STALLED, InstanceStatus.NEW])
     def test_they_end_when_their_life_is_over(self, status: InstanceStatus) -> None:
         item = self.aged(status)
         assert outlived([item], NOW) == [item]
         assert outlived([item], NOW - MINUTE) == []
 
     def test_what_ends_already_or_is_of_a_pod_is_not_among_them(self) -> None:
-        for status in (InstanceStatus.STOPPING, InstanceStatus.ERROR, InstanceStatus.NEW):
+        for status in (InstanceStatus.STOPPING, InstanceStatus.ERROR, InstanceStatus.HALTED):
             assert outlived([self.aged(status)], NOW) == []
         assert outlived([replace(self.aged(InstanceStatus.RUNNING), requester_key=None)], NOW) == []
 

@@ -1,1 +1,1 @@
-"""DAGs to read, to copy and to try; ``[core] load_examples`` shows them in Airflow, paused."""
+"""DAGs to read, to copy into a DAGs folder, and to try. Nothing loads them by itself."""

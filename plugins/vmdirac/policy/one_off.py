@@ -48,11 +48,12 @@ def holdings(instances: Iterable[Instance], count: int, token: Callable[[int, in
 
 
 def outlived(instances: Iterable[Instance], now: datetime) -> list[Instance]:
-    """VMs of tasks that have lived as long as they were to. Their tasks may be long dead: they are not asked."""
+    """VMs of tasks that have lived as long as they were to, or that have been waited for as long. Their tasks may be
+    long dead: they are not asked."""
     return [
         instance
         for instance in instances
-        if instance.one_off and instance.status in LIVE | {InstanceStatus.STALLED} and instance.seconds_left(now) == 0
+        if instance.one_off and instance.status in COMES_OR_IS_THERE and instance.seconds_left(now) == 0
     ]
 
 

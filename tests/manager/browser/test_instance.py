@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
 from tests.manager.browser import fleet
-from tests.manager.browser.visitor import PAGE, Visitor
+from tests.manager.browser.test_looks import CONTRASTS, ENOUGH
+from tests.manager.browser.visitor import PAGE, SCROLLED, Visitor
 from vmdirac.model.one_off import Requester
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
@@ -149,6 +152,22 @@ def test_of_a_pods_vm_it_says_what_the_vm_told(look: Look, store: Store) -> None
     assert fact(visitor, "Pod").inner_text() == running.pod
     assert fact(visitor, "Jobs").inner_text() == f"{running.jobs} of {running.processors}"
     assert visitor.page.get_by_text("Asked for by").count() == 0
+
+
+def test_it_can_be_read_in_light_and_dark_on_any_screen(
+    look: Look, store: Store, now: datetime, tmp_path: Path
+) -> None:
+    page = look(of_task(store, now, 2)[0]).page
+    schemes: list[Literal["light", "dark"]] = ["light", "dark"]
+    for scheme, width in product(schemes, (1280, 400)):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 800})
+        page.locator(f"html.{scheme}").wait_for()
+        texts = page.evaluate(CONTRASTS)
+        assert len(texts) > 30
+        assert [text for text in texts if text["contrast"] < ENOUGH] == []
+        assert page.locator(SCROLLED).evaluate("element => element.scrollWidth <= element.clientWidth")
+        page.screenshot(path=tmp_path / f"{scheme}-{width}.png")
 
 
 def test_one_that_there_is_not(look: Look) -> None:

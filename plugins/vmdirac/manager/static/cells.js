@@ -29,7 +29,14 @@ export const cellStyles = (badge) => ({
   "& .says + .says, & .says + .item, & .item + .item": { mt: 1 },
   "& .quiet": { color: "fg.muted", fontSize: "xs", lineHeight: "1.4" },
   "& .bad": { color: "failed.fg" },
-  "& .open": { display: "block", maxW: "full", textDecoration: { _hover: "underline" }, focusVisibleRing: "outside" },
+  "& .open": {
+    display: "block",
+    maxW: "full",
+    color: "fg.info",
+    textDecoration: { _hover: "underline" },
+    focusVisibleRing: "outside",
+  },
+  "& .open[aria-current]": { color: "fg", fontWeight: "semibold" },
   "& .link": { color: "fg.info", cursor: "pointer", textDecoration: "underline", focusVisibleRing: "outside" },
   "& .error": { color: "failed.fg", cursor: "pointer", textAlign: "start", focusVisibleRing: "outside" },
 });

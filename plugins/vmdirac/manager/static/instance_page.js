@@ -107,7 +107,7 @@ function Facts({ instance, show }) {
       h(
         DataList.Item,
         { key: label },
-        h(DataList.ItemLabel, { minW: "180px" }, label),
+        h(DataList.ItemLabel, { minW: { base: "110px", md: "180px" } }, label),
         h(DataList.ItemValue, { minW: 0, overflowWrap: "anywhere" }, said(value)),
       ),
     ),
