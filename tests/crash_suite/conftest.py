@@ -13,7 +13,6 @@ from tests.crash_suite.environment import Cloud, behind_a_proxy  # noqa: E402
 from tests.fakes.fixtures import mariadb_tables, postgresql_tables  # noqa: E402
 from tests.servers import missing  # noqa: E402
 from tests.servers.ec2 import Ec2Server  # noqa: E402
-from vmdirac.hooks import ec2_rate  # noqa: E402
 
 __all__ = ["mariadb_tables", "postgresql_tables"]
 
@@ -28,7 +27,6 @@ def ec2_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ec2Server]:
 
 @pytest.fixture
 def cloud(ec2_server: Ec2Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    monkeypatch.setattr(ec2_rate, "_buckets", {})
     with behind_a_proxy(ec2_server, monkeypatch) as cloud:
         yield cloud
 

@@ -18,7 +18,6 @@ from tests.fakes.configured import a_pod, an_endpoint, an_image
 from tests.fakes.world import Installation
 from tests.hooks.ec2_world import IMAGE, Ec2World, SmallPages
 from tests.servers.faulty_proxy import FaultyProxy
-from vmdirac.hooks import ec2_rate
 from vmdirac.hooks.ec2_cloud import VmdiracEc2Hook
 from vmdirac.model.pod import BootSource, DeadlineOverrides, Traits
 from vmdirac.model.states import InstanceStatus
@@ -119,8 +118,7 @@ class Ec2Ground:
         self.proxy.wait_until_quiet()
         self.account.server.reset()
         self._database.clear()
-        # The account is new, and so is its allowance of launches.
-        ec2_rate._buckets.clear()
+        self.account.refill_allowance()
         self.others = Others(self.account.server, IMAGE)
         self._moment = START
         world = self.enter(None)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -26,8 +27,8 @@ class Cloud:
 def behind_a_proxy(server: Ec2Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
     """The server's account, empty."""
     server.reset()
-    with FaultyProxy(server.port, name_of=name_of_call) as proxy:
-        yield Cloud(Ec2World(server, monkeypatch, proxy.url), proxy)
+    with TemporaryDirectory() as folder, FaultyProxy(server.port, name_of=name_of_call) as proxy:
+        yield Cloud(Ec2World(server, monkeypatch, Path(folder), proxy.url), proxy)
 
 
 @contextmanager

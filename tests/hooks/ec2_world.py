@@ -35,12 +35,24 @@ class SmallPages(VmdiracEc2Hook):
 
 
 class Ec2World:
-    """:param url: where hooks call, if not the server itself."""
+    """With an allowance of launches of its own, which other tests have not used up.
 
-    def __init__(self, server: Ec2Server, monkeypatch: pytest.MonkeyPatch, url: str | None = None) -> None:
+    :param folder: an empty one, where that is kept.
+    :param url: where hooks call, if not the server itself.
+    """
+
+    def __init__(
+        self, server: Ec2Server, monkeypatch: pytest.MonkeyPatch, folder: Path, url: str | None = None
+    ) -> None:
         self.server = server
+        self._allowance = folder / "launches"
+        monkeypatch.setattr(ec2_api, "bucket_of", lambda *account: TokenBucket(self._allowance))
         self._url, self._monkeypatch = url or server.url, monkeypatch
         self.configure()
+
+    def refill_allowance(self) -> None:
+        """As many launches as if there had been none."""
+        self._allowance.unlink(missing_ok=True)
 
     def configure(self, **kwargs: Any) -> None:
         """Set the aws connection's ``config_kwargs`` for hooks that are made from now on."""
@@ -90,6 +102,4 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ec2Server]:
 @pytest.fixture
 def ec2(server: Ec2Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ec2World:
     server.reset()
-    # An allowance of its own, which other tests have not used up.
-    monkeypatch.setattr(ec2_api, "bucket_of", lambda *account: TokenBucket(tmp_path / "launches"))
-    return Ec2World(server, monkeypatch)
+    return Ec2World(server, monkeypatch, tmp_path)

@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.clock import Clock
 from tests.fakes.cloud import Behaviour
 from tests.fakes.world import World
-from tests.loops.test_crashes import Crashes, open_world, template
+from tests.loops.test_crashes import Copies, open_world, points_made_good, template
 from vmdirac.loops.launch import launch
 from vmdirac.loops.one_off import delete_stopped, reserve, stop_all_of
 from vmdirac.model.one_off import Requester, Wish
@@ -69,7 +69,7 @@ def check_that_none_is_left(world: World) -> None:
     assert world.clouds[HERE].machines() == []
 
 
-def crashes(template: Path, behaviour: Behaviour, *, started: bool = False) -> Crashes:
+def copies(template: Path, behaviour: Behaviour, *, started: bool = False) -> Copies:
     clock = Clock()
     world = open_world(template, clock, behaviour)
     if started:
@@ -78,7 +78,7 @@ def crashes(template: Path, behaviour: Behaviour, *, started: bool = False) -> C
         assert len(world.instances(InstanceStatus.RUNNING)) == VMS
         clock.advance(minutes=1)
     world.store.close()
-    return Crashes(template, clock, behaviour)
+    return Copies(template, clock, behaviour)
 
 
 def test_the_next_try_has_its_vms_and_no_other(template: Path) -> None:
@@ -86,7 +86,7 @@ def test_the_next_try_has_its_vms_and_no_other(template: Path) -> None:
         check_that_all_run(world)
         assert world.clouds[HERE].ever_made() == VMS, "never a second one"
 
-    assert crashes(template, Behaviour()).after_each(start, check) > 18
+    assert points_made_good(copies(template, Behaviour()), start, check) > 18
 
 
 def test_also_on_a_cloud_that_does_not_know_tokens(template: Path) -> None:
@@ -94,7 +94,7 @@ def test_also_on_a_cloud_that_does_not_know_tokens(template: Path) -> None:
         check_that_all_run(world)
         assert world.clouds[HERE].ever_made() == VMS, "never a second one"
 
-    assert crashes(template, Behaviour(idempotent=False)).after_each(start, check) > 18
+    assert points_made_good(copies(template, Behaviour(idempotent=False)), start, check) > 18
 
 
 def test_without_a_next_try_they_end_with_their_life(template: Path) -> None:
@@ -103,7 +103,7 @@ def test_without_a_next_try_they_end_with_their_life(template: Path) -> None:
         pass_time(world, LIFE / timedelta(minutes=1))
         check_that_none_is_left(world)
 
-    assert crashes(template, Behaviour()).after_each(start, check) > 18
+    assert points_made_good(copies(template, Behaviour()), start, check) > 18
 
 
 def test_an_end_that_was_written_down_comes(template: Path) -> None:
@@ -113,4 +113,4 @@ def test_an_end_that_was_written_down_comes(template: Path) -> None:
         assert not world.instances(InstanceStatus.RUNNING), "all of them at once, or none"
         check_that_none_is_left(world)
 
-    assert crashes(template, Behaviour(), started=True).after_each(end, check) > 12
+    assert points_made_good(copies(template, Behaviour(), started=True), end, check) > 12
