@@ -32,7 +32,6 @@ from vmdirac.store import instances, ticks
 from vmdirac.store.database import Store
 from vmdirac.store.tables import Base, DecisionRow, InstanceRow
 
-ROUNDS = 5
 WARM_UP = 2
 TARGET_RATIO = 1.1
 KEY = SecretKey(b"a key of the benchmarks, 32 bytes")
@@ -51,6 +50,7 @@ class Target(Protocol):
 
     name: str
     vms: int
+    rounds: int
     boot_image: str
     flavor: str
 
@@ -156,14 +156,14 @@ def compared(target: Target, folder: Path) -> Iterator[Measurement]:
         by_the_task(store, target, WARM_UP, Times())
         by_the_sdk(target, WARM_UP, Times())
     ours, bare = Times(), Times()
-    for _ in range(ROUNDS):
+    for _ in range(target.rounds):
         target.empty()
         by_the_task(store, target, target.vms, ours)
         target.empty()
         by_the_sdk(target, target.vms, bare)
     target.empty()
     store.close()
-    parameters: dict[str, float | str] = {"vms": target.vms, "rounds": ROUNDS, "database": "sqlite"}
+    parameters: dict[str, float | str] = {"vms": target.vms, "rounds": target.rounds, "database": "sqlite"}
     for name, mine, theirs in (
         (f"launch_{target.vms}_{target.name}", min(ours.launched), min(bare.launched)),
         (f"launch_connect_{target.name}", min(ours.connected), min(bare.connected)),

@@ -23,7 +23,7 @@ class Ec2Target:
     """See :class:`benchmarks.launch.Target`."""
 
     name = "ec2"
-    vms = 100
+    vms, rounds = 100, 10
     boot_image = "ami-0123456789abcdef0"
     flavor = "t3.micro"
 

@@ -28,7 +28,7 @@ class OpenstackTarget:
 
     name = "openstack"
     # All of its services, and VMs, are processes of this machine.
-    vms = 24
+    vms, rounds = 16, 3
     boot_image = IMAGE
     flavor = "small"
 
