@@ -35,6 +35,7 @@ class Instance:
     :param seen_at: when a list of the cloud last showed it.
     :param vm_gone: the cloud said that there is no VM: it refused the launch, or lists it no more (Error rows).
     :param requester_key: the task of a DAG that asked for this one VM; ``None``: it is a pod's.
+    :param requester_try: the number of that task's try that has it now.
     """
 
     id: int
@@ -74,6 +75,7 @@ class Instance:
     seen_at: datetime | None = None
     vm_gone: bool = False
     requester_key: str | None = None
+    requester_try: int | None = None
 
     @property
     def one_off(self) -> bool:

@@ -56,9 +56,14 @@ def get(session: Session, instance_id: int) -> Instance | None:
     return None if found is None else _to_instance(found)
 
 
-def get_all(session: Session, ids: Collection[int]) -> list[Instance]:
-    """Some instances as decisions see them, by id; ids that there are not are left out."""
+def get_all(session: Session, ids: Collection[int], *, lock: bool = False) -> list[Instance]:
+    """Some instances as decisions see them, by id; ids that there are not are left out.
+
+    :param lock: keep others from changing them until the transaction ends.
+    """
     query = select(*_DECIDED_ON).where(InstanceRow.id.in_(ids)).order_by(InstanceRow.id)
+    if lock:
+        query = query.with_for_update()
     return [_to_instance(row) for row in session.execute(query)]
 
 
