@@ -124,7 +124,7 @@ def test_a_launch_that_the_cloud_refused(world: World, capsys: pytest.CaptureFix
 def test_a_vm_that_a_task_asked_for(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     task = Requester("nightly", "manual__1", "start")
     wish = Wish("alpha", "linux", "small", 1, timedelta(hours=1))
-    ids = reserve(world.store, world.endpoints["alpha"], task, wish, "ours", world.clock())
+    ids = reserve(world.store, world.endpoints["alpha"], task, wish, "ours", world.clock(), try_number=1)
     stop_all(world.store, ids, "terminated by a test", world.clock())
     said = answer(capsys, "instance", str(ids[0]))
     assert f"instance {ids[0]} (task start of nightly, run manual__1 on alpha) is Halted" in said

@@ -16,7 +16,15 @@ from tests.fakes.configured import a_pod, an_endpoint
 from tests.fakes.rows import add_instance
 from tests.fakes.world import World
 from vmdirac.loops.launch import LaunchReport, launch
-from vmdirac.loops.one_off import LaunchesHeldError, NoRoomError, NotATasksError, delete_stopped, reserve, stop_all
+from vmdirac.loops.one_off import (
+    LaunchesHeldError,
+    NoRoomError,
+    NotATasksError,
+    delete_stopped,
+    reserve,
+    stop_all,
+    stop_all_of,
+)
 from vmdirac.model.cloud import CloudState
 from vmdirac.model.errors import AuthError, CapacityError, ConfigError, TransientError
 from vmdirac.model.one_off import Requester, Wish
@@ -29,13 +37,13 @@ TASK = Requester("dag", "manual__1", "start")
 WISH = Wish("alpha", "linux", "small", 2, timedelta(hours=1), user_data="#!/bin/sh\n", name="mine")
 
 
-def reserved(world: World, task: Requester = TASK, **wish: Any) -> list[int]:
-    id_ = installation.installation_id(world.store, world.clock())
-    return reserve(world.store, world.endpoints["alpha"], task, replace(WISH, **wish), id_, world.clock())
+def reserved(world: World, task: Requester = TASK, try_number: int = 1, **wish: Any) -> list[int]:
+    id_, endpoint = installation.installation_id(world.store, world.clock()), world.endpoints["alpha"]
+    return reserve(world.store, endpoint, task, replace(WISH, **wish), id_, world.clock(), try_number=try_number)
 
 
-def launched(world: World, task: Requester = TASK, **wish: Any) -> list[int]:
-    ids = reserved(world, task, **wish)
+def launched(world: World, task: Requester = TASK, try_number: int = 1, **wish: Any) -> list[int]:
+    ids = reserved(world, task, try_number, **wish)
     launch(world.store, world.cloud, "alpha", (), world.clock, only=ids)
     return ids
 
@@ -376,6 +384,16 @@ class TestEnd:
         for _ in range(2):
             pass_by(world, minutes=3)
         assert not world.instance().holds_a_place
+
+    def test_a_try_that_is_told_late_that_it_has_ended_stops_nothing_of_the_next_one(self, store: Store) -> None:
+        world = World(store)
+        ids = running(world)
+        assert launched(world, try_number=2) == ids
+        assert world.history(ids[0])[-1].reason == "try 2 goes on with it"
+        assert stop_all_of(store, TASK, "killed", world.clock(), try_number=1) == {}
+        assert {item.status for item in world.instances()} == {InstanceStatus.RUNNING}
+        assert stop_all_of(store, TASK, "killed", world.clock(), try_number=2) == {"alpha": ids}
+        assert {item.status for item in world.instances()} == {InstanceStatus.STOPPING}
 
     def test_vms_of_pods_are_not_ended_by_tasks_and_then_none_is(self, store: Store) -> None:
         world = World(store)

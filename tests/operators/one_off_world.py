@@ -43,13 +43,14 @@ class OneOffWorld:
         connection = {"conn_type": "vmdirac_local", "extra": settings}
         self._monkeypatch.setenv("AIRFLOW_CONN_CLOUD", json.dumps(connection))
 
-    def context(self, task_id: str = "start", map_index: int = -1) -> Any:
+    def context(self, task_id: str = "start", map_index: int = -1, try_number: int = 1) -> Any:
         """What a try of a task of one run is given."""
         ti = SimpleNamespace(
             dag_id="dag",
             run_id="manual__1",
             task_id=task_id,
             map_index=map_index,
+            try_number=try_number,
             xcom_push=self.xcoms.__setitem__,
         )
         return {"ti": ti}

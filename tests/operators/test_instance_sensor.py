@@ -72,6 +72,7 @@ def test_deferred_it_waits_as_long_as_its_timeout_says(store: Store) -> None:
         "target": "Running",
         "poll_interval": 4,
         "stop_if_killed": None,
+        "of_try": None,
     }
     waiting.resume_execution("execute_complete", {"event": {"instance_ids": [id_], "hopeless": []}}, CONTEXT)
     with pytest.raises(InstanceUnreachableError, match="gone"):

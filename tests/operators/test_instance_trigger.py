@@ -95,6 +95,17 @@ def test_when_the_waiting_task_is_ended_they_are_stopped(store: Store) -> None:
         assert instances.history(session, id_)[-1].reason == "task start was ended while it waited"
 
 
+def test_but_not_what_a_later_try_has_taken_over(store: Store) -> None:
+    with store.write() as session:
+        id_ = add_instance(session, InstanceStatus.SUBMITTED, requester_key="key", requester_try=2, pod="").id
+    for of_try, status in ((1, InstanceStatus.SUBMITTED), (2, InstanceStatus.STOPPING)):
+        asyncio.run(trigger([id_], stop_if_killed="task start", of_try=of_try).on_kill())
+        with store.read() as session:
+            found = instances.get(session, id_)
+        assert found is not None
+        assert found.status is status
+
+
 def test_or_left_where_they_are_somebody_elses(store: Store) -> None:
     id_ = made(store, InstanceStatus.SUBMITTED)
     asyncio.run(trigger([id_]).on_kill())
@@ -105,7 +116,7 @@ def test_or_left_where_they_are_somebody_elses(store: Store) -> None:
 
 
 def test_it_goes_through_the_database_and_comes_back(store: Store) -> None:
-    before = trigger([1, 2], poll_interval=7.5, stop_if_killed="me")
+    before = trigger([1, 2], poll_interval=7.5, stop_if_killed="me", of_try=3)
     path, arguments = before.serialize()
     module, _, name = path.rpartition(".")
     after = getattr(importlib.import_module(module), name)(**arguments)

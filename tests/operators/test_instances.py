@@ -96,7 +96,7 @@ class TestStart:
 
     def test_another_try_goes_on_with_the_same_vms(self, world: OneOffWorld) -> None:
         first = start().execute(world.context())
-        assert start().execute(world.context()) == first
+        assert start().execute(world.context(try_number=2)) == first
         assert len(world.vms()) == 1
 
     def test_the_instances_of_a_mapped_task_are_each_its_own(self, world: OneOffWorld) -> None:
@@ -196,6 +196,14 @@ class TestItIsKilled:
         world.sweep()
         assert statuses(world) == ["Halted"]
 
+    @pytest.mark.usefixtures("sweeping")
+    def test_after_another_try_has_taken_them_over(self, world: OneOffWorld) -> None:
+        operator = start()
+        ids = operator.execute(world.context())
+        assert start().execute(world.context(try_number=2)) == ids
+        operator.on_kill()
+        assert statuses(world) == ["Running"]
+
     def test_before_there_was_anything(self, world: OneOffWorld) -> None:
         operator = start()
         operator.on_kill()
@@ -237,6 +245,7 @@ class TestDeferred:
             "target": "Running",
             "poll_interval": 3,
             "stop_if_killed": "task start of dag, run manual__1",
+            "of_try": 1,
         }
         event = {"instance_ids": ids, "hopeless": []}
         operator = start(deferrable=True)

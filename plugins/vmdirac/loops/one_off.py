@@ -48,13 +48,22 @@ class NotATasksError(Exception):
 
 
 def reserve(
-    store: Store, endpoint: Endpoint, requester: Requester, wish: Wish, installation_id: str, now: datetime
+    store: Store,
+    endpoint: Endpoint,
+    requester: Requester,
+    wish: Wish,
+    installation_id: str,
+    now: datetime,
+    *,
+    try_number: int,
 ) -> list[int]:
     """Commit to the VMs that a task wants, before any cloud is asked; the ids of its instances.
 
-    What it has already, from an earlier try or from before a crash, is kept as it is. The endpoint's limits are
+    What it has already, from an earlier try or from before a crash, is taken over as it is. The endpoint's limits are
     counted under its lock, as a tick does: all that is missing is reserved, or nothing.
 
+    :param try_number: of the try that has them from now on: an earlier one, that is told only now that it has ended,
+        no longer stops them.
     :raises NoRoomError: if so many do not fit.
     :raises LaunchesHeldError: if launches are held there.
     """
@@ -63,11 +72,14 @@ def reserve(
         endpoints.note_endpoints(session, [endpoint.name], now)
         session.flush()
         endpoints.lock_endpoints(session, [endpoint.name])
-        known = one_offs.of_requester(session, requester.key)
+        known = one_offs.of_requester(session, requester.key, lock=True)
         held = holdings(known, wish.count, lambda *which: requester.launch_token(installation_id, *which))
         if held.missing:
             _refuse_what_may_not_be(session, endpoint, wish, len(held.missing), now)
-        rows = [_new_row(endpoint, requester, wish, token, now) for token in held.missing]
+        for item in held.kept:
+            if item.requester_try != try_number:
+                instances.change(session, item, now, f"try {try_number} goes on with it", requester_try=try_number)
+        rows = [_new_row(endpoint, requester, try_number, wish, token, now) for token in held.missing]
         instances.add(session, rows, f"{requester} asked for it")
         return sorted([*(item.id for item in held.kept), *(row.id for row in rows)])
 
@@ -92,7 +104,9 @@ def _refuse_what_may_not_be(session: Session, endpoint: Endpoint, wish: Wish, vm
         raise NoRoomError(f"{endpoint.name} cannot have {vms} more VMs now: {reason}")
 
 
-def _new_row(endpoint: Endpoint, requester: Requester, wish: Wish, token: str, now: datetime) -> InstanceRow:
+def _new_row(
+    endpoint: Endpoint, requester: Requester, try_number: int, wish: Wish, token: str, now: datetime
+) -> InstanceRow:
     name = f"{wish.name}-{token[:13]}"
     return InstanceRow(
         pod="",
@@ -103,6 +117,7 @@ def _new_row(endpoint: Endpoint, requester: Requester, wish: Wish, token: str, n
         launch_token=token,
         requester=asdict(requester),
         requester_key=requester.key,
+        requester_try=try_number,
         status=InstanceStatus.NEW,
         created_at=now,
         status_since=now,
@@ -127,35 +142,39 @@ def _new_row(endpoint: Endpoint, requester: Requester, wish: Wish, token: str, n
     )
 
 
-def stop_all(store: Store, ids: Collection[int], why: str, now: datetime) -> Mapping[str, Sequence[int]]:
+def stop_all(
+    store: Store, ids: Collection[int], why: str, now: datetime, *, only_of_try: int | None = None
+) -> Mapping[str, Sequence[int]]:
     """Write down that these instances are stopped by force; by endpoint, those whose VMs may be deleted now.
 
+    :param only_of_try: leave those alone that another try of their task has taken over; ``None``: stop them all.
     :raises NotATasksError: if one of them is of a pod, or is not there; then nothing was changed.
     """
 
     def work(session: Session) -> Mapping[str, Sequence[int]]:
-        found = {item.id: item for item in instances.get_all(session, ids)}
+        found = {item.id: item for item in instances.get_all(session, ids, lock=True)}
         if strange := [id_ for id_ in ids if id_ not in found or not found[id_].one_off]:
             raise NotATasksError(
                 "tasks end only what tasks have started; not of a task, or not there: "
                 + ", ".join(f"instance {id_}" for id_ in sorted(strange))
             )
-        for item in found.values():
-            instances.locked(session, item.id)
         doomed: dict[str, list[int]] = defaultdict(list)
-        for item in instances.get_all(session, ids):
-            stop(session, item, StopReason.REQUESTED, why, now)
-            doomed[item.endpoint].append(item.id)
+        for item in found.values():
+            if only_of_try is None or item.requester_try == only_of_try:
+                stop(session, item, StopReason.REQUESTED, why, now)
+                doomed[item.endpoint].append(item.id)
         return doomed
 
     return store.transact(work)
 
 
-def stop_all_of(store: Store, requester: Requester, why: str, now: datetime) -> Mapping[str, Sequence[int]]:
-    """The same for all that a task ever asked for."""
+def stop_all_of(
+    store: Store, requester: Requester, why: str, now: datetime, *, try_number: int
+) -> Mapping[str, Sequence[int]]:
+    """The same for all that a try of a task has."""
     with store.read() as session:
         ids = one_offs.siblings(session, requester.key)
-    return stop_all(store, ids, why, now)
+    return stop_all(store, ids, why, now, only_of_try=try_number)
 
 
 def delete_stopped(

@@ -39,6 +39,7 @@ class Instance:
     :param public_ip: address that the cloud or the VM told last, as ``private_ip``; empty: none.
     :param vm_gone: the cloud said that there is no VM: it refused the launch, or lists it no more (Error rows).
     :param requester_key: the task of a DAG that asked for this one VM; ``None``: it is a pod's.
+    :param requester_try: the number of that task's try that has it now.
     """
 
     id: int
@@ -82,6 +83,7 @@ class Instance:
     private_ip: str = ""
     vm_gone: bool = False
     requester_key: str | None = None
+    requester_try: int | None = None
 
     @property
     def one_off(self) -> bool:

@@ -28,6 +28,7 @@ class VmdiracInstanceTrigger(BaseTrigger):
     :param poll_interval: seconds between two looks.
     :param stop_if_killed: who asks, as the history keeps it: the instances are stopped when somebody ends the waiting
         task; ``None``: they are left.
+    :param of_try: the number of the waiting try: what a later one has taken over by then is not stopped.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class VmdiracInstanceTrigger(BaseTrigger):
         target: str,
         poll_interval: float,
         stop_if_killed: str | None = None,
+        of_try: int | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.instance_ids = list(instance_ids)
         self.target = target
         self.poll_interval = poll_interval
         self.stop_if_killed = stop_if_killed
+        self.of_try = of_try
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         return (
@@ -52,6 +55,7 @@ class VmdiracInstanceTrigger(BaseTrigger):
                 "target": self.target,
                 "poll_interval": self.poll_interval,
                 "stop_if_killed": self.stop_if_killed,
+                "of_try": self.of_try,
             },
         )
 
@@ -85,7 +89,8 @@ class VmdiracInstanceTrigger(BaseTrigger):
         from vmdirac.loops.one_off import stop_all
         from vmdirac.operators.runtime import utc_now
 
-        stop_all(_store(), self.instance_ids, f"{who} was ended while it waited", utc_now())
+        why = f"{who} was ended while it waited"
+        stop_all(_store(), self.instance_ids, why, utc_now(), only_of_try=self.of_try)
 
 
 def _store() -> Store:

@@ -98,6 +98,7 @@ class VmdiracLaunchOperator(BaseOperator):
         self.poll_interval = poll_interval
         self.instance_ids: list[int] = []
         self._requester: Requester | None = None
+        self._try_number = 0
         self._cloud: Cloud | None = None
         self._killed = False
 
@@ -105,13 +106,16 @@ class VmdiracLaunchOperator(BaseOperator):
         from vmdirac.operators.one_off_runtime import open_one_off_runtime
 
         wish = self._wish()
-        self._requester = requester_of(context)
+        self._note_who_asks(context)
         try:
             with open_one_off_runtime() as runtime:
-                return self._launch(runtime, wish, self._requester, context)
+                return self._launch(runtime, wish, requester_of(context), context)
         except Exception:
             self._stop_after_failure()
             raise
+
+    def _note_who_asks(self, context: Context) -> None:
+        self._requester, self._try_number = requester_of(context), context["ti"].try_number
 
     def _wish(self) -> Wish:
         return Wish(
@@ -133,7 +137,15 @@ class VmdiracLaunchOperator(BaseOperator):
 
         endpoint = runtime.endpoint(wish.endpoint)
         cloud = self._cloud = runtime.cloud(endpoint)
-        ids = reserve(runtime.store, endpoint, requester, wish, runtime.installation_id, utc_now())
+        ids = reserve(
+            runtime.store,
+            endpoint,
+            requester,
+            wish,
+            runtime.installation_id,
+            utc_now(),
+            try_number=self._try_number,
+        )
         self.instance_ids = ids
         if self._killed:
             # The signal came before there was anything to be stopped.
@@ -149,7 +161,11 @@ class VmdiracLaunchOperator(BaseOperator):
         if self.wait_until_running and found.waiting and not found.hopeless:
             if self.deferrable:
                 trigger = VmdiracInstanceTrigger(
-                    instance_ids=ids, target=target, poll_interval=self.poll_interval, stop_if_killed=str(requester)
+                    instance_ids=ids,
+                    target=target,
+                    poll_interval=self.poll_interval,
+                    stop_if_killed=str(requester),
+                    of_try=self._try_number,
                 )
                 self.defer(trigger=trigger, method_name="execute_complete", timeout=self.execution_timeout)
             found = wait(runtime.store, ids, target, self.poll_interval)
@@ -160,7 +176,7 @@ class VmdiracLaunchOperator(BaseOperator):
         return ids
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        self._requester = requester_of(context)
+        self._note_who_asks(context)
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except Exception:  # its time-out, too
@@ -188,8 +204,8 @@ class VmdiracLaunchOperator(BaseOperator):
                 self.log.exception("what was started could not be stopped")
 
     def _stop(self, what: str) -> None:
-        """Stop all that the task started: first in the store, then in the cloud, if that was asked in this process;
-        else by the sweep."""
+        """Stop all that this try has: first in the store, then in the cloud, if that was asked in this process; else
+        by the sweep."""
         if self._requester is None:
             return
         from vmdirac.loops.one_off import delete_stopped, stop_all_of
@@ -198,7 +214,8 @@ class VmdiracLaunchOperator(BaseOperator):
 
         store = Store.from_config()
         try:
-            stopped = stop_all_of(store, self._requester, f"{self._requester} {what}", utc_now())
+            why = f"{self._requester} {what}"
+            stopped = stop_all_of(store, self._requester, why, utc_now(), try_number=self._try_number)
             if self._cloud is not None:
                 for endpoint, ids in stopped.items():
                     if endpoint == self.endpoint:

@@ -16,10 +16,12 @@ from vmdirac.store.tables import HistoryRow, InstanceRow
 ENDING = frozenset({InstanceStatus.STOPPING, InstanceStatus.HALTED, InstanceStatus.ERROR})
 
 
-def of_requester(session: Session, key: str) -> list[Instance]:
-    """All instances that a task ever asked for, by id."""
-    ids = session.scalars(select(InstanceRow.id).where(InstanceRow.requester_key == key))
-    return instances.get_all(session, ids.all())
+def of_requester(session: Session, key: str, *, lock: bool = False) -> list[Instance]:
+    """All instances that a task ever asked for, by id.
+
+    :param lock: keep others from changing them until the transaction ends.
+    """
+    return instances.get_all(session, siblings(session, key), lock=lock)
 
 
 def siblings(session: Session, key: str) -> list[int]:

@@ -27,7 +27,8 @@ class InstanceRow(Base):
     that changes no state only writes its measurements and leaves it alone.
 
     ``requester``: the task that asked for this one VM (:class:`~vmdirac.model.one_off.Requester`), and the key by which
-    it finds it again; null for VMs of pods, whose ``pod`` and ``image`` are empty in turn.
+    it finds it again; null for VMs of pods; ``requester_try``: the number of its try that has the VM now. ``pod`` and
+    ``image`` are empty then.
     """
 
     __tablename__ = "vmdirac_instances"
@@ -53,6 +54,7 @@ class InstanceRow(Base):
     tick_id: Mapped[int | None] = mapped_column(BigId)
     requester: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     requester_key: Mapped[str | None] = mapped_column(String(64))
+    requester_try: Mapped[int | None]
 
     status: Mapped[InstanceStatus] = mapped_column(Enumerated(InstanceStatus))
     version: Mapped[int] = mapped_column(default=1)
