@@ -107,6 +107,7 @@ def _compare(
     rows += instances.refused(session, endpoint, strays)
     for action in decide.reconcile(rows, listed, deadlines, began, now):
         _apply(session, action, work, now)
+    _let_others_keep_theirs(session, endpoint, work)
     instances.note_seen(session, work.seen)
     instances.note_absent(session, work.absent)
     work.report.listed = len(listed)
@@ -115,6 +116,17 @@ def _compare(
     session.flush()
     endpoints.note_list(session, endpoint, began, len(listed), work.report.unknown)
     return work
+
+
+def _let_others_keep_theirs(session: Session, endpoint: str, work: _Pass) -> None:
+    """VMs of instances of another endpoint are no strangers: two connections may lead to one account, and one that got
+    another name has left its VMs with the old one."""
+    tokens = {seen.token for seen in work.strangers if is_launch_token(seen.token)}
+    if tokens:
+        theirs = instances.known_elsewhere(session, endpoint, tokens)
+        strangers = [seen for seen in work.strangers if seen.token not in theirs]
+        work.report.unknown -= len(work.strangers) - len(strangers)
+        work.strangers = strangers
 
 
 def _apply(session: Session, action: decide.Action, work: _Pass, now: datetime) -> None:
