@@ -38,6 +38,11 @@ test-openstack: setup-dev ## The part of it that runs against a real OpenStack, 
 	.venv/bin/python -m tests.servers.install openstack
 	.venv/bin/python -m pytest -m openstack tests/hooks
 
+.PHONY: crash-suite
+crash-suite: setup-dev ## Kill the loops at each point, lose answers of 1000 launches, and count what became of it
+	.venv/bin/python -m tests.servers.install
+	.venv/bin/python -m tests.crash_suite
+
 .PHONY: test-fast
 # All workers must collect the same tests in the same order, those made from sets too: one seed for their hashes.
 test-fast: setup-dev ## Its quick part: no servers, no browser, no running Airflow, nothing about the test servers
