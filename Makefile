@@ -44,6 +44,11 @@ e2e-openstack: setup-dev ## Jobs on servers of a real OpenStack that boot: ends 
 	.venv/bin/python -m tests.servers.install light-vm
 	@exec .venv/bin/python -m tests.end_to_end.on_openstack --deadline "$(DEADLINE)"
 
+.PHONY: crash-suite
+crash-suite: setup-dev ## Kill the loops at each point, lose answers of 1000 launches, and count what became of it
+	.venv/bin/python -m tests.servers.install
+	.venv/bin/python -m tests.crash_suite
+
 .PHONY: test-fast
 # All workers must collect the same tests in the same order, those made from sets too: one seed for their hashes.
 test-fast: setup-dev ## Its quick part: no servers, no browser, no running Airflow, nothing about the test servers

@@ -80,8 +80,8 @@ class Ec2Installation(Installation):
             moving = {item.id: item.status for item in self.instances() if item.status not in SETTLED}
             raise AssertionError(f"still on the way: {moving}")
         found = books(self, self.server)
-        assert not found.orphans, f"VMs that are no row's: {found.orphans}"
-        assert not found.missing, f"rows without their VM: {found.missing}"
+        assert not found.orphans, f"VMs that are no row's: {found}"
+        assert not found.missing, f"rows without their VM: {found}"
         assert secrets_are_their_own(self, self.server), "a VM has not the secret of its row"
         assert self.ground.others is not None
         self.ground.others.check()

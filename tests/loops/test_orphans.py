@@ -3,7 +3,10 @@
 import pytest
 from sqlalchemy import delete, select
 
+from tests.fakes.account import MemoryAccount
+from tests.fakes.clock import Clock
 from tests.fakes.cloud import FakeCloud
+from tests.fakes.configured import an_endpoint
 from tests.fakes.vm import boot
 from tests.fakes.world import KEY, World
 from vmdirac.contextualization.bootstrap_secret import bootstrap_secret
@@ -12,6 +15,7 @@ from vmdirac.manager import strangers
 from vmdirac.model.alert import AlertKind
 from vmdirac.model.cloud import CloudState, LaunchRequest
 from vmdirac.model.errors import AuthError, TransientError
+from vmdirac.model.states import InstanceStatus
 from vmdirac.store import alerts, orphans
 from vmdirac.store.database import Store
 from vmdirac.store.tables import HistoryRow, InstanceRow, OrphanRow
@@ -120,6 +124,27 @@ def test_known_vms_are_never_orphans(store: Store) -> None:
             vm.heartbeat()
         assert world.reconcile().unknown == 0
     assert len(world.cloud.machines()) == 2
+
+
+def test_vms_of_another_endpoint_in_the_same_account_are_not_orphans(store: Store) -> None:
+    """Two connections may lead to one account, and a connection may get another name."""
+    clock, account = Clock(), MemoryAccount()
+    clouds = {name: FakeCloud(clock, account) for name in ("alpha", "beta")}
+    world = World(store, endpoints=[an_endpoint("alpha"), an_endpoint("beta")], clouds=clouds, clock=clock)
+    world.submit(2)
+    world.tick()
+    assert len(clouds["alpha"].machines()) == 2
+    for _ in range(4):
+        clock.advance(minutes=10)
+        assert world.reconcile("beta").unknown == 0
+    assert len(clouds["alpha"].machines()) == 2
+    assert rows(store) == []
+    # Whose row is done with has nobody who looks after it any more.
+    with store.write() as session:
+        for item in world.instances():
+            session.get_one(InstanceRow, item.id).status = InstanceStatus.HALTED
+    assert world.reconcile("beta").unknown == 2
+    assert len(rows(store)) == 2
 
 
 @pytest.mark.parametrize("endpoints", [("alpha", "beta")])

@@ -81,6 +81,7 @@ def _compare(
     for action in decide.reconcile(rows, listed, deadlines, began, now):
         work.collect(action)
     _change(session, endpoint, work)
+    _let_others_keep_theirs(session, endpoint, work)
     instances.note_seen(session, work.seen)
     instances.note_absent(session, work.absent)
     endpoints.release_capacity(session, endpoint, work.found_room)
@@ -91,6 +92,17 @@ def _compare(
     session.flush()
     endpoints.note_list(session, endpoint, began, len(listed), work.report.unknown)
     return work, list(judged.delete)
+
+
+def _let_others_keep_theirs(session: Session, endpoint: str, work: Corrections) -> None:
+    """VMs of instances of another endpoint are no strangers: two connections may lead to one account, and one that got
+    another name has left its VMs with the old one."""
+    tokens = {seen.token for seen in work.strangers if is_launch_token(seen.token)}
+    if tokens:
+        theirs = instances.known_elsewhere(session, endpoint, tokens)
+        strangers = [seen for seen in work.strangers if seen.token not in theirs]
+        work.report.unknown -= len(work.strangers) - len(strangers)
+        work.strangers = strangers
 
 
 def _change(session: Session, endpoint: str, work: Corrections) -> None:

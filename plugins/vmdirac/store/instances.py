@@ -66,6 +66,14 @@ def refused(session: Session, endpoint: str, tokens: Collection[str]) -> list[In
     return [_to_instance(row) for row in session.execute(query)]
 
 
+def known_elsewhere(session: Session, endpoint: str, tokens: Collection[str]) -> set[str]:
+    """Those of these launch tokens whose instances are looked after on another endpoint."""
+    query = select(InstanceRow.launch_token).where(
+        InstanceRow.launch_token.in_(tokens), InstanceRow.endpoint != endpoint, _LOOKED_AFTER
+    )
+    return set(session.scalars(query))
+
+
 def get(session: Session, instance_id: int) -> Instance | None:
     """One instance as decisions see it."""
     found = session.execute(select(*_DECIDED_ON).where(InstanceRow.id == instance_id)).one_or_none()
