@@ -57,21 +57,24 @@ def unfinished(session: Session, endpoint: str | None = None) -> list[Instance]:
 
 def refused(session: Session, endpoint: str, tokens: Collection[str]) -> list[Instance]:
     """Those of these launches that were thought to have made no VM."""
-    query = select(*_DECIDED_ON).where(
+    gone = select(*_DECIDED_ON).where(
         InstanceRow.endpoint == endpoint,
-        InstanceRow.launch_token.in_(tokens),
         InstanceRow.status == InstanceStatus.ERROR,
         InstanceRow.vm_gone.is_(True),
     )
-    return [_to_instance(row) for row in session.execute(query)]
+    found: list[Instance] = []
+    for part in in_parts(sorted(tokens)):
+        found += [_to_instance(row) for row in session.execute(gone.where(InstanceRow.launch_token.in_(part)))]
+    return found
 
 
 def known_elsewhere(session: Session, endpoint: str, tokens: Collection[str]) -> set[str]:
     """Those of these launch tokens whose instances are looked after on another endpoint."""
-    query = select(InstanceRow.launch_token).where(
-        InstanceRow.launch_token.in_(tokens), InstanceRow.endpoint != endpoint, _LOOKED_AFTER
-    )
-    return set(session.scalars(query))
+    theirs = select(InstanceRow.launch_token).where(InstanceRow.endpoint != endpoint, HOLDS_A_PLACE)
+    found: set[str] = set()
+    for part in in_parts(sorted(tokens)):
+        found.update(session.scalars(theirs.where(InstanceRow.launch_token.in_(part))))
+    return found
 
 
 def get(session: Session, instance_id: int) -> Instance | None:
