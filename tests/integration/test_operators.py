@@ -219,6 +219,9 @@ def test_marked_as_failed_while_it_waits_its_vm_goes(airflow: Airflow, dag: str,
     run = airflow.trigger(dag)
     airflow.until(lambda: airflow.states(run) == {"start": state}, f"it is {state}")
     airflow.until(lambda: [row.status for row in airflow.rows_of(run)] == ["Submitted"], "the cloud has it")
+    if state == "deferred":
+        # Before its trigger runs, Airflow would tell nobody.
+        airflow.until(lambda: "waiting until instances" in airflow.log(run, "start"), "its trigger runs")
     airflow.has_failed(run, "start")
     airflow.until(
         lambda: [row.status for row in airflow.rows_of(run)] == ["Stopping"], "it is to be stopped", sweeping=False

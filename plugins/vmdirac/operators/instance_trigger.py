@@ -60,6 +60,7 @@ class VmdiracInstanceTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
+        self.log.info("waiting until instances %s are %s", self.instance_ids, self.target)
         while True:
             found = await asyncio.to_thread(self._look)
             if found is not None and (found.hopeless or not found.waiting):
