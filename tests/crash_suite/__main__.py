@@ -70,9 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(home: Path, launches: int, share: float, every: int, *, sqlite_only: bool) -> Result:
     """All of it, in an environment that shows Airflow this checkout."""
     # Not before there is an environment, for they import Airflow.
+    import structlog
+
     from tests.crash_suite.environment import ec2_behind_a_proxy
     from tests.crash_suite.lost_answers import launch_with_losses
 
+    # The providers log around Python's own logging.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with ec2_behind_a_proxy(home) as cloud, databases(home, sqlite_only=sqlite_only) as found:
         kill_points = survived = 0
         for name, database in found.items():

@@ -10,7 +10,7 @@ from tests.crash_suite.environment import Cloud
 from tests.crash_suite.kills import kill_at_each_point
 from tests.crash_suite.scenes import RECONCILE, SCENES, TICK, Scene
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)

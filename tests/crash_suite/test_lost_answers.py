@@ -7,7 +7,7 @@ from tests.crash_suite.environment import Cloud
 from tests.crash_suite.lost_answers import launch_with_losses
 from vmdirac.hooks.ec2_cloud import VmdiracEc2Hook
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 LAUNCHES = 60
 

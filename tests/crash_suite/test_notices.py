@@ -30,7 +30,7 @@ from vmdirac.model.states import InstanceStatus
 from vmdirac.policy import reconcile as policy
 from vmdirac.store import installation
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 GOOD = suite.Result(launches=10, answers_lost=1, orphans=0, doubles=0, kill_points=3, kill_points_survived=3)
 
