@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.configured import a_pod, an_endpoint, an_image
-from tests.fakes.vm import boot
 from tests.fakes.world import World
 from vmdirac.loops.account_limits import ASKED_EVERY, kinds_on, read_account_limits
 from vmdirac.model.account import AccountLimit, Measure
@@ -43,7 +42,6 @@ class TestReading:
         world = a_world(store, limit=10, others=3)
         world.submit(2)
         world.tick()
-        boot(world)
         world.clock.advance(minutes=1)
         read(world)
         assert known(world) == {"alpha": (AccountLimit(Measure.INSTANCES, 10, 3),)}
