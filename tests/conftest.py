@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
 
 from tests.servers import airflow_environment, chromium, missing
 from tests.servers.mariadb import MariaDBServer
@@ -25,6 +27,14 @@ if TYPE_CHECKING:
 AIRFLOW_HOME = tempfile.TemporaryDirectory(prefix="vmdirac-tests-")
 airflow_environment.isolate(os.environ, Path(AIRFLOW_HOME.name))
 airflow_environment.make_importable(os.environ)
+
+
+@event.listens_for(Engine, "engine_connect")
+def _not_onto_the_disk(connection: Connection) -> None:
+    """Nobody cuts the power of a test, and waiting for the disk at each commit takes most of its time."""
+    if connection.dialect.name == "sqlite":
+        connection.connection.cursor().execute("PRAGMA synchronous=OFF")
+
 
 # Speed is measured elsewhere; on a busy machine any example can be slow once.
 hypothesis.settings.register_profile("vmdirac", deadline=None)

@@ -23,7 +23,7 @@ from vmdirac.store.tables import TickRow
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
-NEVER = str(10**9)
+NEVER = "86400"
 TASKS = ["begin_tick", "launch", "plan", "read_demand", "sum_up"]
 RUN_TIMEOUT_S = 200
 

@@ -112,7 +112,8 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # enough.
     with suppress(sqlite3.OperationalError):
         cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
+    # What is committed is on the disk: a launch that a power cut made us forget would be a VM that nobody knows.
+    cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
 
