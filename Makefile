@@ -1,4 +1,4 @@
-# The port of Airflow's UI in `make demo`, and how many seconds `make demo-check` may take.
+# The port of Airflow's UI in `make demo`, and how many seconds `make demo-check` and `make e2e-openstack` may take.
 PORT ?= 8080
 DEADLINE ?= 900
 
@@ -38,6 +38,17 @@ test-openstack: setup-dev ## Its part against a real OpenStack
 	.venv/bin/python -m tests.servers.install openstack
 	.venv/bin/python -m pytest -m openstack tests/hooks
 
+.PHONY: e2e-openstack
+e2e-openstack: setup-dev ## Jobs on servers of a real OpenStack that boot: ends by itself and says how it went
+	.venv/bin/python -m tests.servers.install openstack
+	.venv/bin/python -m tests.servers.install light-vm
+	@exec .venv/bin/python -m tests.end_to_end.on_openstack --deadline "$(DEADLINE)"
+
+.PHONY: crash-suite
+crash-suite: setup-dev ## Kill the loops at each point, lose answers of 1000 launches, and count what became of it
+	.venv/bin/python -m tests.servers.install
+	.venv/bin/python -m tests.crash_suite
+
 .PHONY: test-fast
 # All workers must collect the same tests in the same order, those made from sets too: one seed for their hashes.
 test-fast: setup-dev ## Its quick part: no servers, no browser, no running Airflow, nothing about the test servers
@@ -65,10 +76,10 @@ requirements: ## Pin all requirements anew (needs uv)
 
 .PHONY: clean
 clean: ## Delete everything that the above have made, .venv and the demos' data included
-	@for home in .demo .demo-check; do \
+	@for home in .demo .demo-check .e2e-openstack; do \
 		if [ -e $$home/demo.lock ] && ! flock --nonblock $$home/demo.lock true; then \
 			echo "A demo is running in $$home: stop it first." >&2; exit 2; \
 		fi; \
 	done
-	rm -rf .venv .demo .demo-check .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .demo .demo-check .e2e-openstack .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

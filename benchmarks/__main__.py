@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from benchmarks.measurement import Measurement, keep, table
 from benchmarks.run import run
 
-BENCHMARKS = ("plan",)
+BENCHMARKS = ("plan", "reconcile", "writes", "launch")
 
 
 def main() -> int:

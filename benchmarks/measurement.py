@@ -16,7 +16,7 @@ class Measurement:
 
     :param value: what was measured, in ``unit``.
     :param against: what it is compared with, in words; empty: nothing, it is there to be seen.
-    :param ratio: the value divided by what it is compared with; below 1 is better than that.
+    :param ratio: the value divided by what it is compared with, for a rate the other way round: below 1 is better.
     :param parameters: sizes and settings, so that the number can be had again.
     """
 

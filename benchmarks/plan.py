@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 
 from benchmarks.measurement import Measurement
+from vmdirac.model.cloud import Shape
 from vmdirac.model.demand import Demand
 from vmdirac.model.pod import Endpoint, RunningPod
 from vmdirac.model.requirements import Offer, Requirements, TaskQueue
@@ -21,6 +22,7 @@ from vmdirac.policy.plan import make_plan
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 JOBS_A_VM = 5
+SHAPE = Shape(JOBS_A_VM, 10_000)
 SIZES = (100, 1_000, 10_000, 20_000, 100_000)
 TARGET_CPU_SECONDS, TARGET_MEGABYTES = 2.0, 300.0
 
@@ -54,7 +56,8 @@ def world(size: Size) -> tuple[list[Candidate], Demand]:
         weights = tuple((endpoint.name, 1.0) for endpoint in mine)
         pod = RunningPod(f"pod-{number}", "image", weights, 10**6, offer)
         candidates += [
-            Candidate(pod, endpoint, 1.0, "image", "flavor", replace(offer, site=endpoint.site)) for endpoint in mine
+            Candidate(pod, endpoint, 1.0, "image", "flavor", SHAPE, replace(offer, site=endpoint.site))
+            for endpoint in mine
         ]
     queues = tuple(
         TaskQueue(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import ssl
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -24,15 +25,20 @@ _HEARTBEATS = {
 
 
 class AirflowApi:
-    """A client for the API at ``url``; it logs in when it first has to."""
+    """A client for the API at ``url``; it logs in when it first has to.
 
-    def __init__(self, url: str, user: str, password: str) -> None:
+    :param tls: whom to trust, where the address is https; None: whom the system trusts.
+    """
+
+    def __init__(self, url: str, user: str, password: str, tls: ssl.SSLContext | None = None) -> None:
         self.url = url
         self._user = user
         self._password = password
         self._token: str | None = None
-        # Nothing on loopback is behind a proxy, whatever the user's environment says.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        # Nothing on this machine is behind a proxy, whatever the user's environment says.
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls)
+        )
 
     def not_healthy(self, since: datetime) -> list[str]:
         """Components of Airflow that are not up, or have shown no sign of life since then."""

@@ -60,9 +60,14 @@ class AirflowProcesses:
         self._commands = commands
         self._running: list[Component] = []
 
-    def start(self) -> None:
-        """Start them all, each in a session of its own, so that a Ctrl-C in the terminal reaches only the demo."""
+    def start(self, *names: str) -> None:
+        """Start them, each in a session of its own, so that a Ctrl-C in the terminal reaches only the demo.
+
+        :param names: of those to start now; without, all that do not run yet.
+        """
         for name, command in self._commands.items():
+            if name in self.running or (names and name not in names):
+                continue
             log = self._logs / f"{name}.log"
             with log.open("ab") as output:
                 process = subprocess.Popen(

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from demo.home import USER, Home, Secrets
 from demo.preflight import HOST
@@ -29,8 +30,13 @@ def base_url(port: int) -> str:
     return f"http://{HOST}:{port}"
 
 
-def airflow_cfg(home: Home, port: int, secrets: Secrets) -> str:
-    """The text of ``airflow.cfg``."""
+def airflow_cfg(
+    home: Home, port: int, secrets: Secrets, instead: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+) -> str:
+    """The text of ``airflow.cfg``.
+
+    :param instead: options by section that are added, or are other than the demo's.
+    """
     sections: dict[str, dict[str, str]] = {
         "core": {
             "dags_folder": str(CHECKOUT / "dags"),
@@ -70,6 +76,8 @@ def airflow_cfg(home: Home, port: int, secrets: Secrets) -> str:
             "sweep_interval": str(SWEEP_SECONDS),
         },
     }
+    for name, options in instead.items():
+        sections.setdefault(name, {}).update(options)
     # Airflow reads % as the beginning of a reference to another option.
     writer = configparser.RawConfigParser()
     writer.read_dict(

@@ -1,6 +1,6 @@
 """Fills a new Airflow: its databases, connections, variables and jobs. Runs as a process of its own.
 
-    python -m demo.prepare [FILE WITH JOBS]
+    python -m demo.prepare CONNECTIONS VARIABLES [JOBS]
 
 All steps in one process, because to start Airflow's command line costs seconds each time. Standard output gets one
 message if a step fails, and nothing else; everything that Airflow says goes to standard error.
@@ -14,8 +14,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
-
-from demo.settings import CONNECTIONS, VARIABLES
+from pathlib import Path
 
 
 def airflow(*arguments: str) -> int:
@@ -36,19 +35,20 @@ def vmdirac(*arguments: str) -> int:
     return command_line(list(arguments)) or 0
 
 
-def steps(jobs: str | None) -> list[tuple[str, Callable[[], int]]]:
+def steps(connections: str, variables: str, jobs: str | None = None) -> list[tuple[str, Callable[[], int]]]:
     """What to do, in order, and what it is called.
 
+    :param connections: a file with connections to import; ``variables`` likewise.
     :param jobs: a file with jobs to submit.
     """
     found: list[tuple[str, Callable[[], int]]] = [
         ("Making the databases", partial(airflow, "db", "migrate")),
         (
-            f"Importing {CONNECTIONS}",
-            partial(airflow, "connections", "import", str(CONNECTIONS), "--overwrite"),
+            f"Importing {connections}",
+            partial(airflow, "connections", "import", connections, "--overwrite"),
         ),
-        (f"Importing {VARIABLES}", partial(airflow, "variables", "import", str(VARIABLES))),
-        (f"Checking {CONNECTIONS.name} and {VARIABLES.name}", partial(vmdirac, "validate")),
+        (f"Importing {variables}", partial(airflow, "variables", "import", variables)),
+        (f"Checking {Path(connections).name} and {Path(variables).name}", partial(vmdirac, "validate")),
     ]
     if jobs is not None:
         found.append(("Submitting the jobs", partial(vmdirac, "jobs", "submit", jobs)))
@@ -73,7 +73,7 @@ def run_step(step: Callable[[], int]) -> str | None:
 
 def main(arguments: Sequence[str]) -> int:
     """Exit code 0 if all went well."""
-    for name, step in steps(arguments[0] if arguments else None):
+    for name, step in steps(*arguments):
         failure = run_step(step)
         if failure is not None:
             sys.stdout.write(f"{name} failed:\n{failure.strip()}\n")

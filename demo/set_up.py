@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from demo import processes
 from demo.airflow_processes import tail
@@ -16,7 +17,7 @@ from demo.home import Home, write_private
 from demo.interruption import Interruption
 from demo.problems import NOT_POSSIBLE, DemoError
 from demo.progress import Progress
-from demo.settings import CHECKOUT
+from demo.settings import CHECKOUT, CONNECTIONS, VARIABLES
 
 PATIENCE = 300.0
 """Seconds for what takes five on a good machine."""
@@ -46,7 +47,10 @@ def set_up(
     try:
         secrets = home.prepare()
         write_private(home.path / "airflow.cfg", airflow_cfg(home, port, secrets))
-        _fill(home, environment, new_batch, interruption)
+        files = [CONNECTIONS, VARIABLES]
+        if new_batch:
+            files.append(write_batch(home.path))
+        fill(home, environment, files, interruption)
     except BaseException:
         processes.kill(home.path)
         if new_batch:
@@ -55,10 +59,13 @@ def set_up(
     return secrets.password
 
 
-def _fill(home: Home, environment: Mapping[str, str], new_batch: bool, interruption: Interruption) -> None:
-    command = [sys.executable, "-m", "demo.prepare"]
-    if new_batch:
-        command.append(str(write_batch(home.path)))
+def fill(home: Home, environment: Mapping[str, str], files: Sequence[Path], interruption: Interruption) -> None:
+    """Make the databases, and put into them what is in the files: connections, variables, and perhaps jobs.
+
+    :raises DemoError: if that fails or takes too long.
+    :raises StopAskedError: if the user doesn't want it any more.
+    """
+    command = [sys.executable, "-m", "demo.prepare", *map(str, files)]
     message, log = home.logs / "prepare.txt", home.logs / "prepare.log"
     with message.open("wb") as said, log.open("ab") as logged:
         process = subprocess.Popen(

@@ -11,6 +11,8 @@ from typing import Any
 import airflow
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator
+from airflow.triggers.base import BaseTrigger
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
@@ -169,6 +171,23 @@ def test_the_database_managers_can_be_loaded() -> None:
         assert manager.supports_table_dropping is False
 
 
+@pytest.mark.parametrize("kind", ["operators", "sensors", "triggers"])
+def test_what_dag_authors_use_is_where_it_is_said_to_be(kind: str) -> None:
+    known = {item["integration-name"] for item in INFO["integrations"]}
+    base: type = {"operators": BaseOperator, "sensors": BaseSensorOperator, "triggers": BaseTrigger}[kind]
+    for entry in INFO[kind]:
+        assert entry["integration-name"] in known
+        for name in entry["python-modules"]:
+            module = import_module(name)
+            ours = [item for item in vars(module).values() if isinstance(item, type) and item.__module__ == name]
+            assert any(issubclass(item, base) for item in ours)
+
+
+def test_the_links_of_tasks_can_be_loaded() -> None:
+    for path in INFO["extra-links"]:
+        assert issubclass(resolve(path), BaseOperatorLink)
+
+
 @pytest.mark.slow
 def test_airflow_finds_us() -> None:
     from airflow.providers_manager import ProvidersManager
@@ -179,3 +198,4 @@ def test_airflow_finds_us() -> None:
         hook = found.hooks[name]
         assert hook is not None
         assert hook.connection_testable
+    assert set(INFO["extra-links"]) <= set(found.extra_links_class_names)

@@ -24,6 +24,8 @@ def _option(
     }
 
 
+INTEGRATION = "VMDIRAC"
+
 CONFIGURATION = {
     "vmdirac": {
         "description": "vmdirac keeps virtual machines on federated clouds for a queue of waiting jobs.",
@@ -49,6 +51,13 @@ CONFIGURATION = {
                 "",
                 "https://airflow.example.org/vmdirac",
             ),
+            "vm_ca_file": _option(
+                "PEM file with the certificates of the authorities by which VMs know the API server; they are put into"
+                " the user data. Default: what the VMs' own system trusts.",
+                "string",
+                "",
+                "/etc/pki/tls/certs/our-ca.pem",
+            ),
             "scheduler_interval": _option("Seconds between two ticks of the scheduler.", "integer", "60"),
             "sweep_interval": _option("Seconds between two passes of each sweep.", "integer", "60"),
             "decision_retention_days": _option("For how many days ticks and their decisions are kept.", "float", "7"),
@@ -73,6 +82,11 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Keeps the right number of virtual machines alive on federated clouds for a queue of jobs.",
         "versions": [__version__],
         "connection-types": CONNECTION_TYPES,
+        "integrations": [{"integration-name": INTEGRATION, "tags": ["service"]}],
+        "operators": [{"integration-name": INTEGRATION, "python-modules": ["vmdirac.operators.instances"]}],
+        "sensors": [{"integration-name": INTEGRATION, "python-modules": ["vmdirac.operators.instance_sensor"]}],
+        "triggers": [{"integration-name": INTEGRATION, "python-modules": ["vmdirac.operators.instance_trigger"]}],
+        "extra-links": ["vmdirac.operators.instance_link.VmdiracInstanceLink"],
         "db-managers": ["vmdirac.store.db_manager.VmdiracDBManager"],
         "config": CONFIGURATION,
     }

@@ -1,4 +1,4 @@
-"""``vmdirac pods``, ``images``, ``endpoints`` and ``reset``."""
+"""``vmdirac alerts``, ``pods``, ``images``, ``endpoints`` and ``reset``."""
 
 from dataclasses import replace
 
@@ -7,8 +7,11 @@ import pytest
 from tests.fakes.clock import START
 from tests.fakes.world import World
 from vmdirac.cli import main
+from vmdirac.model.account import AccountLimit, Measure
+from vmdirac.model.alert import AlertKind
 from vmdirac.model.errors import AuthError
 from vmdirac.model.states import ImageStatus
+from vmdirac.store import accounts, alerts
 from vmdirac.store.database import Store
 from vmdirac.store.tables import ImageRow
 
@@ -66,3 +69,20 @@ def test_a_name_that_is_not_there(store: Store, capsys: pytest.CaptureFixture[st
     World(store).tick()
     (line,) = said(capsys, "reset", what, complaint + "x", status=1)
     assert f"did you mean '{complaint}'?" in line
+
+
+def test_what_has_to_be_looked_at(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "alerts") == ["nothing has to be looked at"]
+    with store.write() as session:
+        alerts.raise_alert(session, AlertKind.ORPHANS, "alpha", "4 of 4 VMs are unknown", START)
+    (line,) = said(capsys, "alerts")
+    assert line.startswith("orphans: alpha: 4 of 4 VMs are unknown (since ")
+
+
+def test_what_the_account_may_have(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    world = World(store)
+    world.submit(2)
+    world.tick()
+    with store.write() as session:
+        accounts.put_limits(session, "alpha", [AccountLimit(Measure.PROCESSORS, 16, 5)], START)
+    assert said(capsys, "endpoints")[-1] == "account: alpha: of 16 processors 2 are ours and 5 others'"

@@ -1,5 +1,6 @@
 """``vmdirac why``: what is asked for is answered from what is stored, and nothing else is needed for it."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ from tests.fakes.configured import a_pod, an_endpoint
 from tests.fakes.vm import boot
 from tests.fakes.world import World
 from vmdirac.cli import main
+from vmdirac.loops.one_off import reserve, stop_all
 from vmdirac.model.errors import AuthError
+from vmdirac.model.one_off import Requester, Wish
 from vmdirac.model.requirements import Offer
 from vmdirac.store.database import Store
 
@@ -116,6 +119,17 @@ def test_a_launch_that_the_cloud_refused(world: World, capsys: pytest.CaptureFix
     world.clock.advance(minutes=1)
     world.tick()
     assert "launches are held until" in answer(capsys, "pod", "pod")
+
+
+def test_a_vm_that_a_task_asked_for(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    task = Requester("nightly", "manual__1", "start")
+    wish = Wish("alpha", "linux", "small", 1, timedelta(hours=1))
+    ids = reserve(world.store, world.endpoints["alpha"], task, wish, "ours", world.clock(), try_number=1)
+    stop_all(world.store, ids, "terminated by a test", world.clock())
+    said = answer(capsys, "instance", str(ids[0]))
+    assert f"instance {ids[0]} (task start of nightly, run manual__1 on alpha) is Halted" in said
+    assert "started: task start of nightly, run manual__1 asked for it" in said
+    assert "stopped: terminated by a test; the cloud was never asked for it (requested)" in said
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from airflow.configuration import AIRFLOW_HOME
 
+from tests.servers.certificates import make
 from vmdirac.config import settings
 from vmdirac.config.settings import SecretKey, SettingsError
 
@@ -110,6 +111,34 @@ def test_an_address_that_is_none_or_not_safe_is_refused(monkeypatch: pytest.Monk
     configure(monkeypatch, vm_url=url)
     with pytest.raises(SettingsError, match=what):
         settings.vm_url()
+
+
+def test_vms_know_the_manager_by_the_certificates_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("AIRFLOW__VMDIRAC__VM_CA_FILE", raising=False)
+    assert settings.vm_ca() == ""
+    one, other = (make(tmp_path / name, "127.0.0.1").authority.read_text() for name in ("one", "other"))
+    file = tmp_path / "ca.pem"
+    file.write_text(f"What is said beside them is not sent.\n{one}\n\n# another\n{other}")
+    configure(monkeypatch, vm_ca_file=str(file))
+    assert settings.vm_ca() == one + other
+
+
+def test_a_file_without_usable_certificates_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    certificates = make(tmp_path / "made", "127.0.0.1")
+    file = tmp_path / "ca.pem"
+    configure(monkeypatch, vm_ca_file=str(file))
+    with pytest.raises(SettingsError, match="cannot be read"):
+        settings.vm_ca()
+    for content, what in [
+        (b"", "no certificates"),
+        (b"\xff\xfe", "cannot be read"),
+        (b"-----BEGIN CERTIFICATE-----\nbm9uZQ==\n-----END CERTIFICATE-----\n", "no certificates"),
+        (certificates.authority.read_bytes() + certificates.key.read_bytes(), "private key"),
+    ]:
+        file.write_bytes(content)
+        with pytest.raises(SettingsError, match=what) as caught:
+            settings.vm_ca()
+        assert "bm9uZQ" not in str(caught.value)
 
 
 def test_intervals(monkeypatch: pytest.MonkeyPatch) -> None:

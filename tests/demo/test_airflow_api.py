@@ -5,12 +5,14 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from demo.airflow_api import AirflowApi, missing
+from tests.servers import certificates
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HEALTHY = {
@@ -144,3 +146,14 @@ def test_an_airflow_that_no_longer_answers_is_an_os_error(api: AirflowApi) -> No
 
     with pytest.raises(OSError, match="refused"):
         gone.failed_runs(NOON)
+
+
+def test_a_server_with_a_certificate_is_asked_only_if_it_is_trusted(server: FakeAirflow, tmp_path: Path) -> None:
+    made, other = (certificates.make(tmp_path / name, "127.0.0.1") for name in ("made", "other"))
+    server.socket = made.server().wrap_socket(server.socket, server_side=True)
+    server.answers["/api/v2/monitor/health"] = HEALTHY
+    url = server.url.replace("http:", "https:")
+
+    assert AirflowApi(url, "admin", "secret", made.client()).not_healthy(since=NOON) == []
+    assert AirflowApi(url, "admin", "secret", other.client()).not_healthy(since=NOON) == ["api_server"]
+    assert len(server.queries) == 1

@@ -34,10 +34,10 @@ class Components(AirflowProcesses):
     def log(self, name: str) -> str:
         return (self.directory / f"{name}.log").read_text()
 
-    def start(self) -> None:
-        super().start()
+    def start(self, *names: str) -> None:
+        super().start(*names)
         deadline = time.monotonic() + PATIENCE
-        while not all(self.log(name) for name in self._commands):
+        while not all(self.log(name) for name in self.running):
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
@@ -75,6 +75,19 @@ def test_as_long_as_all_run_all_is_well(tmp_path: Path, stopped: list[Components
     components.start()
 
     components.check("make demo")
+
+
+def test_some_can_be_started_before_the_others(tmp_path: Path, stopped: list[Components]) -> None:
+    components = Components(tmp_path, one=SLEEPER, other=SLEEPER)
+    stopped.append(components)
+    components.start("other")
+    assert list(components.running) == ["other"]
+    first = components.running["other"]
+
+    components.start()
+
+    assert sorted(components.running) == ["one", "other"]
+    assert components.running["other"] == first
 
 
 def test_one_that_was_killed_is_named_with_its_last_words(tmp_path: Path, stopped: list[Components]) -> None:

@@ -24,6 +24,17 @@ def test_airflow_listens_on_loopback_only_and_finds_itself_there() -> None:
     assert cfg["core"]["execution_api_server_url"] == "http://127.0.0.1:1234/execution/"
 
 
+def test_who_runs_it_elsewhere_says_so() -> None:
+    instead = {"api": {"host": "10.20.0.1"}, "vmdirac": {"vm_ca_file": "/100%/ca.pem"}, "more": {"of": "it"}}
+    parser = configparser.ConfigParser()
+    parser.read_string(airflow_cfg(Home(Path("/home")), 1234, Secrets.new(), instead))
+
+    assert (parser["api"]["host"], parser["api"]["port"]) == ("10.20.0.1", "1234")
+    assert parser["vmdirac"]["vm_ca_file"] == "/100%/ca.pem"
+    assert parser["vmdirac"]["sweep_interval"] == "10"
+    assert parser["more"]["of"] == "it"
+
+
 def test_the_login_is_the_normal_one() -> None:
     cfg = written(Path("/home"))
 

@@ -46,7 +46,8 @@ def test_an_error_that_nobody_foresaw_is_told() -> None:
 
 
 def test_jobs_are_submitted_only_if_there_are_any() -> None:
-    without, with_jobs = prepare.steps(None), prepare.steps("jobs.json")
+    files = ("connections.json", "variables.json")
+    without, with_jobs = prepare.steps(*files), prepare.steps(*files, "jobs.json")
 
     assert [name for name, _ in with_jobs[: len(without)]] == [name for name, _ in without]
     assert [name for name, _ in with_jobs[len(without) :]] == ["Submitting the jobs"]
@@ -62,7 +63,7 @@ def test_the_first_failure_ends_it_with_one_message(
     def never() -> int:
         raise AssertionError
 
-    monkeypatch.setattr(prepare, "steps", lambda _jobs: [("One", lambda: 0), ("Two", bad), ("Three", never)])
+    monkeypatch.setattr(prepare, "steps", lambda *_files: [("One", lambda: 0), ("Two", bad), ("Three", never)])
 
-    assert prepare.main([]) == 1
+    assert prepare.main(["connections.json", "variables.json"]) == 1
     assert capsys.readouterr().out == "Two failed:\nit is broken\n"

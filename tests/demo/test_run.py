@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from demo import run as running
-from demo import tile
+from demo import airflow_run, tile
 from demo.airflow_api import AirflowApi
 from demo.airflow_processes import AirflowProcesses
 from demo.batch import tiles
@@ -61,7 +60,7 @@ class FakeAirflow(AirflowProcesses):
         self.looks = 0
         self.dies_at = dies_at
 
-    def start(self) -> None:
+    def start(self, *names: str) -> None:
         self.events.append("start")
 
     def check(self, command: str) -> None:
@@ -240,13 +239,23 @@ def test_the_demo_has_no_deadline(tmp_path: Path) -> None:
 
 
 def test_an_airflow_that_does_not_come_up_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "START_PATIENCE", -1)
+    monkeypatch.setattr(airflow_run, "START_PATIENCE", -1)
 
     course = Course(tmp_path, WORKING)
 
     assert course.code == 1
     assert "missing: scheduler" in course.said
     assert course.airflow.events == ["start", "stop"]
+
+
+def test_some_components_can_be_waited_for_before_the_others(tmp_path: Path) -> None:
+    demo = Course(tmp_path, OVER).demo
+    api = FakeApi()
+    demo.api = api
+    api.missing = [["api_server"], ["scheduler", "triggerer"], []]
+
+    demo.come_up(datetime.now(UTC), {"api_server"})
+    assert api.missing == [[]]
 
 
 def test_processes_that_are_left_over_are_counted_and_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

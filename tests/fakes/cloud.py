@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,10 +20,11 @@ from vmdirac.model.cloud import (
     LaunchRequest,
     Shape,
     TerminateOutcome,
+    VmKind,
 )
 from vmdirac.model.errors import CapacityError, CloudError, ConfigError, ErrorKind, QuotaError
 
-Verb = Literal["launch", "list", "terminate", "console", "shape"]
+Verb = Literal["launch", "list", "terminate", "console", "shape", "limits"]
 Watcher = Callable[[Verb, Sequence[str]], None]
 
 
@@ -193,7 +194,9 @@ class FakeCloud:
                 raise ConfigError(f"{cloud_id} is another installation's")
             return machine.console
 
-    def limits(self) -> CloudLimits:
+    def limits(self, kinds: Collection[VmKind] = ()) -> CloudLimits:
+        self._note("limits", [])
+        self._raise_fault("limits")
         return CloudLimits(instances=self.behaviour.max_machines, instances_used=len(self.machines()))
 
     def shape(self, flavor: str) -> Shape:

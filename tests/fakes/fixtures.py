@@ -66,7 +66,7 @@ def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("template") / "vmdirac.db"
-    _make_tables(f"sqlite:///{file}")
+    make_tables(f"sqlite:///{file}")
     return file
 
 
@@ -76,35 +76,42 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql_tables(postgres_server: PostgresServer) -> str:
-    return _make_tables(postgres_server.create_database(f"with_tables_{secrets.token_hex(4)}"))
+    return make_tables(postgres_server.create_database(f"with_tables_{secrets.token_hex(4)}"))
 
 
 @pytest.fixture(scope="session")
 def mariadb_tables(mariadb_server: MariaDBServer) -> str:
-    return _make_tables(mariadb_server.create_database(f"with_tables_{secrets.token_hex(4)}"))
+    return make_tables(mariadb_server.create_database(f"with_tables_{secrets.token_hex(4)}"))
 
 
 @pytest.fixture
 def postgresql_url(postgresql_tables: str) -> str:
-    return _emptied(postgresql_tables)
+    return emptied(postgresql_tables)
 
 
 @pytest.fixture
 def mariadb_url(mariadb_tables: str) -> str:
-    return _emptied(mariadb_tables)
+    return emptied(mariadb_tables)
 
 
-def _make_tables(url: str) -> str:
+def make_tables(url: str) -> str:
+    """Make all tables in an empty database; its URL."""
     store = Store(url)
     Base.metadata.create_all(store.engine)
     store.close()
     return url
 
 
-def _emptied(url: str) -> str:
+def emptied(url: str) -> str:
+    """Delete all that is in them; the URL."""
     store = Store(url)
+    empty(store)
+    store.close()
+    return url
+
+
+def empty(store: Store) -> None:
+    """Delete everything in it but the tables."""
     with store.write() as session:
         for table in reversed(Base.metadata.sorted_tables):
             session.execute(table.delete())
-    store.close()
-    return url

@@ -28,6 +28,7 @@ def instance_row(status: InstanceStatus = InstanceStatus.RUNNING, at: datetime =
         "image": "worker",
         "endpoint": "alpha",
         "name": f"vmdirac-{number}",
+        "flavor": "small",
         "launch_token": f"{number:08x}-0000",
         "cloud_id": None if status is InstanceStatus.NEW else f"made-{number}",
         "created_at": at,

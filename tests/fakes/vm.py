@@ -1,11 +1,11 @@
-"""What runs on a fake cloud's machine: it calls in, works and ends as the agent does, over the manager's VM service."""
+"""What runs on a VM: it calls in, works and ends as the agent does, over the manager's VM service."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from tests.fakes.account import Machine
-from tests.fakes.world import World
+from tests.fakes.world import Installation, World
 from vmdirac.manager import vm_service
 from vmdirac.manager.vm_messages import (
     FinishRequest,
@@ -23,14 +23,13 @@ from vmdirac.model.instance import Instance
 from vmdirac.store import instances
 
 
-class FakeVm:
+class CallingVm:
     """An honest VM: it knows only what it was given to boot with and what the manager told it."""
 
-    def __init__(self, world: World, machine: Machine, endpoint: str = "alpha") -> None:
+    def __init__(self, world: Installation, cloud_id: str, user_data: str) -> None:
         self.world = world
-        self.cloud_id = machine.cloud_id
-        self.endpoint = endpoint
-        number, self._secret = machine.request.user_data.split()
+        self.cloud_id = cloud_id
+        number, self._secret = user_data.split()
         self.instance_id = int(number)
         self.jobs: list[MatchedJob] = []
         self.draining = False
@@ -98,6 +97,16 @@ class FakeVm:
     def halting(self, reason: str = "") -> None:
         message, now = HaltingRequest(reason=reason), self.world.clock()
         self.world.store.transact(lambda session: vm_service.halting(session, self.instance_id, message, now))
+
+
+class FakeVm(CallingVm):
+    """One on a fake cloud's machine, where more than calls can be done to it."""
+
+    world: World
+
+    def __init__(self, world: World, machine: Machine, endpoint: str = "alpha") -> None:
+        super().__init__(world, machine.cloud_id, machine.request.user_data)
+        self.endpoint = endpoint
 
     def power_off(self) -> None:
         """It no longer runs, and the cloud still has it."""

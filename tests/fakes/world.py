@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -15,15 +15,16 @@ from tests.fakes.configured import a_pod, an_endpoint, an_image
 from vmdirac.config.loader import Configuration
 from vmdirac.config.settings import SecretKey
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER
+from vmdirac.loops.corrections import ReconcileReport
 from vmdirac.loops.deadlines import deadlines_of
 from vmdirac.loops.job_sources import job_sources
 from vmdirac.loops.launch import LaunchReport, launch
 from vmdirac.loops.plan_and_reserve import plan_and_reserve
 from vmdirac.loops.read_demand import EndpointsSilentError, begin_tick, read_demand
-from vmdirac.loops.reconcile import ReconcileReport, reconcile
+from vmdirac.loops.reconcile import reconcile
 from vmdirac.loops.sweeps import IdleReport, StalledReport, sweep_idle, sweep_stalled
 from vmdirac.loops.tick import scheduler_tick
-from vmdirac.model.contracts import JobSource
+from vmdirac.model.contracts import Cloud, JobSource
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import Endpoint, Image, RunningPod
 from vmdirac.model.requirements import Requirements
@@ -42,8 +43,8 @@ def render(candidate: Candidate, instance_id: int) -> str:
     return f"{instance_id} {PLACEHOLDER}"
 
 
-class World:
-    """One pod on one endpoint, unless a test says otherwise.
+class Installation:
+    """Pods, images and endpoints on clouds of whatever kind, and one pod on one endpoint unless a test says otherwise.
 
     ``hearing``: the manager serves VMs since the world began.
     """
@@ -55,7 +56,7 @@ class World:
         endpoints: Iterable[Endpoint] | None = None,
         images: Iterable[Image] | None = None,
         *,
-        clouds: dict[str, FakeCloud] | None = None,
+        clouds: Mapping[str, Cloud],
         clock: Clock | None = None,
         hearing: bool = True,
     ) -> None:
@@ -66,7 +67,7 @@ class World:
         self.images = {image.name: image for image in (images if images is not None else [an_image()])}
         self.invalid: tuple[Invalid, ...] = ()
         self.complete = True
-        self.clouds = clouds or {name: FakeCloud(self.clock) for name in self.endpoints}
+        self.clouds = clouds
         self.keys: tuple[SecretKey, ...] = (KEY,)
         self.rng = random.Random(7)
         self.hearing = hearing
@@ -77,15 +78,9 @@ class World:
     def configuration(self) -> Configuration:
         return Configuration(self.pods, self.images, self.endpoints, (), self.invalid, self.complete)
 
-    def cloud_of(self, endpoint: Endpoint) -> FakeCloud:
+    def cloud_of(self, endpoint: Endpoint) -> Cloud:
         """The loops' cloud factory."""
         return self.clouds[endpoint.name]
-
-    @property
-    def cloud(self) -> FakeCloud:
-        """The only cloud."""
-        (cloud,) = self.clouds.values()
-        return cloud
 
     # The loops.
 
@@ -181,3 +176,30 @@ class World:
     def job_counts(self) -> dict[JobStatus, int]:
         with self.store.read() as session:
             return queue.counts(session)
+
+
+class World(Installation):
+    """An installation on clouds in memory."""
+
+    clouds: dict[str, FakeCloud]
+
+    def __init__(
+        self,
+        store: Store,
+        pods: Iterable[RunningPod] | None = None,
+        endpoints: Iterable[Endpoint] | None = None,
+        images: Iterable[Image] | None = None,
+        *,
+        clouds: dict[str, FakeCloud] | None = None,
+        clock: Clock | None = None,
+        hearing: bool = True,
+    ) -> None:
+        clock, wanted = clock or Clock(), [an_endpoint()] if endpoints is None else list(endpoints)
+        clouds = clouds or {item.name: FakeCloud(clock) for item in wanted}
+        super().__init__(store, pods, wanted, images, clouds=clouds, clock=clock, hearing=hearing)
+
+    @property
+    def cloud(self) -> FakeCloud:
+        """The only cloud."""
+        (cloud,) = self.clouds.values()
+        return cloud

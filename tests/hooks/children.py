@@ -35,6 +35,7 @@ def killed_while(action: Callable[[], object]) -> bool:
     child = _CONTEXT.Process(target=action)
     child.start()
     child.join()
+    assert child.exitcode in {0, -signal.SIGKILL}, f"it failed instead of dying, with exit code {child.exitcode}"
     return child.exitcode == -signal.SIGKILL
 
 

@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -11,8 +12,9 @@ from airflow.sdk import Connection
 
 from tests.servers import missing
 from tests.servers.ec2 import REGION, Ec2Server
-from vmdirac.hooks import ec2_rate
+from vmdirac.hooks import ec2_api
 from vmdirac.hooks.ec2_cloud import VmdiracEc2Hook
+from vmdirac.hooks.ec2_rate import TokenBucket
 from vmdirac.model.cloud import LaunchRequest
 
 IMAGE = "ami-0123456789abcdef0"
@@ -33,15 +35,39 @@ class SmallPages(VmdiracEc2Hook):
 
 
 class Ec2World:
-    def __init__(self, server: Ec2Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an allowance of launches of its own, which other tests have not used up.
+
+    :param folder: an empty one, where that is kept.
+    :param url: where hooks call, if not the server itself.
+    """
+
+    def __init__(
+        self, server: Ec2Server, monkeypatch: pytest.MonkeyPatch, folder: Path, url: str | None = None
+    ) -> None:
         self.server = server
-        self.aws = {**AWS_CONNECTION, "extra": {**AWS_CONNECTION["extra"], "endpoint_url": server.url}}  # type: ignore[dict-item]
-        monkeypatch.setenv("AIRFLOW_CONN_EC2_ACCOUNT", json.dumps(self.aws))
+        self._allowance = folder / "launches"
+        monkeypatch.setattr(ec2_api, "bucket_of", lambda *account: TokenBucket(self._allowance))
+        self._url, self._monkeypatch = url or server.url, monkeypatch
+        self.configure()
+
+    def refill_allowance(self) -> None:
+        """As many launches as if there had been none."""
+        self._allowance.unlink(missing_ok=True)
+
+    def configure(self, **kwargs: Any) -> None:
+        """Set the aws connection's ``config_kwargs`` for hooks that are made from now on."""
+        extra: dict[str, Any] = {**AWS_CONNECTION["extra"], "endpoint_url": self._url}  # type: ignore[dict-item]
+        extra["config_kwargs"] = {**extra["config_kwargs"], **kwargs}
+        self.aws = {**AWS_CONNECTION, "extra": extra}
+        self._monkeypatch.setenv("AIRFLOW_CONN_EC2_ACCOUNT", json.dumps(self.aws))
 
     def hook(self, installation: str = "ours", **config: Any) -> VmdiracEc2Hook:
+        return SmallPages("ec2", installation, connection=self.connection(**config))
+
+    @staticmethod
+    def connection(**config: Any) -> Connection:
         extra = {"max_instances": 10, "aws_conn_id": "ec2_account", **config}
-        connection = Connection(conn_id="ec2", conn_type="vmdirac_ec2", extra=json.dumps(extra))
-        return SmallPages("ec2", installation, connection=connection)
+        return Connection(conn_id="ec2", conn_type="vmdirac_ec2", extra=json.dumps(extra))
 
     def request(self, **fields: Any) -> LaunchRequest:
         token = str(uuid.uuid4())
@@ -74,7 +100,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ec2Server]:
 
 
 @pytest.fixture
-def ec2(server: Ec2Server, monkeypatch: pytest.MonkeyPatch) -> Ec2World:
+def ec2(server: Ec2Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ec2World:
     server.reset()
-    monkeypatch.setattr(ec2_rate, "_buckets", {})
-    return Ec2World(server, monkeypatch)
+    return Ec2World(server, monkeypatch, tmp_path)

@@ -1,6 +1,6 @@
 """What all cloud hooks share."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import ClassVar
 
 import pytest
@@ -16,6 +16,7 @@ from vmdirac.model.cloud import (
     LaunchRequest,
     Shape,
     TerminateOutcome,
+    VmKind,
 )
 from vmdirac.model.contracts import Cloud
 from vmdirac.model.errors import ConfigError
@@ -38,7 +39,7 @@ class EmptyCloudHook(VmdiracCloudHook):
     def console(self, cloud_id: str) -> str:
         return ""
 
-    def limits(self) -> CloudLimits:
+    def limits(self, kinds: Collection[VmKind] = ()) -> CloudLimits:
         return CloudLimits()
 
     def shape(self, flavor: str) -> Shape:

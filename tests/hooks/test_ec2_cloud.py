@@ -16,7 +16,7 @@ from tests.servers.ec2 import REGION
 from vmdirac.hooks import ec2_cloud
 from vmdirac.hooks.ec2_cloud import VmdiracEc2Hook
 from vmdirac.hooks.ec2_listing import as_listed
-from vmdirac.model.cloud import CloudState, Shape
+from vmdirac.model.cloud import CloudLimits, CloudState, Shape, VmKind
 from vmdirac.model.errors import (
     AuthError,
     ConfigError,
@@ -140,6 +140,17 @@ def test_limits_are_those_of_the_market_for_everybody_in_the_account(ec2: Ec2Wor
     assert (limits.processors, limits.processors_used, limits.instances_used) == (64, 6, 2)
     assert (limits.instances, limits.memory_mb, limits.memory_mb_used) == (None, None, 16384 + 1024)
     assert (spot.processors_used, spot.instances_used) == (2, 1)
+
+
+def test_limits_that_do_not_hold_for_all_our_vms_are_not_told(ec2: Ec2World) -> None:
+    ec2.server.set(quota=64.0)
+    standard, gpu, priced = VmKind("m5.large,m5a.large"), VmKind("m5.large,g4dn.xlarge"), VmKind("m5.large", 0.1)
+    assert ec2.hook().limits([standard]).processors == 64
+    assert ec2.hook().limits([priced]).processors == 64
+    assert ec2.hook(spot=True).limits([standard, priced]).processors == 64
+    assert ec2.hook().limits([standard, priced]) == CloudLimits(), "on-demand and spot have quotas of their own"
+    assert ec2.hook().limits([gpu]) == CloudLimits()
+    assert ec2.hook(spot=True, fall_back_to_on_demand=True).limits([standard]) == CloudLimits()
 
 
 def test_where_the_quota_may_not_be_asked_for_the_use_is_told_all_the_same(ec2: Ec2World) -> None:

@@ -1,6 +1,5 @@
 """EC2 keeps the contract of all clouds, against moto with what it lacks."""
 
-import base64
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,8 +27,7 @@ class Ec2Backdoor:
         self.consoles: dict[str, str] = {}
 
     def user_data(self, cloud_id: str) -> bytes:
-        told = self.server.admin.describe_instance_attribute(InstanceId=cloud_id, Attribute="userData")
-        return base64.b64decode(told["UserData"]["Value"])
+        return self.server.user_data(cloud_id)
 
     def tags(self, cloud_id: str) -> dict[str, str]:
         return {tag["Key"]: tag["Value"] for tag in self.server.vms()[cloud_id]["Tags"]}

@@ -1,5 +1,6 @@
 """A launch on EC2: one VM with all that it is to have, whatever is repeated, refused or lost."""
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -8,7 +9,8 @@ import pytest
 from tests.hooks import ec2_world
 from tests.hooks.ec2_world import Ec2World
 from tests.hooks.fleet import launched
-from vmdirac.hooks import ec2_rate
+from tests.servers.ec2 import REGION
+from vmdirac.hooks import ec2_api
 from vmdirac.hooks.ec2_rate import TokenBucket
 from vmdirac.model.cloud import INSTALLATION_TAG, TOKEN_TAG
 from vmdirac.model.errors import (
@@ -255,10 +257,16 @@ def test_a_pause_that_ec2_asks_for_is_told(ec2: Ec2World) -> None:
 
 
 def test_launches_above_the_rate_are_put_off_and_are_no_lack_of_room(
-    ec2: Ec2World, monkeypatch: pytest.MonkeyPatch
+    ec2: Ec2World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     hook = ec2.hook()
-    monkeypatch.setattr(ec2_rate, "TokenBucket", lambda: TokenBucket(2, 2, lambda: 0.0))
+    asked = []
+
+    def bucket_of(*account: str) -> TokenBucket:
+        asked.append(account)
+        return TokenBucket(tmp_path / "few", 2, 2, lambda: 0.0)
+
+    monkeypatch.setattr(ec2_api, "bucket_of", bucket_of)
     outcomes = hook.launch([ec2.request() for _ in range(5)])
     errors = [outcome.error for outcome in outcomes if outcome.error]
     assert [type(error) for error in errors] == [ThrottleError] * 3
@@ -266,6 +274,7 @@ def test_launches_above_the_rate_are_put_off_and_are_no_lack_of_room(
     assert len(ec2.server.calls("RunInstances")) == len(ec2.server.vms()) == 2
     # Endpoints with the same credentials in the same region share it.
     assert isinstance(ec2.hook("theirs").launch([ec2.request()])[0].error, ThrottleError)
+    assert set(asked) == {("ec2_account", REGION, ec2.server.url)}
 
 
 def test_the_cloud_that_cannot_be_asked_makes_every_launch_uncertain(ec2: Ec2World) -> None:
@@ -273,6 +282,26 @@ def test_the_cloud_that_cannot_be_asked_makes_every_launch_uncertain(ec2: Ec2Wor
         outcomes = ec2.hook().launch([ec2.request(), ec2.request()])
     assert [type(outcome.error) for outcome in outcomes] == [TransientError] * 2
     assert not ec2.server.calls("RunInstances")
+
+
+def test_launches_that_nobody_asked_for_before_are_not_looked_for(ec2: Ec2World) -> None:
+    """Each call more is one that EC2 counts."""
+    hook = ec2.hook()
+    for _ in range(2):
+        launched(hook, ec2.request(first=True), ec2.request(first=True))
+    assert not ec2.server.calls("DescribeInstances")
+    assert len(ec2.server.calls("DescribeImages")) == 1
+    assert len(ec2.server.calls("RunInstances")) == 4
+    launched(hook, ec2.request(first=True), ec2.request(first=False))
+    (call,) = ec2.sent("DescribeInstances")
+    assert "Filter.1.Value.2" not in call
+
+
+def test_a_launch_that_only_seems_to_be_the_first_still_makes_no_second_vm(ec2: Ec2World) -> None:
+    """After the database was restored, say."""
+    ec2.server.set(delay=1000)
+    request = ec2.request(first=True)
+    assert launched(ec2.hook(), request) == launched(ec2.hook(), request)
 
 
 def test_names_of_what_is_not_there_are_told(ec2: Ec2World) -> None:

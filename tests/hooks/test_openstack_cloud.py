@@ -1,5 +1,6 @@
 """The OpenStack hook keeps the contract of all clouds, and what is particular to OpenStack, against a real one."""
 
+import math
 import re
 import uuid
 from collections.abc import Iterator
@@ -177,15 +178,15 @@ def test_no_call_waits_for_ever(openstack: OpenstackWorld) -> None:
     (cloud_id,) = launched(hook, openstack.request())
     hook._api.cloud.session.timeout = 2
     for proxy, silent in [(openstack.nova, "^POST .*/servers$"), (openstack.neutron, "^POST .*/ports")]:
-        with proxy.fault(silent, status=-1):
+        with proxy.fault(silent, status=0, delay=math.inf):
             assert type(hook.launch([openstack.request()])[0].error) is TransientError
-    with openstack.nova.fault("^GET .*/servers", status=-1):
+    with openstack.nova.fault("^GET .*/servers", status=0, delay=math.inf):
         with pytest.raises(TransientError):
             list(hook.instances())
         with pytest.raises(TransientError):
             hook.console(cloud_id)
         assert type(hook.terminate([cloud_id])[0].error) is TransientError
-    with openstack.nova.fault("^DELETE ", status=-1):
+    with openstack.nova.fault("^DELETE ", status=0, delay=math.inf):
         assert type(hook.terminate([cloud_id])[0].error) is TransientError
 
 

@@ -5,25 +5,22 @@ Whatever was cut off, the next passes put it right: never a second VM, never one
 
 from __future__ import annotations
 
-import itertools
-import os
 import shutil
-import signal
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
 
+from tests.crash_suite.kills import kill_at_each_point
+from tests.crash_suite.points import Countdown, watch_statements
 from tests.fakes.account import FileAccount
 from tests.fakes.clock import Clock
 from tests.fakes.cloud import Behaviour, FakeCloud, Fault
 from tests.fakes.configured import a_pod, an_endpoint
 from tests.fakes.vm import FakeVm
 from tests.fakes.world import World
-from tests.hooks.children import killed_while
 from vmdirac.model.cloud import CloudState, LaunchOutcome, LaunchRequest, TerminateOutcome
 from vmdirac.model.errors import TransientError
 from vmdirac.model.pod import DeadlineOverrides
@@ -37,44 +34,30 @@ ENDPOINTS = ("alpha", "beta")
 JOBS = 4
 
 
-class Countdown:
-    """Kills its process at the n-th point that it passes."""
-
-    def __init__(self, at: int | None) -> None:
-        self._left = at
-
-    def __call__(self, *_: object) -> None:
-        if self._left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if self._left is not None:
-            self._left -= 1
-
-
 class MortalCloud(FakeCloud):
     """A cloud whose caller may die before and after everything that it does."""
 
     def __init__(self, clock: Clock, account: FileAccount, behaviour: Behaviour, countdown: Countdown) -> None:
         super().__init__(clock, account, behaviour)
         self._countdown = countdown
-        self.watch(countdown)
+        self.watch(lambda verb, _names: countdown(f"before {verb}"))
 
     def _launch_one(self, request: LaunchRequest) -> LaunchOutcome:
         outcome = super()._launch_one(request)
-        self._countdown()
+        self._countdown("after a launch")
         return outcome
 
     def _terminate_one(self, cloud_id: str) -> TerminateOutcome:
         outcome = super()._terminate_one(cloud_id)
-        self._countdown()
+        self._countdown("after a delete")
         return outcome
 
 
-def open_world(folder: Path, clock: Clock, behaviour: Behaviour, kill_at: int | None = None) -> World:
+def open_world(folder: Path, clock: Clock, behaviour: Behaviour, countdown: Countdown | None = None) -> World:
     """The world whose database and clouds are in a folder; as a new process would find it."""
     store = Store(f"sqlite:///{folder / 'vmdirac.db'}")
-    countdown = Countdown(kill_at)
-    event.listen(store.engine, "before_cursor_execute", countdown)
-    event.listen(store.engine, "commit", countdown)
+    countdown = countdown or Countdown(None)
+    watch_statements(store.engine, countdown, afterwards=False)
     # Nobody boots here for longer than a VM usually takes.
     pod = a_pod(endpoints=ENDPOINTS, deadlines=DeadlineOverrides(boot=timedelta(days=1)))
     return World(
@@ -87,36 +70,27 @@ def open_world(folder: Path, clock: Clock, behaviour: Behaviour, kill_at: int | 
     )
 
 
-class Crashes:
-    """The same moment again and again, each time with a crash at the next point."""
+class Copies:
+    """The same moment again and again, each time in a copy of a folder."""
 
     def __init__(self, template: Path, clock: Clock, behaviour: Behaviour) -> None:
-        self._template = template
-        self._clock = clock
+        self._template, self._copy = template, template.with_name("copy")
+        self._now = clock.now
         self._behaviour = behaviour
 
-    def after_each(self, deed: Callable[[World], object], check: Callable[[World], None]) -> int:
-        """Kill a process at each point of the deed, and check each time what is made of it. How many points."""
-        for point in itertools.count():
-            folder = self._template.with_name("copy")
-            shutil.copytree(self._template, folder)
+    def lay_out(self) -> None:
+        shutil.rmtree(self._copy, ignore_errors=True)
+        shutil.copytree(self._template, self._copy)
 
-            def run(folder: Path = folder, point: int = point) -> None:
-                deed(open_world(folder, Clock(self._clock.now), self._behaviour, point))
+    def enter(self, countdown: Countdown | None) -> World:
+        return open_world(self._copy, Clock(self._now), self._behaviour, countdown)
 
-            died = killed_while(run)
-            world = open_world(folder, Clock(self._clock.now), self._behaviour)
-            try:
-                check(world)
-            except AssertionError as error:
-                error.add_note(f"after a kill at point {point}")
-                raise
-            finally:
-                world.store.close()
-            shutil.rmtree(folder)
-            if not died:
-                return point
-        raise AssertionError("unreachable")
+
+def points_made_good(ground: Copies, deed: Callable[[World], object], check: Callable[[World], None]) -> int:
+    """How many points the deed has, after each of which all is made good."""
+    kills = kill_at_each_point(ground, deed, check)
+    assert not kills.failures, "\n".join(kills.failures)
+    return kills.points
 
 
 SETTLED = {InstanceStatus.SUBMITTED, InstanceStatus.HALTED}
@@ -167,23 +141,23 @@ class TestTick:
             for request in made + cloud.requests:
                 assert asked.setdefault(request.token, request) == request, "the same bytes each time"
 
-    def crashes(self, template: Path, behaviour: Behaviour) -> Crashes:
+    def ground(self, template: Path, behaviour: Behaviour) -> Copies:
         clock = Clock()
         world = open_world(template, clock, behaviour)
         world.submit(JOBS)
         world.store.close()
-        return Crashes(template, clock, behaviour)
+        return Copies(template, clock, behaviour)
 
     def test_it_is_made_good_on_a_cloud_that_knows_tokens(self, template: Path) -> None:
         def check(world: World) -> None:
             self.check(world)
             assert sum(cloud.ever_made() for cloud in world.clouds.values()) == JOBS, "never a second VM"
 
-        assert self.crashes(template, Behaviour()).after_each(World.tick, check) > 60
+        assert points_made_good(self.ground(template, Behaviour()), World.tick, check) > 60
 
     def test_it_is_made_good_on_a_cloud_that_does_not(self, template: Path) -> None:
         """Only its launches differ: everything before them is the same as above."""
-        crashes = self.crashes(template, Behaviour(idempotent=False))
+        ground = self.ground(template, Behaviour(idempotent=False))
 
         def launch_only(world: World) -> None:
             for name in ENDPOINTS:
@@ -192,7 +166,7 @@ class TestTick:
         world = open_world(template, Clock(), Behaviour())
         world.plan()
         world.store.close()
-        assert crashes.after_each(launch_only, self.check) > 30
+        assert points_made_good(ground, launch_only, self.check) > 30
 
 
 class TestReconcile:
@@ -224,8 +198,8 @@ class TestReconcile:
             assert [statuses[item.id] for item in (gone, dead, idle)] == [InstanceStatus.HALTED] * 3
             assert world.job_counts() == {JobStatus.WAITING: 2 * JOBS}
 
-        crashes = Crashes(template, clock, behaviour)
-        assert crashes.after_each(partial(World.reconcile, endpoint="alpha"), check) > 25
+        ground = Copies(template, clock, behaviour)
+        assert points_made_good(ground, partial(World.reconcile, endpoint="alpha"), check) > 25
 
     def prepare(self, world: World, vms: Sequence[FakeVm]) -> None:
         """One VM has vanished with its job and was missed once, one has died with its job, one is empty."""

@@ -20,7 +20,7 @@ from tests.fakes.world import KEY, World
 from vmdirac.config.settings import SecretKey
 from vmdirac.contextualization.bootstrap_secret import bootstrap_secret
 from vmdirac.loops.launch import BATCH, LaunchReport, launch
-from vmdirac.model.cloud import LaunchOutcome, LaunchRequest
+from vmdirac.model.cloud import CloudState, LaunchOutcome, LaunchRequest
 from vmdirac.model.errors import (
     REFUSALS,
     AuthError,
@@ -115,13 +115,44 @@ class TestSuccess:
 
     def test_a_success_ends_what_held_such_launches(self, store: Store) -> None:
         world = reserved(store)
-        mine = Hold("alpha", HoldKind.CAPACITY, "m", world.clock(), world.clock() + 10 * MINUTE, flavor="small")
-        others = Hold("alpha", HoldKind.CAPACITY, "m", world.clock(), world.clock() + 10 * MINUTE, flavor="large")
+        began = world.clock() - 10 * MINUTE
+        mine = Hold("alpha", HoldKind.CONFIG, "m", began, world.clock(), pod="pod")
+        others = Hold("alpha", HoldKind.CONFIG, "m", began, world.clock(), pod="other")
         with store.write() as session:
             endpoints.put_hold(session, mine)
             endpoints.put_hold(session, others)
         world.launch()
         assert holds(world) == [others]
+
+    def test_only_a_vm_that_runs_says_that_there_is_room(self, store: Store) -> None:
+        world = reserved(store)
+        full = [
+            Hold("alpha", HoldKind.CAPACITY, "m", world.clock(), world.clock() + 10 * MINUTE, flavor=flavor)
+            for flavor in ("small", "large")
+        ]
+        with store.write() as session:
+            for hold in full:
+                endpoints.put_hold(session, hold)
+        world.clock.advance(seconds=1)
+        world.launch()
+        world.cloud.set_state(world.cloud.machines()[0].cloud_id, CloudState.PENDING)
+        world.clock.advance(seconds=1)
+        world.reconcile()
+        assert holds(world) == full
+        world.cloud.set_state(world.cloud.machines()[0].cloud_id, CloudState.RUNNING)
+        world.reconcile()
+        assert holds(world) == full[1:]
+
+    def test_a_lack_of_room_after_its_launch_is_not_disproved_by_a_vm_that_runs(self, store: Store) -> None:
+        world = reserved(store)
+        world.launch()
+        world.clock.advance(seconds=1)
+        hold = Hold("alpha", HoldKind.CAPACITY, "m", world.clock(), world.clock() + 10 * MINUTE, flavor="small")
+        with store.write() as session:
+            endpoints.put_hold(session, hold)
+        world.clock.advance(seconds=1)
+        world.reconcile()
+        assert holds(world) == [hold]
 
 
 class TestIntentBeforeCall:
@@ -182,6 +213,7 @@ class TestIntentBeforeCall:
         first, second = world.cloud.requests
         assert first == second
         assert world.instance().launch_attempts == 2
+        assert (first.first, second.first) == (True, False)
 
     def test_a_batch_is_claimed_when_its_turn_has_come(self, store: Store) -> None:
         world = reserved(store, 2 * BATCH)

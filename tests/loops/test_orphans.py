@@ -3,15 +3,20 @@
 import pytest
 from sqlalchemy import delete, select
 
+from tests.fakes.account import MemoryAccount
+from tests.fakes.clock import Clock
 from tests.fakes.cloud import FakeCloud
+from tests.fakes.configured import an_endpoint
 from tests.fakes.vm import boot
 from tests.fakes.world import KEY, World
 from vmdirac.contextualization.bootstrap_secret import bootstrap_secret
 from vmdirac.loops.orphans import judge_strangers
 from vmdirac.manager import strangers
-from vmdirac.model.cloud import LaunchRequest
-from vmdirac.model.errors import TransientError
-from vmdirac.store import orphans
+from vmdirac.model.alert import AlertKind
+from vmdirac.model.cloud import CloudState, LaunchRequest
+from vmdirac.model.errors import AuthError, TransientError
+from vmdirac.model.states import InstanceStatus
+from vmdirac.store import alerts, orphans
 from vmdirac.store.database import Store
 from vmdirac.store.tables import HistoryRow, InstanceRow, OrphanRow
 
@@ -104,7 +109,7 @@ def test_one_whose_instance_is_found_is_no_orphan_any_more(store: Store) -> None
     world.reconcile()
     assert len(rows(store)) == 1
     with store.write() as session:
-        assert judge_strangers(session, "alpha", [], 1, world.clock(), world.clock()) == []
+        assert judge_strangers(session, "alpha", [], 1, world.clock(), world.clock()).delete == []
     assert rows(store) == []
 
 
@@ -119,6 +124,27 @@ def test_known_vms_are_never_orphans(store: Store) -> None:
             vm.heartbeat()
         assert world.reconcile().unknown == 0
     assert len(world.cloud.machines()) == 2
+
+
+def test_vms_of_another_endpoint_in_the_same_account_are_not_orphans(store: Store) -> None:
+    """Two connections may lead to one account, and a connection may get another name."""
+    clock, account = Clock(), MemoryAccount()
+    clouds = {name: FakeCloud(clock, account) for name in ("alpha", "beta")}
+    world = World(store, endpoints=[an_endpoint("alpha"), an_endpoint("beta")], clouds=clouds, clock=clock)
+    world.submit(2)
+    world.tick()
+    assert len(clouds["alpha"].machines()) == 2
+    for _ in range(4):
+        clock.advance(minutes=10)
+        assert world.reconcile("beta").unknown == 0
+    assert len(clouds["alpha"].machines()) == 2
+    assert rows(store) == []
+    # Whose row is done with has nobody who looks after it any more.
+    with store.write() as session:
+        for item in world.instances():
+            session.get_one(InstanceRow, item.id).status = InstanceStatus.HALTED
+    assert world.reconcile("beta").unknown == 2
+    assert len(rows(store)) == 2
 
 
 @pytest.mark.parametrize("endpoints", [("alpha", "beta")])
@@ -139,3 +165,37 @@ def test_whatever_is_in_its_tags_it_is_dealt_with(store: Store, text: str) -> No
     world.reconcile()
     world.clock.advance(minutes=6)
     assert world.reconcile().orphans_deleted == 1
+
+
+def shown_alerts(store: Store) -> list[tuple[str, str]]:
+    with store.read() as session:
+        return [(alert.kind, alert.subject) for alert in alerts.open_alerts(session)]
+
+
+def test_too_many_of_them_are_an_alert_until_they_are_fewer(store: Store) -> None:
+    world = World(store)
+    made_by_hand(world.cloud, 4)
+    assert world.reconcile().alarm
+    assert shown_alerts(store) == [(AlertKind.ORPHANS, "alpha")]
+    world.cloud.set_state(world.cloud.machines()[0].cloud_id, CloudState.TERMINATED)
+    world.clock.advance(minutes=1)
+    assert not world.reconcile().alarm
+    assert shown_alerts(store) == []
+
+
+def test_one_that_cannot_be_deleted_is_a_persons_business_until_it_is_gone(store: Store) -> None:
+    world = World(store)
+    made_by_hand(world.cloud)
+    with world.cloud.broken("terminate", AuthError("not yours")):
+        world.reconcile()
+        for _ in range(4):
+            world.clock.advance(minutes=60)
+            world.reconcile()
+        assert shown_alerts(store) == []
+        world.clock.advance(minutes=60)
+        world.reconcile()
+        assert shown_alerts(store) == [(AlertKind.NEEDS_A_PERSON, "VM vm-0001 of alpha")]
+    for _ in range(2):
+        world.clock.advance(minutes=60)
+        world.reconcile()
+    assert shown_alerts(store) == []

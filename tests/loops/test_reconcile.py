@@ -16,16 +16,18 @@ from tests.fakes.fixtures import on_servers
 from tests.fakes.rows import add_instance
 from tests.fakes.vm import FakeVm, boot
 from tests.fakes.world import World
+from vmdirac.loops.corrections import ReconcileReport
 from vmdirac.loops.deadlines import deadlines_of
 from vmdirac.loops.deletes import EVIDENCE_CHARACTERS
-from vmdirac.loops.reconcile import ReconcileReport, reconcile
+from vmdirac.loops.reconcile import reconcile
+from vmdirac.model.alert import Alert, AlertKind
 from vmdirac.model.cloud import CloudInstance, CloudState
 from vmdirac.model.errors import AuthError, CapacityError, ErrorKind, TransientError
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import DeadlineOverrides
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus, StopReason
 from vmdirac.policy import reconcile as policy
-from vmdirac.store import endpoints, instances
+from vmdirac.store import alerts, endpoints, instances
 from vmdirac.store.database import Store
 from vmdirac.store.tables import EndpointRow, InstanceRow
 
@@ -75,6 +77,11 @@ def terminated(cloud: FakeCloud) -> list[str]:
 
 def reasons(world: World, instance_id: int) -> list[str]:
     return [line.reason for line in world.history(instance_id)]
+
+
+def open_alerts(world: World) -> list[Alert]:
+    with world.store.read() as session:
+        return alerts.open_alerts(session)
 
 
 class TestObservation:
@@ -504,9 +511,29 @@ class TestDelete:
             assert world.reconcile().delete_failed == 1
             world.clock.advance(minutes=60)
         assert world.row(vm.instance_id).error_message == "needs a person: 5 deletes failed: time-out"
+        (alert,) = open_alerts(world)
+        assert (alert.kind, alert.subject) == (AlertKind.NEEDS_A_PERSON, f"instance {vm.instance_id}")
+        assert alert.message == (
+            f"its VM {vm.cloud_id} on alpha must be deleted by hand, 5 tries were in vain: time-out"
+        )
         world.reconcile()
         world.clock.advance(minutes=1)
         assert world.reconcile().gone == 1, "it is asked for all the same"
+        assert open_alerts(world) == []
+
+    def test_that_the_cloud_takes_in_vain_needs_a_person_too(self, store: Store) -> None:
+        world, vm = stopping(store)
+        world.cloud.behaviour.delete_takes = timedelta(days=90)
+        for _ in range(4):
+            world.reconcile()
+            world.clock.advance(minutes=720)
+        assert open_alerts(world) == []
+        world.reconcile()
+        (alert,) = open_alerts(world)
+        assert (alert.subject, alert.message.partition(": ")[2]) == (
+            f"instance {vm.instance_id}",
+            "the cloud takes them, and the VM is still there",
+        )
 
     @pytest.mark.slow
     def test_that_has_no_effect_is_asked_for_again_with_longer_and_longer_pauses(self, store: Store) -> None:

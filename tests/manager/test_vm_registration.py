@@ -100,3 +100,10 @@ def test_the_secret_is_neither_logged_nor_stored(manager: Manager, caplog: pytes
         assert hidden not in caplog.text
         assert hidden not in stored
         assert all(hidden not in answer.text for answer in answers[1:])
+
+
+def test_nobody_can_be_a_vm_that_was_started_without_an_agent(manager: Manager) -> None:
+    instance = manager.instance(pod="", requester_key="key", bootstrap_hash="", secret_key_id="")
+    for secret in (manager.secret(instance), "0" * 64, "x"):
+        assert manager.register(instance, secret=secret).status_code == 401
+    assert manager.row(instance).registered_at is None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from vmdirac.model.errors import AuthError
 from vmdirac.model.requirements import Requirements
@@ -26,6 +26,7 @@ from vmdirac.operators.scheduler import (
     VmdiracSumUpTickOperator,
 )
 from vmdirac.operators.sweeps import (
+    OrphansAlarmError,
     VmdiracEndpointsOperator,
     VmdiracReconcileOperator,
     VmdiracSweepIdleOperator,
@@ -33,7 +34,7 @@ from vmdirac.operators.sweeps import (
 )
 from vmdirac.store import instances, queue, ticks
 from vmdirac.store.database import Store
-from vmdirac.store.tables import Base, TickRow
+from vmdirac.store.tables import Base, EndpointRow, HistoryRow, InstanceRow, TickRow
 
 
 class TaskInstance:
@@ -231,6 +232,28 @@ def test_an_endpoint_with_vms_whose_connection_is_gone_is_not_forgotten(
     monkeypatch.delenv("AIRFLOW_CONN_CLOUD")
     assert VmdiracEndpointsOperator(task_id="endpoints").execute(CONTEXT) == ["cloud"]
     with pytest.raises(EndpointUnusableError, match="nobody looks after them"):
+        VmdiracReconcileOperator(task_id="reconcile", endpoint="cloud").execute(CONTEXT)
+
+
+def test_reconciling_asks_for_the_limits_of_the_account_too(store: Store) -> None:
+    submit(store, 1)
+    tick()
+    VmdiracReconcileOperator(task_id="reconcile", endpoint="cloud").execute(CONTEXT)
+    with store.read() as session:
+        row = session.scalars(select(EndpointRow)).one()
+    assert row.limits_at is not None
+    assert row.limits_error == ""
+
+
+def test_too_many_unknown_vms_make_the_sweep_red(store: Store) -> None:
+    submit(store, 9)
+    for _ in range(2):
+        tick()
+        VmdiracLaunchReservedOperator(task_id="launch", endpoint="cloud").execute(CONTEXT)
+        with store.write() as session:
+            session.execute(delete(HistoryRow))
+            session.execute(delete(InstanceRow))
+    with pytest.raises(OrphansAlarmError, match="6 of 6 VMs carry our tag and are unknown"):
         VmdiracReconcileOperator(task_id="reconcile", endpoint="cloud").execute(CONTEXT)
 
 

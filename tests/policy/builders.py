@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from vmdirac.model.cloud import Shape
 from vmdirac.model.demand import Demand
 from vmdirac.model.hold import Hold
 from vmdirac.model.instance import Instance
@@ -50,7 +51,7 @@ def candidate(
 ) -> Candidate:
     """The pair, as the pod's offer has it at this endpoint's site."""
     full = replace(of.offer, processors=processors, memory_mb=memory_mb, site=on.site, **offer)
-    return Candidate(of, on, weight, "boot image", "flavor", full)
+    return Candidate(of, on, weight, "boot image", "flavor", Shape(processors, memory_mb), full)
 
 
 def queue(jobs: int, *, key: str = "q", cpu_time: int = 100, priority: float = 0.0, **needs: Any) -> TaskQueue:

@@ -1,8 +1,10 @@
 """A private EC2 for the tests: moto's server in a process of its own, and what it lacks (ec2_app.py)."""
 
+import base64
 import importlib.util
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,12 +12,22 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qs
 
 from tests.servers.airflow_environment import CHECKOUT
 from tests.servers.process import GuardedProcess, free_port
 
 START_DEADLINE_S = 120
 REGION = "eu-west-1"
+
+
+def name_of_call(_method: str, _path: str, body: bytes) -> str:
+    """What a call is about: its action, the filters that it has, and whether it asks for a further page. Never what is
+    in it."""
+    given = parse_qs(body.decode())
+    filters = [values[0] for name, values in given.items() if re.fullmatch(r"Filter\.\d+\.Name", name)]
+    further = ["NextToken"] if "NextToken" in given else []
+    return " ".join([*given.get("Action", ["?"]), *filters, *further])
 
 
 class Ec2Server:
@@ -104,9 +116,18 @@ class Ec2Server:
 
     def vms(self) -> dict[str, dict[str, Any]]:
         """Everybody's VMs that are not gone, by id."""
+        return {cloud_id: vm for cloud_id, vm in self.ever_made().items() if vm["State"]["Name"] != "terminated"}
+
+    def ever_made(self) -> dict[str, dict[str, Any]]:
+        """Everybody's VMs since the last reset, those that are gone too, by id."""
         pages = self.admin.get_paginator("describe_instances").paginate()
         found = [vm for page in pages for reservation in page["Reservations"] for vm in reservation["Instances"]]
-        return {vm["InstanceId"]: vm for vm in found if vm["State"]["Name"] != "terminated"}
+        return {vm["InstanceId"]: vm for vm in found}
+
+    def user_data(self, cloud_id: str) -> bytes:
+        """What the VM was given to boot with, as it arrived."""
+        told = self.admin.describe_instance_attribute(InstanceId=cloud_id, Attribute="userData")
+        return base64.b64decode(told["UserData"]["Value"])
 
     def _control(self, what: str, values: dict[str, Any] | None = None) -> Any:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)

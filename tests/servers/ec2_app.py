@@ -91,6 +91,8 @@ class World:
     consoles: dict[str, str] = field(default_factory=dict)
     no_latest: bool = False
     """Whether types have no newest console."""
+    forgetful: bool = False
+    """Whether client tokens mean nothing, as on clouds that only speak EC2's interface."""
     tokens: dict[tuple[str, str], Known] = field(default_factory=dict)
     born: dict[str, float] = field(default_factory=dict)
     calls: list[dict[str, str]] = field(default_factory=list)
@@ -203,7 +205,7 @@ class Ec2App:
     ) -> Answer:
         # As EC2: a token counts in one zone, of which each subnet stands for one; and one that was refused counts too.
         key = (parameters.get("ClientToken", ""), parameters.get("SubnetId", ""))
-        known = self._world.tokens.get(key) if key[0] else None
+        known = self._world.tokens.get(key) if key[0] and not self._world.forgetful else None
         if known and known.body != body:
             return refusal(400, "IdempotentParameterMismatch", "Arguments on this idempotent request are inconsistent.")
         if known and known.answer:

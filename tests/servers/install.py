@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import openstack_packages, programs
+from tests.servers import light_vm_root, openstack_packages, programs
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ NEEDS = {
 
 OPENSTACK_NEEDS = {name: NEEDS[name] for name in ("MariaDB", "RabbitMQ")}
 
+LIGHT_VM_NEEDS = {"light VMs' programs": Need(("iproute2", "mmdebstrap", "util-linux"), None, programs.light_vm)}
+"""What makes and starts light VMs."""
+
 # Debian's package scripts ask this program whether they may start a service; 101 means no.
 POLICY = Path("/usr/sbin/policy-rc.d")
 
@@ -50,6 +53,12 @@ def obstacle(os_release: str, user_id: int) -> str | None:
     if user_id != 0:
         return "not root"
     return None
+
+
+def obstacle_here() -> str | None:
+    """Why nothing can be installed on this machine by this user, or None."""
+    os_release = Path("/etc/os-release")
+    return obstacle(os_release.read_text() if os_release.exists() else "", os.geteuid())
 
 
 @contextmanager
@@ -105,12 +114,31 @@ def install_openstack() -> int:
     return 0
 
 
+def install_light_vm() -> int:
+    """Make the root file system of light VMs, where they can run at all."""
+    if obstacle_here() is None and all(need.is_met() for need in LIGHT_VM_NEEDS.values()):
+        if not light_vm_root.is_made():
+            say(f"Making the root file system of light VMs in {light_vm_root.directory()} (a minute or two) …")
+            try:
+                light_vm_root.make()
+            except subprocess.CalledProcessError as error:
+                sys.stderr.write(f"{' '.join(error.cmd)} failed, see above" + "\n")
+                return 1
+        say("light VMs: installed")
+    return 0
+
+
 def main(arguments: Sequence[str] = ()) -> int:
     """Exit code 0 also where nothing can be installed; not 0 only if installing was tried and failed.
 
-    :param arguments: ``openstack``: only what the tests against a real OpenStack need.
+    :param arguments: ``openstack``: only what the tests against a real OpenStack need; ``light-vm``: only what its VMs
+        need that boot.
     """
-    return install_all(OPENSTACK_NEEDS if "openstack" in arguments else NEEDS) or install_openstack()
+    if "light-vm" in arguments:
+        return install_all(LIGHT_VM_NEEDS) or install_light_vm()
+    if "openstack" in arguments:
+        return install_all(OPENSTACK_NEEDS) or install_openstack()
+    return install_all({**NEEDS, **LIGHT_VM_NEEDS}) or install_openstack() or install_light_vm()
 
 
 def install_all(needs: Mapping[str, Need]) -> int:
@@ -119,9 +147,7 @@ def install_all(needs: Mapping[str, Need]) -> int:
     if not missing:
         say(f"{', '.join(needs)}: installed")
         return 0
-    os_release = Path("/etc/os-release")
-    reason = obstacle(os_release.read_text() if os_release.exists() else "", os.geteuid())
-    if reason:
+    if reason := obstacle_here():
         packages = " ".join(package for need in missing.values() for package in need.packages)
         say(f"Not installed: {', '.join(missing)}. The tests that want them will be skipped.")
         say(f"They can't be installed from here ({reason}); on Debian it takes: apt-get install {packages}")

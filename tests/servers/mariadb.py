@@ -22,6 +22,12 @@ class MariaDBServer(DatabaseServer):
     driver: ClassVar[str] = "pymysql"
     users: ClassVar[tuple[str, ...]] = ("mysql",)
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
+    unsynced: ClassVar[tuple[str, ...]] = (
+        "--innodb-flush-log-at-trx-commit=2",  # written at every commit, not synced
+        "--innodb-flush-method=nosync",
+        "--innodb-doublewrite=0",
+    )
+    """Options by which it doesn't wait for the disk."""
 
     @classmethod
     def programs(cls) -> dict[str, Path | None]:
@@ -47,9 +53,7 @@ class MariaDBServer(DatabaseServer):
             f"--pid-file={self.directory / 'mariadbd.pid'}",
             f"--tmpdir={self.directory}",
             "--skip-networking",
-            "--innodb-flush-log-at-trx-commit=2",  # written at every commit, not synced
-            "--innodb-flush-method=nosync",
-            "--innodb-doublewrite=0",
+            *self.unsynced,
             "--innodb-buffer-pool-size=64M",
             "--character-set-server=utf8mb4",
             "--collation-server=utf8mb4_general_ci",

@@ -46,9 +46,10 @@ class OpenStackServer:
     Its hypervisor does what `faults` says, and has in `settings.hypervisor` what VMs were given.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, compute_driver: str = "pretended.Hypervisor") -> None:
         self.directory = directory
-        self.settings = Settings(directory, openstack_packages.environment_directory())
+        packages = openstack_packages.environment_directory()
+        self.settings = Settings(directory, packages, compute_driver=compute_driver)
         self._database = _Database(directory)
         self._processes: list[GuardedProcess] = []
         self.seconds: dict[str, float] = {}

@@ -28,11 +28,13 @@ class Settings:
 
     :param directory: of the configuration and of all state but the database's.
     :param packages: the virtual environment of the services.
+    :param compute_driver: the hypervisor, one of openstack_parts.
     """
 
     directory: Path
     packages: Path
     ports: dict[str, int] = field(default_factory=_ports)
+    compute_driver: str = "pretended.Hypervisor"
 
     def told(self) -> dict[str, Any]:
         """What another process needs to know."""
@@ -223,7 +225,7 @@ connection = {database}
 [DEFAULT]
 concurrency_backend = threading
 host = compute1
-compute_driver = pretended.Hypervisor
+compute_driver = {self.compute_driver}
 transport_url = rabbit://openstack:{SERVICE_PASSWORD}@127.0.0.1:{self.ports["rabbit"]}/
 state_path = {self.directory / "nova"}
 use_stderr = true

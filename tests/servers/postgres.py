@@ -1,7 +1,7 @@
 """A private PostgreSQL server for the tests."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,6 +16,8 @@ class PostgresServer(DatabaseServer):
     driver: ClassVar[str] = "psycopg"
     users: ClassVar[tuple[str, ...]] = ("postgres",)
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT  # "fast": doesn't wait for clients
+    unsynced: ClassVar[Mapping[str, str]] = {"fsync": "off", "full_page_writes": "off"}
+    """Settings by which it doesn't wait for the disk."""
 
     @classmethod
     def programs(cls) -> dict[str, Path | None]:
@@ -31,9 +33,8 @@ class PostgresServer(DatabaseServer):
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.directory),
-            "fsync": "off",
-            "full_page_writes": "off",
             "timezone": "Asia/Kathmandu",
+            **self.unsynced,
         }
         serve = [str(paths["postgres"]), "-D", str(data)]
         serve += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]

@@ -30,6 +30,11 @@ def rabbitmq() -> dict[str, Path | None]:
     return {"rabbitmq-server": RABBITMQ if RABBITMQ.exists() else None}
 
 
+def light_vm() -> dict[str, Path | None]:
+    """What makes and starts light VMs."""
+    return {name: find_program([name], ["/usr/sbin", "/sbin"]) for name in ("ip", "mmdebstrap", "unshare")}
+
+
 def chromium() -> dict[str, Path | None]:
     """Chromium or Chrome."""
     return {"chromium": find_program(["chromium", "chromium-browser", "google-chrome"], [])}

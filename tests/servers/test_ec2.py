@@ -1,6 +1,5 @@
 """The EC2 of the tests says no where EC2 does, and moto does not."""
 
-import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +50,11 @@ def test_a_client_token_is_one_vm_for_the_same_parameters_in_the_same_subnet(ser
     assert run(server, ClientToken="t", SubnetId=subnets[0]["SubnetId"]) != first
     server.admin.terminate_instances(InstanceIds=[first])
     assert refused(server, ClientToken="t") == "IdempotentInstanceTerminated"
+
+
+def test_a_forgetful_one_makes_a_second_vm(server: Ec2Server) -> None:
+    server.set(forgetful=True)
+    assert run(server, ClientToken="t") != run(server, ClientToken="t")
 
 
 def test_a_token_that_was_refused_is_used_up_for_other_parameters(server: Ec2Server) -> None:
@@ -106,8 +110,7 @@ def test_permissions_and_dry_runs(server: Ec2Server) -> None:
 
 def test_user_data_is_kept_as_it_came(server: Ec2Server) -> None:
     cloud_id = run(server, UserData=b"\x00\xff")
-    told = server.admin.describe_instance_attribute(InstanceId=cloud_id, Attribute="userData")
-    assert base64.b64decode(told["UserData"]["Value"]) == b"\x00\xff"
+    assert server.user_data(cloud_id) == b"\x00\xff"
 
 
 def test_nothing_of_it_is_left(tmp_path: Path) -> None:

@@ -109,3 +109,24 @@ def test_the_administrators_policy_stays(tmp_path: Path) -> None:
     with install.services_not_started(policy):
         assert policy.read_text() == "mine"
     assert policy.read_text() == "mine"
+
+
+def test_what_light_vms_need_is_asked_for_by_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("tests.servers.programs.find_program", lambda _names, _directories: None)
+    monkeypatch.setattr(install, "install", lambda _needs: pytest.fail("must not be tried"))
+    monkeypatch.setattr("tests.servers.light_vm_root.make", lambda: pytest.fail("must not be tried"))
+    assert install.main(["light-vm"]) == 0
+    assert "iproute2 mmdebstrap util-linux" in capsys.readouterr().out
+
+
+def test_the_root_file_system_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made: list[bool] = []
+    monkeypatch.setattr(install, "obstacle", lambda _os_release, _user_id: None)
+    monkeypatch.setattr("tests.servers.programs.find_program", lambda _names, _directories: tmp_path)
+    monkeypatch.setattr("tests.servers.light_vm_root.is_made", lambda: bool(made))
+    monkeypatch.setattr("tests.servers.light_vm_root.make", lambda: made.append(True))
+    assert [install.main(["light-vm"]), install.main(["light-vm"])] == [0, 0]
+    assert made == [True]

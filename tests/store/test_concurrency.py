@@ -125,7 +125,7 @@ def test_a_lease_that_is_being_taken_back_is_not_renewed(store: Store, jobs: lis
     assert lease is not None
     with ThreadPoolExecutor(1) as pool:
         with store.write() as session:
-            leases.release(session, vm, "lost", START)
+            leases.release(session, [vm], "lost", START)
             renewed = pool.submit(store.transact, partial(leases.renew, instance_id=vm, held=[lease], now=START))
             wait_until_somebody_waits(store)
         assert renewed.result() == [lease]
@@ -148,7 +148,7 @@ def test_a_result_the_end_of_the_lease_and_a_cancel_at_once_leave_one_truth(stor
             lease = leased.job.lease or ""
         deeds: list[Callable[[Session], object]] = [
             partial(leases.finish, instance_id=vm.id, job_id=job, lease=lease, result=result, now=START),
-            partial(leases.release, instance_id=vm.id, outcome="lost", now=START),
+            partial(leases.release, instance_ids=[vm.id], outcome="lost", now=START),
             partial(queue.cancel, job_ids=[job], now=START),
             partial(leases.renew, instance_id=vm.id, held=[lease], now=START),
         ]

@@ -70,7 +70,7 @@ class Queue:
 
     def release(self, vm: int, outcome: str = "returned", at: datetime = START) -> int:
         with self.store.write() as session:
-            return leases.release(session, vm, outcome, at)
+            return leases.release(session, [vm], outcome, at)
 
     def job(self, id_: int) -> JobRow:
         with self.store.read() as session:

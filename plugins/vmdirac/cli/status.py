@@ -1,5 +1,5 @@
-"""``vmdirac pods``, ``images``, ``endpoints``: what is known of them; ``vmdirac reset``: the way back out of Error and
-out of suspension."""
+"""``vmdirac alerts``, ``pods``, ``images``, ``endpoints``: what is known of them; ``vmdirac reset``: the way back out
+of Error and out of suspension."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from sqlalchemy import select
 from vmdirac.cli.arguments import CommandError
 from vmdirac.config.problems import did_you_mean
 from vmdirac.explain.phrases import ago, when
-from vmdirac.store import endpoints, instances, pods
+from vmdirac.model.account import Usage
+from vmdirac.store import accounts, alerts, endpoints, instances, pods
 from vmdirac.store.database import Store
 from vmdirac.store.tables import EndpointRow, ImageRow
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the four commands."""
+    """Add the five commands."""
     for name, run, help_ in (
+        ("alerts", list_alerts, "list what a person has to look at"),
         ("pods", list_pods, "list pods with their states"),
         ("images", list_images, "list images with their states"),
         ("endpoints", list_endpoints, "list endpoints, and what holds launches there"),
@@ -44,6 +46,17 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
     )
+
+
+def list_alerts(store: Store, _: argparse.Namespace) -> int:
+    now = datetime.now(UTC)
+    with store.read() as session:
+        found = alerts.open_alerts(session)
+    for alert in found:
+        print(f"{alert.kind}: {alert.subject}: {alert.message} (since {when(alert.since, now)})")
+    if not found:
+        print("nothing has to be looked at")
+    return 0
 
 
 def list_pods(store: Store, _: argparse.Namespace) -> int:
@@ -93,8 +106,15 @@ def list_endpoints(store: Store, _: argparse.Namespace) -> int:
             )
             for row in session.scalars(select(EndpointRow).order_by(EndpointRow.name))
         ]
-        holds = endpoints.holds(session, now)
+        holds, used = endpoints.holds(session, now), accounts.usage(session)
+        limits = [
+            (row.name, item, used.get(row.name, Usage()).in_measure(item.measure))
+            for row in session.scalars(select(EndpointRow).order_by(EndpointRow.name))
+            for item in accounts.limits_of_row(row)
+        ]
     print(_table(("endpoint", "vms", "listed", "error of the list"), rows))
+    for name, item, ours in limits:
+        print(f"account: {name}: of {item.limit} {item.measure} {ours} are ours and {item.others} others'")
     for hold in holds:
         scope = " ".join(part for part in (hold.endpoint, hold.pod, hold.flavor) if part)
         until = f"until {when(hold.until, now)}" if hold.until > now else "waits for a VM that tries it"

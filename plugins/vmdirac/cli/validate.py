@@ -65,17 +65,19 @@ def _settings() -> Iterator[Problem]:
             number.read()
         except settings.SettingsError as error:
             yield Problem(f"[vmdirac] {number.name}", str(error))
-    yield from _vm_url()
+    yield from _vms()
     yield from _execution_api_timeout()
     if conf.get("core", "test_connection", fallback="Disabled").lower() != "enabled":
         yield Problem("[core] test_connection", "the Test button of endpoints does nothing: set it to Enabled")
 
 
-def _vm_url() -> Iterator[Problem]:
-    try:
-        settings.vm_url()
-    except settings.SettingsError as error:
-        yield Problem("[vmdirac] vm_url", str(error))
+def _vms() -> Iterator[Problem]:
+    """What VMs are told of the manager."""
+    for name, read in (("vm_url", settings.vm_url), ("vm_ca_file", settings.vm_ca)):
+        try:
+            read()
+        except settings.SettingsError as error:
+            yield Problem(f"[vmdirac] {name}", str(error))
 
 
 def _execution_api_timeout() -> Iterator[Problem]:

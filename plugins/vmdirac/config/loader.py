@@ -87,6 +87,13 @@ def load_configuration(source: ConfigSource, more_endpoints: Iterable[str] = ())
     return Configuration(pods, images, endpoints, tuple(problems), tuple(invalid), pods_readable, invalid_images)
 
 
+def load_endpoint(source: ConfigSource, name: str) -> tuple[Endpoint | None, tuple[Problem, ...]]:
+    """One endpoint alone, and what is wrong with it; ``None``: so much that it cannot be used."""
+    problems: list[Problem] = []
+    endpoint = _endpoint(source, name, problems)
+    return endpoint, tuple(problems)
+
+
 def _json_object(source: ConfigSource, variable: str, problems: list[Problem]) -> tuple[dict[str, Any], bool]:
     """The Variable's object, and whether it could be read."""
     where = f"Variable {variable!r}"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import math
+import re
+import ssl
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -90,6 +92,34 @@ def vm_url() -> str:
             " reach the API server, or set [api] base_url"
         )
     return configured
+
+
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s.*?-----END CERTIFICATE-----", re.DOTALL)
+
+
+def vm_ca() -> str:
+    """Certificates of the authorities by which VMs know the manager, in PEM: those in ``[vmdirac] vm_ca_file``.
+
+    Only the certificates: what else is in the file is left out. Empty: VMs go by what their own system trusts.
+
+    :raises SettingsError: if the file cannot be read, or has none in it, or a private key.
+    """
+    path: str = conf.get(SECTION, "vm_ca_file", fallback="") or ""
+    if not path:
+        return ""
+    try:
+        text = Path(path).read_text()
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from None
+    if "PRIVATE KEY-----" in text:
+        # It would not be sent, but a file that VMs' user data is made of is no place for one.
+        raise SettingsError(f"{path} holds a private key: it must hold the authority's certificate alone")
+    certificates = "".join(f"{found}\n" for found in _CERTIFICATE.findall(text))
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=certificates)
+    except (ssl.SSLError, ValueError) as error:
+        raise SettingsError(f"{path} holds no certificates in PEM that can be used: {error}") from None
+    return certificates
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,15 @@ class AgentBoot:
     :param url: base URL of the manager, as VMs see it.
     :param agent_sha256: digest of the agent; another program is not run.
     :param cvmfs_proxy: HTTP proxy through which CVMFS is read there; empty: none said.
+    :param ca: certificates (PEM) of the authorities by which the manager is known, and no others; empty: those that the
+        VM's system trusts.
     """
 
     url: str
     instance: int
     agent_sha256: str
     cvmfs_proxy: str = ""
+    ca: str = ""
 
 
 def agent_source() -> bytes:
@@ -53,6 +56,8 @@ class UserDataTemplates:
     def render(self, context_method: str, boot: AgentBoot) -> str:
         """User data for one VM, with :data:`PLACEHOLDER` where its secret will be."""
         config = {"url": boot.url, "instance": boot.instance, "secret": PLACEHOLDER}
+        if boot.ca:
+            config["ca"] = boot.ca
         return self._environment.get_template(f"{context_method}.sh.j2").render(
             boot=boot, agent_config=json.dumps(config, sort_keys=True)
         )

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vmdirac.explain.phrases import reasons, when
+from vmdirac.model.one_off import Requester
 from vmdirac.model.states import InstanceStatus
 from vmdirac.store import instances
 from vmdirac.store.tables import DecisionRow, HistoryRow, InstanceRow
@@ -22,9 +23,8 @@ def explain_instance(session: Session, instance_id: int, now: datetime) -> list[
         return None
     history = instances.history(session, instance_id)
     vm = f", VM {row.cloud_id}" if row.cloud_id else ""
-    lines = [
-        f"instance {row.id} (pod {row.pod} on {row.endpoint}{vm}) is {row.status} since {when(row.status_since, now)}"
-    ]
+    whose = f"pod {row.pod}" if row.requester is None else str(Requester(**row.requester))
+    lines = [f"instance {row.id} ({whose} on {row.endpoint}{vm}) is {row.status} since {when(row.status_since, now)}"]
     if history:
         lines.append(f"started: {history[0].reason}")
     lines += _decision(session, row)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from typing import ClassVar, TypeVar
 
@@ -22,6 +22,7 @@ from vmdirac.model.cloud import (
     LaunchRequest,
     Shape,
     TerminateOutcome,
+    VmKind,
 )
 from vmdirac.model.errors import ConfigError
 
@@ -110,7 +111,7 @@ class VmdiracCloudHook(BaseHook, ABC):
         """See :meth:`vmdirac.model.contracts.Cloud.console`."""
 
     @abstractmethod
-    def limits(self) -> CloudLimits:
+    def limits(self, kinds: Collection[VmKind] = ()) -> CloudLimits:
         """See :meth:`vmdirac.model.contracts.Cloud.limits`."""
 
     @abstractmethod

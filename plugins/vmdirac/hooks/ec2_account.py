@@ -53,7 +53,7 @@ def limits_of(api: Ec2Api, *, spot: bool, shapes: Callable[[Iterable[str]], Mapp
     vms = [
         vm
         for vm in described(api, {"instance-state-name": ["pending", "running"]})
-        if is_spot(vm) == spot and _family(vm["InstanceType"]) in STANDARD_FAMILIES
+        if is_spot(vm) == spot and is_standard(vm["InstanceType"])
     ]
     known = shapes({vm["InstanceType"] for vm in vms}) if vms else {}
     used = 0
@@ -68,9 +68,10 @@ def limits_of(api: Ec2Api, *, spot: bool, shapes: Callable[[Iterable[str]], Mapp
     )
 
 
-def _family(instance_type: str) -> str:
-    letters = re.match(r"[a-z]+", instance_type)
-    return letters[0] if letters else ""
+def is_standard(instance_type: str) -> bool:
+    """Whether VMs of this type count against the quotas of standard instances."""
+    family = re.match(r"[a-z]+", instance_type)
+    return family is not None and family[0] in STANDARD_FAMILIES
 
 
 def _quota(api: Ec2Api, code: str) -> int | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, ClassVar
 
 from vmdirac.config.ec2 import Ec2CloudConfig
 from vmdirac.hooks.base import VmdiracCloudHook
-from vmdirac.hooks.ec2_account import limits_of, shapes_of, try_account
+from vmdirac.hooks.ec2_account import is_standard, limits_of, shapes_of, try_account
 from vmdirac.hooks.ec2_api import CALLS_AT_ONCE, Ec2Api
 from vmdirac.hooks.ec2_errors import code_of, typed_errors
 from vmdirac.hooks.ec2_listing import (
@@ -27,6 +27,7 @@ from vmdirac.hooks.ec2_request import (
     disks_of,
     encoded_user_data,
     instance_types,
+    markets_of,
     run_parameters,
 )
 from vmdirac.model.cloud import (
@@ -39,6 +40,7 @@ from vmdirac.model.cloud import (
     LaunchRequest,
     Shape,
     TerminateOutcome,
+    VmKind,
 )
 from vmdirac.model.errors import (
     AuthError,
@@ -82,6 +84,10 @@ class VmdiracEc2Hook(VmdiracCloudHook):
         return {}
 
     @cached_property
+    def _known_disks(self) -> dict[str, list[dict[str, Any]]]:
+        return {}
+
+    @cached_property
     def _shapes(self) -> dict[str, Shape]:
         return {}
 
@@ -90,15 +96,16 @@ class VmdiracEc2Hook(VmdiracCloudHook):
     def launch(self, requests: Sequence[LaunchRequest]) -> list[LaunchOutcome]:
         """See :meth:`vmdirac.model.contracts.Cloud.launch`.
 
-        EC2's own idempotency holds for the same parameters in the same zone only. So VMs that are there already are
-        looked for first, all in one call: then a launch that is repeated finds its VM whichever alternative it was
-        made by, and whatever changed in the connection meanwhile.
+        EC2's own idempotency holds for the same parameters in the same zone only. So VMs of launches that are repeated
+        are looked for first, all in one call: then such a launch finds its VM whichever alternative it was made by,
+        and whatever changed in the connection meanwhile.
         """
         # A token twice is one launch: two at once could take two different alternatives.
         wanted = {request.token: request for request in reversed(requests)}
         outcomes: dict[str, LaunchOutcome] = {}
         try:
-            there = self._find(wanted) if wanted else {}
+            repeated = [token for token, request in wanted.items() if not request.first]
+            there = self._find(repeated) if repeated else {}
             missing = [request for token, request in wanted.items() if token not in there]
             disks = {image: self._disks(image) for image in {request.boot_image for request in missing}}
         except CloudError as error:
@@ -183,13 +190,18 @@ class VmdiracEc2Hook(VmdiracCloudHook):
     def _disks(self, image: str) -> list[dict[str, Any]]:
         """What is to be said of the volumes that an image brings. Nothing where the image is not found: that is for
         RunInstances to say, which still knows a VM that was made from it."""
+        if image in self._known_disks:
+            return self._known_disks[image]
         try:
             with typed_errors():
                 answer = self._api.ec2.describe_images(Filters=[{"Name": "image-id", "Values": [image]}])
         except ConfigError:
             return []
         images = [item for item in answer.get("Images", []) if item.get("ImageId") == image]
-        return disks_of(images[0], self.config) if images else []
+        if not images:
+            return []
+        # An image never changes.
+        return self._known_disks.setdefault(image, disks_of(images[0], self.config))
 
     # List.
 
@@ -278,9 +290,14 @@ class VmdiracEc2Hook(VmdiracCloudHook):
                 return ""
             raise
 
-    def limits(self) -> CloudLimits:
-        """Quota and use of the processors of standard instances, on-demand or spot as the endpoint is, everybody's."""
-        return limits_of(self._api, spot=self.config.spot, shapes=self._shapes_of)
+    def limits(self, kinds: Collection[VmKind] = ()) -> CloudLimits:
+        """Quota and use of the processors of standard instances, on-demand or spot, everybody's. Nothing is told where
+        our VMs are, or may be, of both markets or of families that have quotas of their own."""
+        markets = markets_of(self.config, kinds)
+        types = {name for kind in kinds for name in instance_types(kind.flavor)}
+        if len(markets) > 1 or not all(is_standard(name) for name in types):
+            return CloudLimits()
+        return limits_of(self._api, spot=True in markets, shapes=self._shapes_of)
 
     def shape(self, flavor: str) -> Shape:
         """What a VM has at least: with several types, the smallest of each."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from vmdirac.config.ec2 import Ec2CloudConfig
-from vmdirac.model.cloud import LaunchRequest
+from vmdirac.model.cloud import LaunchRequest, VmKind
 from vmdirac.model.errors import ConfigError
 
 LARGEST_USER_DATA = 16 * 1024
@@ -37,16 +37,25 @@ def instance_types(flavor: str) -> tuple[str, ...]:
     return types
 
 
+def markets_of(config: Ec2CloudConfig, kinds: Iterable[VmKind]) -> set[bool]:
+    """Whether VMs of these kinds are spot (True), on-demand (False), or may be either; without any, those that the
+    connection is for."""
+    return {spot for kind in (list(kinds) or [VmKind("")]) for spot in _markets(config, kind.max_price)}
+
+
+def _markets(config: Ec2CloudConfig, max_price: float | None) -> list[bool]:
+    """In the order in which they are tried."""
+    if max_price is not None:
+        # What an on-demand VM costs is not known here, so it could be more than was allowed.
+        return [True]
+    return [True, False] if config.spot and config.fall_back_to_on_demand else [config.spot]
+
+
 def alternatives_of(request: LaunchRequest, config: Ec2CloudConfig) -> list[Alternative]:
     """All ways to make the request's VM: every subnet of the first type before the next type, spot before on-demand."""
-    wants_spot = config.spot or request.max_price is not None
-    # What an on-demand VM costs is not known here, so it could be more than was allowed.
-    markets = (
-        [True, False] if wants_spot and config.fall_back_to_on_demand and request.max_price is None else [wants_spot]
-    )
     ways = [
         (instance_type, subnet, spot)
-        for spot in markets
+        for spot in _markets(config, request.max_price)
         for instance_type in instance_types(request.flavor)
         for subnet in (config.subnet_ids or (None,))
     ]

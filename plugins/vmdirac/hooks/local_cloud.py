@@ -10,7 +10,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -32,6 +32,7 @@ from vmdirac.model.cloud import (
     LaunchRequest,
     Shape,
     TerminateOutcome,
+    VmKind,
 )
 from vmdirac.model.errors import CapacityError, CloudError, ConfigError, ErrorKind, QuotaError
 
@@ -188,7 +189,7 @@ class VmdiracLocalHook(VmdiracCloudHook):
                         return _tail(machine.console)
         return ""
 
-    def limits(self) -> CloudLimits:
+    def limits(self, kinds: Collection[VmKind] = ()) -> CloudLimits:
         records = []
         with typed_errors(self.root):
             for machine in self._store.machines():

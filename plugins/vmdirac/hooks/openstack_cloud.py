@@ -25,6 +25,7 @@ from vmdirac.model.cloud import (
     LaunchRequest,
     Shape,
     TerminateOutcome,
+    VmKind,
 )
 from vmdirac.model.errors import REFUSALS, CloudError, ConfigError, TransientError
 
@@ -251,7 +252,7 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
         answer = self._api.find("POST", "compute", f"/servers/{cloud_id}/action", json=what) or {}
         return str(answer.get("output") or "")[-LONGEST_CONSOLE:]
 
-    def limits(self) -> CloudLimits:
+    def limits(self, kinds: Collection[VmKind] = ()) -> CloudLimits:
         """Quota and use of the project, everybody's VMs in it together."""
         told = self._api.get("compute", "/limits").get("limits", {}).get("absolute", {})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 from vmdirac.config.loader import Configuration
 from vmdirac.model.instance import Instance
@@ -12,15 +13,16 @@ from vmdirac.model.pod import Deadlines
 def deadlines_of(configuration: Configuration) -> Callable[[Instance], Deadlines]:
     """A look-up that also knows an answer for instances whose pod or endpoint is configured no more."""
 
-    def look_up(instance: Instance) -> Deadlines:
+    @cache
+    def resolved(endpoint: str, image: str, pod: str) -> Deadlines:
         sources = (
-            configuration.endpoints.get(instance.endpoint),
-            configuration.images.get(instance.image),
-            configuration.pods.get(instance.pod),
+            configuration.endpoints.get(endpoint),
+            configuration.images.get(image),
+            configuration.pods.get(pod),
         )
         return Deadlines.resolve(*(source.deadlines for source in sources if source is not None))
 
-    return look_up
+    return lambda instance: resolved(instance.endpoint, instance.image, instance.pod)
 
 
 def can_be_judged(configuration: Configuration, instance: Instance) -> bool:

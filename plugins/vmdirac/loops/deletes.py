@@ -11,13 +11,15 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from vmdirac.loops.orphans import note_deletes_of_orphans
+from vmdirac.model.alert import AlertKind
 from vmdirac.model.cloud import TerminateOutcome
 from vmdirac.model.contracts import Cloud
 from vmdirac.model.errors import CloudError
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import InstanceStatus, StopReason
 from vmdirac.policy.backoff import needs_a_person
-from vmdirac.store import instances
+from vmdirac.store import alerts, instances
+from vmdirac.store.changes import Change, change_all
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
@@ -51,7 +53,7 @@ class DeleteReport:
 def delete(store: Store, cloud: Cloud, endpoint: str, doomed: Doomed, clock: Callable[[], datetime]) -> DeleteReport:
     """Ask for all of them in one call, and record what the cloud said of each."""
     with store.read() as session:
-        known = [found for id_ in doomed.instances if (found := instances.get(session, id_)) is not None]
+        known = instances.get_all(session, doomed.instances)
     if not known and not doomed.duplicates and not doomed.orphans:
         return DeleteReport()
     _keep_evidence(store, cloud, known)
@@ -74,32 +76,40 @@ def delete(store: Store, cloud: Cloud, endpoint: str, doomed: Doomed, clock: Cal
 def _note_deletes(
     session: Session, ids: Mapping[str, int], outcomes: Sequence[TerminateOutcome], now: datetime
 ) -> None:
-    for outcome in outcomes:
-        if outcome.cloud_id in ids:
-            _note_delete(session, ids[outcome.cloud_id], outcome.error, now)
+    errors = {ids[outcome.cloud_id]: outcome.error for outcome in outcomes if outcome.cloud_id in ids}
+    # Read anew, under their locks: a VM that was told to end may have said good-bye while the cloud was asked.
+    there = instances.get_all(session, list(errors), lock=True)
+    stopping = [item for item in there if item.status is InstanceStatus.STOPPING]
+    changes = [
+        _refused(item, error, now) if (error := errors[item.id]) is not None else _taken(item, now) for item in stopping
+    ]
+    change_all(session, changes, now)
+    for item in stopping:
+        if needs_a_person(item.delete_attempts):
+            _alert(session, item, errors[item.id], now)
 
 
-def _note_delete(session: Session, instance_id: int, error: CloudError | None, now: datetime) -> None:
-    # Read anew, under its lock: a VM that was told to end may have said good-bye while the cloud was asked.
-    instances.locked(session, instance_id)
-    item = instances.get(session, instance_id)
-    if item is None or item.status is not InstanceStatus.STOPPING:
-        return
-    if error is None:
-        instances.change(session, item, now, "the cloud took the delete", delete_asked_at=now, delete_failed_at=None)
-        return
+def _alert(session: Session, item: Instance, error: CloudError | None, now: datetime) -> None:
+    why = error or "the cloud takes them, and the VM is still there"
+    message = (
+        f"its VM {item.cloud_id} on {item.endpoint} must be deleted by hand, {item.delete_attempts} tries were in vain:"
+        f" {why}"
+    )
+    alerts.raise_alert(session, AlertKind.NEEDS_A_PERSON, f"instance {item.id}", message, now)
+
+
+def _taken(item: Instance, now: datetime) -> Change:
+    return Change(item, "the cloud took the delete", values={"delete_asked_at": now, "delete_failed_at": None})
+
+
+def _refused(item: Instance, error: CloudError, now: datetime) -> Change:
     message, tries = str(error), item.delete_attempts
     if needs_a_person(tries):
         message = f"needs a person: {tries} deletes failed: {error}"
-        log.error("instance %s %s", item.id, message)
-    instances.change(
-        session,
+    return Change(
         item,
-        now,
         f"the delete failed and will be asked for again: {error}",
-        error_kind=error.kind,
-        error_message=message,
-        delete_failed_at=now,
+        values={"error_kind": error.kind, "error_message": message, "delete_failed_at": now},
     )
 
 

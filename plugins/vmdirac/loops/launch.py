@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
 from vmdirac.config.settings import SecretKey
@@ -23,6 +22,7 @@ from vmdirac.model.instance import Instance
 from vmdirac.model.states import InstanceStatus
 from vmdirac.policy import holds as hold_policy
 from vmdirac.store import endpoints, instances, ticks
+from vmdirac.store.changes import Change, change_all, change_those_that_can_be
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,12 @@ class LaunchReport:
 
 
 def launch(
-    store: Store, cloud: Cloud, endpoint: str, keys: Sequence[SecretKey], clock: Callable[[], datetime]
+    store: Store,
+    cloud: Cloud,
+    endpoint: str,
+    keys: Sequence[SecretKey],
+    clock: Callable[[], datetime],
+    only: Collection[int] | None = None,
 ) -> LaunchReport:
     """Ask for every New instance of the endpoint that is due and not held, and record what the cloud said.
 
@@ -53,9 +58,11 @@ def launch(
     sees that it was asked for and looks for it by its token. A batch is claimed only when its turn has come, so that a
     task that dies has claimed no more than it was asking for. What is left at the end because launches are held now is
     given back: the next tick may start it elsewhere.
+
+    :param only: of these instances, which a task asked for; ``None``: of all that a tick asks for.
     """
     with store.read() as session:
-        due = _due(session, endpoint)
+        due = _due(session, endpoint, only)
     report, tried = LaunchReport(), _Tried()
     while claim := store.transact(partial(_claim_batch, endpoint=endpoint, due=due, tried=tried, now=clock())):
         due, tried = claim.left, claim.tried
@@ -75,8 +82,8 @@ Due = list[tuple[Instance, Scope]]
 """Instances that the cloud is to be asked for, and what they are of."""
 
 
-def _due(session: Session, endpoint: str) -> Due:
-    due = instances.due_for_launch(session, endpoint)
+def _due(session: Session, endpoint: str, only: Collection[int] | None) -> Due:
+    due = instances.due_for_launch(session, endpoint, only)
     frozen = instances.frozen_requests(session, [item.id for item in due])
     return [(item, endpoints.scope_of(item, frozen[item.id][0])) for item in due]
 
@@ -108,7 +115,7 @@ def _claim_batch(session: Session, endpoint: str, due: Due, tried: _Tried, now: 
     asked = (
         [item for item in instances.unfinished(session, endpoint) if item.last_launch_at is not None] if held else []
     )
-    ids: list[int] = []
+    claims: list[Change] = []
     holds, flavors = set(tried.holds), Counter(tried.flavors)
     left: Due = []
     for item, scope in due:
@@ -116,7 +123,7 @@ def _claim_batch(session: Session, endpoint: str, due: Due, tried: _Tried, now: 
         keys = {(hold.kind, hold.pod) for hold in run_out}
         room = hold_policy.room_limit(hold_policy.score(held, scope, now))
         if (
-            len(ids) == BATCH
+            len(claims) == BATCH
             or hold_policy.blocking(held, scope, now) is not None
             or keys & holds
             or any(hold_policy.is_probing(other, hold) for hold in run_out for other in asked)
@@ -127,42 +134,52 @@ def _claim_batch(session: Session, endpoint: str, due: Due, tried: _Tried, now: 
             # If somebody else was faster, it is they who try it.
             holds |= keys
             flavors[scope.flavor] += 1
-            if _claim(session, item, now):
-                ids.append(item.id)
+            claims.append(_claim(item, now))
+    ids = sorted(change_all(session, claims, now))
     return _Claim(ids, _Tried(frozenset(holds), flavors), left) if ids else None
 
 
 def _give_back(session: Session, left: Due, now: datetime) -> None:
     """Retire what was never asked for: as long as it stands, its jobs would be waited for here."""
-    for item, _ in left:
-        if not item.launch_attempts:
-            reason = "launches are held here now, so the cloud was not asked for it"
-            instances.change(session, item, now, reason, to=InstanceStatus.HALTED, vm_gone=True)
+    reason = "launches are held here now, so the cloud was not asked for it"
+    back = [item for item, _ in left if not item.launch_attempts]
+    change_all(session, [Change(item, reason, InstanceStatus.HALTED, {"vm_gone": True}) for item in back], now)
 
 
-def _claim(session: Session, item: Instance, now: datetime) -> bool:
+def _claim(item: Instance, now: datetime) -> Change:
     attempt = item.launch_attempts + 1
     reason = f"the cloud is asked for it (attempt {attempt})"
-    return instances.change(session, item, now, reason, last_launch_at=now, launch_attempts=attempt)
+    return Change(item, reason, values={"last_launch_at": now, "launch_attempts": attempt})
 
 
 def _launch_batch(
     store: Store, cloud: Cloud, claimed: Sequence[int], keys: Sequence[SecretKey], clock: Callable[[], datetime]
 ) -> LaunchReport:
     with store.read() as session:
-        wanted = [found for id_ in claimed if (found := instances.get(session, id_)) is not None]
+        wanted = instances.get_all(session, claimed)
         frozen = instances.frozen_requests(session, claimed)
     requests, by_token = _thaw_all(wanted, frozen, keys)
     by_token |= {outcome.token: outcome for outcome in cloud.launch(requests)}
     lost = TransientError("the cloud gave no answer for this launch")
-    outcomes = [by_token.get(item.launch_token, LaunchOutcome(item.launch_token, error=lost)) for item in wanted]
-    report = LaunchReport()
-    # Successes first: they end the holds of earlier launches, not those that their own batch leads to.
-    for item, outcome in sorted(zip(wanted, outcomes, strict=True), key=lambda pair: pair[1].error is not None):
-        scope = endpoints.scope_of(item, frozen[item.id][0])
-        # The time of the answer, not of the question: a list that was begun in between cannot know this VM.
-        report = _add(report, _record(store, item, scope, outcome, clock()))
-    return report
+    answers = [
+        _Answer(
+            item,
+            endpoints.scope_of(item, frozen[item.id][0]),
+            by_token.get(item.launch_token, LaunchOutcome(item.launch_token, error=lost)),
+        )
+        for item in wanted
+    ]
+    # The time of the answer, not of the question: a list that was begun in between cannot know these VMs.
+    return _record(store, answers, clock())
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the cloud said of one launch."""
+
+    item: Instance
+    scope: Scope
+    outcome: LaunchOutcome
 
 
 def _thaw_all(
@@ -181,14 +198,18 @@ def _thaw_all(
 
 
 def _thaw(item: Instance, request: dict[str, Any], key_id: str, keys: Sequence[SecretKey]) -> LaunchRequest:
-    secret = bootstrap_secret(key_by_id(keys, key_id), item.launch_token)
+    user_data = request["user_data"]
+    if not item.one_off:
+        # What a task asked for has no agent: its user data goes as it is.
+        user_data = user_data.replace(PLACEHOLDER, bootstrap_secret(key_by_id(keys, key_id), item.launch_token))
     return LaunchRequest(
         token=item.launch_token,
         name=request["name"],
         boot_image=request["boot_image"],
         flavor=request["flavor"],
-        user_data=request["user_data"].replace(PLACEHOLDER, secret),
+        user_data=user_data,
         max_price=request.get("max_price"),
+        first=item.launch_attempts == 1,
     )
 
 
@@ -196,61 +217,95 @@ def _add(left: LaunchReport, right: LaunchReport) -> LaunchReport:
     return LaunchReport(left.launched + right.launched, left.refused + right.refused, left.unknown + right.unknown)
 
 
-def _record(store: Store, item: Instance, scope: Scope, outcome: LaunchOutcome, now: datetime) -> LaunchReport:
-    error = outcome.error
-    if error is None:
-        try:
-            store.transact(lambda session: _launched(session, item, scope, outcome.cloud_id, now))
-            return LaunchReport(launched=1)
-        except (IntegrityError, DataError):
-            error = TransientError(f"the cloud answered with an id that cannot be its VM's: {outcome.cloud_id!r}")
-    log.warning("%s: launch of instance %s: %s error: %s", item.endpoint, item.id, error.kind, error)
-    failed = _unanswered if isinstance(error, TransientError) else _refused
-    store.transact(lambda session: failed(session, item, scope, error, now))
-    return LaunchReport(unknown=1) if failed is _unanswered else LaunchReport(refused=1)
+def _record(store: Store, answers: Sequence[_Answer], now: datetime) -> LaunchReport:
+    """Keep what became of one batch, all of it in one transaction."""
+    failed = store.transact(partial(_note_answers, answers=answers, now=now))
+    for answer, error in failed:
+        item = answer.item
+        log.warning("%s: launch of instance %s: %s error: %s", item.endpoint, item.id, error.kind, error)
+    unknown = sum(isinstance(error, TransientError) for _, error in failed)
+    return LaunchReport(len(answers) - len(failed), len(failed) - unknown, unknown)
 
 
-def _launched(session: Session, item: Instance, scope: Scope, cloud_id: str | None, now: datetime) -> None:
-    made = instances.change(
-        session,
-        item,
-        now,
-        f"the cloud made it: {cloud_id}",
-        to=InstanceStatus.SUBMITTED,
-        cloud_id=cloud_id,
-        last_launch_at=now,
-        error_kind=None,
-        error_message="",
-    )
-    # Else a sweep was faster: it has adopted the same VM, or will find this one.
-    if made:
-        endpoints.release_holds(session, endpoint=item.endpoint, pod=item.pod, flavor=scope.flavor)
-        _count(session, item, launched=1)
+Failed = list[tuple[_Answer, CloudError]]
 
 
-def _unanswered(session: Session, item: Instance, _scope: Scope, error: CloudError, now: datetime) -> None:
+def _note_answers(session: Session, answers: Sequence[_Answer], now: datetime) -> Failed:
+    """Write all answers down; those that are no success, and why."""
+    # Successes first: they end the holds of earlier launches, not those that their own batch leads to.
+    confused = _note_launched(session, [answer for answer in answers if answer.outcome.error is None], now)
+    failed = [(answer, error) for answer in answers if (error := answer.outcome.error) is not None] + confused
+    _note_unanswered(session, [(answer, error) for answer, error in failed if isinstance(error, TransientError)], now)
+    _note_refused(session, [(answer, error) for answer, error in failed if not isinstance(error, TransientError)], now)
+    return failed
+
+
+def _note_launched(session: Session, answers: Sequence[_Answer], now: datetime) -> Failed:
+    """Write successes down; those whose id cannot be their VM's come back."""
+    by_id = {answer.item.id: answer for answer in answers}
+    made, impossible = change_those_that_can_be(session, [_launched(answer, now) for answer in answers], now)
+    # Of the others a sweep was faster: it has adopted the same VM, or will find this one.
+    succeeded = [by_id[id_] for id_ in sorted(made)]
+    for endpoint, pod, flavor in sorted({(one.item.endpoint, one.item.pod, one.scope.flavor) for one in succeeded}):
+        endpoints.release_holds(session, endpoint=endpoint, pod=pod, flavor=flavor)
+    _count(session, Counter(_decision(one.item) for one in succeeded), Counter())
+    confused: Failed = []
+    for change in impossible:
+        message = f"the cloud answered with an id that cannot be its VM's: {change.values['cloud_id']!r}"
+        confused.append((by_id[change.instance.id], TransientError(message)))
+    return confused
+
+
+def _launched(answer: _Answer, now: datetime) -> Change:
+    cloud_id = answer.outcome.cloud_id
+    values = {"cloud_id": cloud_id, "last_launch_at": now, "error_kind": None, "error_message": ""}
+    return Change(answer.item, f"the cloud made it: {cloud_id}", InstanceStatus.SUBMITTED, values)
+
+
+def _note_unanswered(session: Session, failed: Failed, now: datetime) -> None:
     # Whether there is a VM is not known: the row stays New until the sweep has looked.
-    instances.change(session, item, now, f"no answer: {error}", error_kind=error.kind, error_message=str(error))
+    changes = [
+        Change(answer.item, f"no answer: {error}", values={"error_kind": error.kind, "error_message": str(error)})
+        for answer, error in failed
+    ]
+    change_all(session, changes, now)
 
 
-def _refused(session: Session, item: Instance, scope: Scope, error: CloudError, now: datetime) -> None:
-    instances.change(
-        session,
-        item,
-        now,
-        f"the cloud refused it: {error}",
-        to=InstanceStatus.ERROR,
-        # What became of an earlier attempt is for the lists to say.
-        vm_gone=item.launch_attempts <= 1,
-        error_kind=error.kind,
-        error_message=str(error),
-    )
-    _count(session, item, failed=1)
-    if isinstance(error, LostKeyError):
-        return
-    if not isinstance(error, TransientError):
-        endpoints.note_refusal(session, scope, error, now)
+def _note_refused(session: Session, failed: Failed, now: datetime) -> None:
+    changes = [
+        Change(
+            answer.item,
+            f"the cloud refused it: {error}",
+            InstanceStatus.ERROR,
+            {
+                # What became of an earlier attempt is for the lists to say.
+                "vm_gone": answer.item.launch_attempts <= 1,
+                "error_kind": error.kind,
+                "error_message": str(error),
+            },
+        )
+        for answer, error in failed
+    ]
+    change_all(session, changes, now)
+    _count(session, Counter(), Counter(_decision(answer.item) for answer, _ in failed))
+    lasting = [(answer.scope, error) for answer, error in failed if _says_something(answer.item, error)]
+    endpoints.note_refusals(session, lasting, now)
 
 
-def _count(session: Session, item: Instance, *, launched: int = 0, failed: int = 0) -> None:
-    ticks.count_launch(session, item.tick_id, item.pod, item.endpoint, launched=launched, failed=failed)
+def _says_something(item: Instance, error: CloudError) -> bool:
+    """Whether a refusal matters for other launches: a key that was lost does not, and a mistake in what one task asked
+    for is nobody else's. Such a launch is of no pod, and a hold would be all pods'."""
+    return not isinstance(error, LostKeyError) and not (item.one_off and isinstance(error, ConfigError))
+
+
+Decision = tuple[int | None, str, str]
+"""Tick, pod and endpoint."""
+
+
+def _decision(item: Instance) -> Decision:
+    return item.tick_id, item.pod, item.endpoint
+
+
+def _count(session: Session, launched: Counter[Decision], failed: Counter[Decision]) -> None:
+    for decision in sorted(launched | failed, key=str):
+        ticks.count_launch(session, *decision, launched=launched[decision], failed=failed[decision])

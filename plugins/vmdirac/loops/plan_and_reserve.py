@@ -154,6 +154,7 @@ def _new_row(candidate: Candidate, tick_id: int, key: SecretKey, now: datetime) 
         pod=candidate.pod.name,
         image=candidate.pod.image,
         endpoint=candidate.endpoint.name,
+        flavor=candidate.flavor,
         name=f"vmdirac-{token[:13]}",
         launch_token=token,
         tick_id=tick_id,

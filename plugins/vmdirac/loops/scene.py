@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from vmdirac.config.loader import Configuration
 from vmdirac.config.pods import RUNNING_PODS_VARIABLE
+from vmdirac.model.account import AccountLimit
 from vmdirac.model.cloud import Shape
 from vmdirac.model.decision import Decision, Reason, ReasonCode
 from vmdirac.model.demand import Demand
@@ -19,7 +20,7 @@ from vmdirac.model.instance import Instance
 from vmdirac.model.states import RunningPodStatus
 from vmdirac.policy.candidates import build_candidates
 from vmdirac.policy.plan import Candidate, Invalid, Order, Plan, make_plan
-from vmdirac.store import endpoints, installation, instances, leases, pods
+from vmdirac.store import accounts, endpoints, installation, instances, leases, pods
 from vmdirac.store.ticks import TickDemand
 
 
@@ -32,6 +33,7 @@ class Scene:
     instances: Sequence[Instance]
     holds: Sequence[Hold]
     recent_launches: Mapping[str, int]
+    account: Mapping[str, Sequence[AccountLimit]]
     hearing_since: datetime | None
 
 
@@ -66,6 +68,7 @@ def look(
             for endpoint in configuration.endpoints.values()
             if endpoint.launch_window is not None
         },
+        account=accounts.limits(session, now),
         hearing_since=installation.hearing_since(session, now),
     )
 
@@ -112,6 +115,7 @@ def plan_of(
         now=now,
         rng=rng,
         recent_launches=scene.recent_launches,
+        account=scene.account,
         order=order,
         out_of_time=out_of_time,
     )

@@ -11,9 +11,11 @@ from sqlalchemy.orm import Session
 
 from vmdirac.config.loader import Configuration
 from vmdirac.loops.deadlines import can_be_judged, deadlines_of
+from vmdirac.loops.stop import stop
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason, VmStopPolicy
 from vmdirac.policy.idle import IdleRule, idle_instances, outside_campaign, past_their_life
+from vmdirac.policy.one_off import outlived
 from vmdirac.policy.stalled import MarkStalled, SilenceAction, StopByForce, never_asked, silent_instances
 from vmdirac.store import boots, endpoints, installation, instances, leases
 from vmdirac.store.database import Store
@@ -21,24 +23,30 @@ from vmdirac.store.database import Store
 log = logging.getLogger(__name__)
 
 
+OUTLIVED = "it has lived as long as it was to, and was not terminated"
+
+
 @dataclass(frozen=True, slots=True)
 class IdleReport:
-    """VMs that were asked to drain."""
+    """VMs that were asked to drain, and VMs of tasks that were stopped because of their age."""
 
     idle: int
     campaign_ended: int
     too_old: int = 0
+    outlived: int = 0
 
 
 def sweep_idle(store: Store, configuration: Configuration, now: datetime) -> IdleReport:
     """Ask VMs to drain that have had no job for their pod's margin, whose campaign is over, or that have lived as long
-    as they were to.
+    as they were to; VMs of tasks are stopped then, there is nobody in them whom one could ask.
 
     Nothing is deleted here: a VM that took a job meanwhile has changed its row, and then the compare-and-set fails.
     """
 
     def work(session: Session) -> IdleReport:
-        everything = instances.unfinished(session)
+        unfinished = instances.unfinished(session)
+        stopped = sum(stop(session, item, StopReason.MAX_LIFETIME, OUTLIVED, now) for item in outlived(unfinished, now))
+        everything = [item for item in unfinished if not item.one_off]
         ended = outside_campaign(everything, configuration.pods, now.date())
         old = past_their_life(everything, now)
         idle = idle_instances(everything, _idle_rules(configuration, everything), now)
@@ -54,14 +62,16 @@ def sweep_idle(store: Store, configuration: Configuration, now: datetime) -> Idl
             campaign_ended=drain(ended, StopReason.CAMPAIGN_ENDED),
             too_old=drain(old, StopReason.MAX_LIFETIME),
             idle=drain(idle, StopReason.IDLE),
+            outlived=stopped,
         )
 
     report = store.transact(work)
     log.info(
-        "%s idle VMs asked to drain, %s because their campaign is over, %s because of their age",
+        "%s idle VMs asked to drain, %s because their campaign is over, %s because of their age; %s of tasks stopped",
         report.idle,
         report.campaign_ended,
         report.too_old,
+        report.outlived,
     )
     return report
 
@@ -120,7 +130,8 @@ def sweep_stalled(store: Store, configuration: Configuration, now: datetime) -> 
             # Nobody can call in now: silence says nothing.
             return StalledReport(never_asked=retired)
         actions = silent_instances(
-            [item for item in everything if can_be_judged(configuration, item)],
+            # One without an agent never calls in.
+            [item for item in everything if not item.one_off and can_be_judged(configuration, item)],
             deadlines,
             endpoints.listed_at(session),
             hearing,

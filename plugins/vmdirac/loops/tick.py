@@ -25,14 +25,17 @@ from vmdirac.store.database import Store
 log = logging.getLogger(__name__)
 
 
-def user_data_renderer(configuration: Configuration, templates: Path, vm_url: str) -> RenderUserData:
-    """Renders the user data of planned VMs from the templates in a folder."""
+def user_data_renderer(configuration: Configuration, templates: Path, vm_url: str, vm_ca: str = "") -> RenderUserData:
+    """Renders the user data of planned VMs from the templates in a folder.
+
+    :param vm_ca: see :func:`vmdirac.config.settings.vm_ca`.
+    """
     environment = UserDataTemplates(templates)
     digest = agent_sha256()
 
     def render(candidate: Candidate, instance_id: int) -> str:
         image = configuration.images[candidate.pod.image]
-        boot = AgentBoot(vm_url, instance_id, digest, candidate.endpoint.cvmfs_proxy)
+        boot = AgentBoot(vm_url, instance_id, digest, candidate.endpoint.cvmfs_proxy, vm_ca)
         return environment.render(image.context_method, boot)
 
     return render

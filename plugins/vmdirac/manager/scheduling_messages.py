@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from vmdirac.model.account import Measure
+from vmdirac.model.alert import AlertKind
 from vmdirac.model.decision import ReasonCode
 from vmdirac.model.hold import HoldKind
 from vmdirac.model.states import ImageStatus, InstanceStatus, RunningPodStatus
@@ -81,6 +83,25 @@ class HoldView(_View):
     run_out: bool
 
 
+class AlertView(_View):
+    """Something that a person has to look at."""
+
+    kind: AlertKind
+    subject: str
+    message: str
+    since: datetime
+
+
+class LimitView(BaseModel):
+    """A limit of an endpoint's account. ``ours``: what our VMs use of it now; ``others``: what others used when the
+    cloud told it."""
+
+    measure: Measure
+    limit: int
+    ours: int
+    others: int
+
+
 class EndpointView(BaseModel):
     """An endpoint. ``vms``: VMs that hold places; ``problems``: what the last tick found wrong in its configuration."""
 
@@ -90,6 +111,9 @@ class EndpointView(BaseModel):
     listed_vms: int
     unknown_vms: int
     list_error: str
+    limits: list[LimitView]
+    limits_at: datetime | None
+    limits_error: str
     problems: list[str]
     holds: list[HoldView]
 
@@ -117,6 +141,7 @@ class Scheduling(BaseModel):
     tick: TickView | None
     newest: TickView | None
     demand_age: float | None
+    alerts: list[AlertView]
     sources: list[SourceView]
     pods: list[PodView]
     endpoints: list[EndpointView]

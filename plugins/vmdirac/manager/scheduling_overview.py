@@ -9,9 +9,11 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from vmdirac.manager.scheduling_messages import (
+    AlertView,
     EndpointView,
     HoldView,
     ImageView,
+    LimitView,
     PodDecision,
     PodView,
     Said,
@@ -19,10 +21,11 @@ from vmdirac.manager.scheduling_messages import (
     SourceView,
     TickView,
 )
+from vmdirac.model.account import Usage
 from vmdirac.model.decision import CLIPPING, ReasonCode
 from vmdirac.model.hold import Hold
 from vmdirac.model.states import ImageStatus, RunningPodStatus
-from vmdirac.store import endpoints, pods, scheduling_table, ticks
+from vmdirac.store import accounts, alerts, endpoints, pods, scheduling_table, ticks
 from vmdirac.store.scheduling_table import VmCount
 from vmdirac.store.tables import DecisionRow, EndpointRow, RunningPodRow
 
@@ -46,10 +49,15 @@ def overview(session: Session, now: datetime, *, may_act: bool) -> Scheduling:
         tick=TickView.model_validate(tick) if tick is not None else None,
         newest=TickView.model_validate(newest) if newest is not None else None,
         demand_age=next((row.demand_age for row in decisions if row.demand_age is not None), None),
+        alerts=[AlertView.model_validate(alert) for alert in alerts.open_alerts(session)],
         sources=[SourceView.model_validate(source) for source in sources],
         pods=_pods(pods.all_pods(session), decisions, vms),
         endpoints=_endpoints(
-            scheduling_table.all_endpoints(session), endpoints.holds(session, now), decisions, vms, now
+            scheduling_table.all_endpoints(session),
+            endpoints.holds(session, now),
+            decisions,
+            accounts.usage(session),
+            now,
         ),
         images=[ImageView.model_validate(row) for row in images],
     )
@@ -105,14 +113,11 @@ def _endpoints(
     rows: Iterable[EndpointRow],
     holds: Iterable[Hold],
     decisions: Iterable[DecisionRow],
-    vms: Iterable[VmCount],
+    usage: Mapping[str, Usage],
     now: datetime,
 ) -> list[EndpointView]:
     """Those that were used, and those that are only named somewhere: a pod may name one that there is not."""
     known: Mapping[str, EndpointRow] = {row.name: row for row in rows}
-    places = Counter[str]()
-    for vm in vms:
-        places[vm.endpoint] += vm.places
     held: dict[str, list[Hold]] = defaultdict(list)
     for hold in holds:
         held[hold.endpoint].append(hold)
@@ -122,22 +127,29 @@ def _endpoints(
             if decision.endpoint and reason["code"] == ReasonCode.INVALID:
                 problems[decision.endpoint][reason["sentence"]] = None
     found = [
-        _endpoint(name, known.get(name), places[name], held[name], list(problems[name]), now)
-        for name in sorted(known.keys() | places.keys() | held.keys() | problems.keys())
+        _endpoint(name, known.get(name), usage.get(name, Usage()), held[name], list(problems[name]), now)
+        for name in sorted(known.keys() | usage.keys() | held.keys() | problems.keys())
     ]
     return sorted(found, key=lambda view: (not view.problems, not view.holds, not view.list_error))
 
 
 def _endpoint(
-    name: str, row: EndpointRow | None, places: int, holds: Iterable[Hold], problems: list[str], now: datetime
+    name: str, row: EndpointRow | None, usage: Usage, holds: Iterable[Hold], problems: list[str], now: datetime
 ) -> EndpointView:
+    limits = accounts.limits_of_row(row) if row is not None else ()
     return EndpointView(
         name=name,
-        vms=places,
+        vms=usage.instances,
         list_began_at=row.list_began_at if row is not None else None,
         listed_vms=row.listed_vms if row is not None else 0,
         unknown_vms=row.unknown_vms if row is not None else 0,
         list_error=row.list_error if row is not None else "",
+        limits=[
+            LimitView(measure=item.measure, limit=item.limit, ours=usage.in_measure(item.measure), others=item.others)
+            for item in limits
+        ],
+        limits_at=row.limits_at if row is not None else None,
+        limits_error=row.limits_error if row is not None else "",
         problems=problems,
         holds=[
             HoldView(

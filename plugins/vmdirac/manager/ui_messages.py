@@ -9,8 +9,18 @@ from pydantic import BaseModel, ConfigDict
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus, StopReason
 
 
+class RequesterView(BaseModel):
+    """The task that asked for a VM; ``map_index`` -1: it is not mapped."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+
+
 class InstanceView(BaseModel):
-    """One line of the table of instances. ``updated_at``: the last time that anything was heard or changed."""
+    """One line of the table of instances. ``updated_at``: the last time that anything was heard or changed;
+    ``requester``: the task that asked for it, if it is of no pod."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -21,6 +31,7 @@ class InstanceView(BaseModel):
     status: InstanceStatus
     drain_phase: DrainPhase | None
     stop_reason: StopReason | None
+    requester: RequesterView | None
     name: str
     cloud_id: str | None
     public_ip: str
@@ -48,4 +59,33 @@ class Summary(BaseModel):
 
     instances: dict[InstanceStatus, int]
     jobs: dict[JobStatus, int]
+    as_of: datetime
+
+
+class HistoryView(BaseModel):
+    """One change of an instance."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    at: datetime
+    status: InstanceStatus
+    drain_phase: DrainPhase | None
+    reason: str
+
+
+class InstancePlace(InstanceView):
+    """All that is shown of one instance.
+
+    ``boot_image``, ``flavor``: what the cloud was asked for; what it boots with stays here, it may hold a secret.
+    ``with_it``: ids of all instances that the same task asked for, its own among them.
+    """
+
+    boot_image: str
+    flavor: str
+    forced: bool
+    error_kind: str | None
+    expires_at: datetime | None
+    history: list[HistoryView]
+    with_it: list[int]
     as_of: datetime

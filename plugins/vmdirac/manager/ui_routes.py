@@ -7,12 +7,12 @@ from typing import Annotated
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import requires_access_view
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, HTTPException, Query
 
-from vmdirac.manager.ui_messages import InstancePage, InstanceView, Summary
-from vmdirac.manager.vm_routes import Now, TheStore
+from vmdirac.manager.ui_messages import HistoryView, InstancePage, InstancePlace, InstanceView, Summary
+from vmdirac.manager.vm_routes import InstanceId, Now, TheStore
 from vmdirac.model.states import InstanceStatus, JobStatus
-from vmdirac.store import instances, instances_table, queue
+from vmdirac.store import instances, instances_table, one_offs, queue
 
 may_see = requires_access_view(AccessView.CLUSTER_ACTIVITY)
 
@@ -47,3 +47,24 @@ def instance_page(
             session, statuses=status or [], sort=sort, descending=descending, limit=limit, offset=offset
         )
         return InstancePage(instances=[InstanceView.model_validate(row) for row in rows], total=total)
+
+
+@router.get("/instances/{instance_id}")
+def instance_place(instance_id: InstanceId, at: Now, store: TheStore) -> InstancePlace:
+    """One instance with all that happened to it."""
+    with store.read() as session:
+        row, item = instances_table.one(session, instance_id), instances.get(session, instance_id)
+        if row is None or item is None:
+            raise HTTPException(404, f"there is no instance {instance_id}")
+        view = InstanceView.model_validate(row)
+        return InstancePlace(
+            **view.model_dump(),
+            boot_image=row.request.get("boot_image", ""),
+            flavor=row.request.get("flavor", ""),
+            forced=row.forced,
+            error_kind=row.error_kind,
+            expires_at=item.expires_at,
+            history=[HistoryView.model_validate(line) for line in instances.history(session, instance_id)],
+            with_it=one_offs.siblings(session, item.requester_key) if item.requester_key is not None else [],
+            as_of=at,
+        )

@@ -240,7 +240,7 @@ def finish(session: Session, instance_id: int, job_id: int, message: FinishReque
 def halting(session: Session, instance_id: int, message: HaltingRequest, now: datetime) -> None:
     """The VM says that it ends: its jobs go back to the queue, and it is to be deleted."""
     row = _row(session, instance_id)
-    leases.release(session, row.id, "returned", now)
+    leases.release(session, [row.id], "returned", now)
     row.heard_at, row.load, row.uptime, row.jobs = now, message.load, message.uptime, 0
     session.flush()
     reason = f"it halts: {message.reason}" if message.reason else "it halts"

@@ -49,6 +49,8 @@ class LaunchRequest:
     :param tags: the VM's tags (EC2) or metadata (OpenStack), ownership among them.
     :param max_price: price an hour above which it is not wanted, where the cloud has prices that change; a VM that
         would cost more ends with a CapacityError. ``None``: whatever it costs.
+    :param first: nobody has asked for it before, as far as is known. A cloud with an idempotency key of its own need
+        not look for its VM then.
     """
 
     token: str
@@ -58,6 +60,7 @@ class LaunchRequest:
     user_data: str = field(repr=False)
     tags: tuple[tuple[str, str], ...] = ()
     max_price: float | None = None
+    first: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +108,19 @@ class CloudInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class VmKind:
+    """What a VM of ours is, as far as it matters for the limits that it counts against.
+
+    :param flavor: see :class:`LaunchRequest`, as ``max_price``.
+    """
+
+    flavor: str
+    max_price: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CloudLimits:
-    """Quota and use of the account, where the cloud tells them; ``None``: it doesn't."""
+    """Quota and use of the account, everybody's in it together, where the cloud tells them; ``None``: it doesn't."""
 
     instances: int | None = None
     instances_used: int | None = None

@@ -5,7 +5,7 @@ Retries, counting, policy and recording live outside; an implementation only tra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 from vmdirac.model.cloud import (
@@ -15,6 +15,7 @@ from vmdirac.model.cloud import (
     LaunchRequest,
     Shape,
     TerminateOutcome,
+    VmKind,
 )
 from vmdirac.model.demand import Demand
 from vmdirac.model.requirements import Offer
@@ -46,8 +47,12 @@ class Cloud(Protocol):
     def console(self, cloud_id: str) -> str:
         """The VM's console output, as far as the cloud keeps it; empty if there is none."""
 
-    def limits(self) -> CloudLimits:
-        """Quota and use where the cloud tells them."""
+    def limits(self, kinds: Collection[VmKind] = ()) -> CloudLimits:
+        """Quota and use where the cloud tells them.
+
+        :param kinds: what our VMs here are or may be. Where a cloud limits kinds of VMs apart, only what limits all of
+            these together is told; without any, what limits those that the connection is for.
+        """
 
     def shape(self, flavor: str) -> Shape:
         """Processors and memory of a flavor. Raises ConfigError for one that the cloud does not have."""

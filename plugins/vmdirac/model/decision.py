@@ -19,6 +19,7 @@ class ReasonCode(StrEnum):
     CPU_PER_INSTANCE = "cpu_per_instance"
     POD_LIMIT = "pod_limit"
     ENDPOINT_LIMIT = "endpoint_limit"
+    ACCOUNT_LIMIT = "account_limit"
     LAUNCHES_PER_TICK = "launches_per_tick"
     LAUNCH_RATE = "launch_rate"
     SERVED_ELSEWHERE = "served_elsewhere"
@@ -44,6 +45,9 @@ SENTENCES: Final = MappingProxyType(
         ),
         ReasonCode.POD_LIMIT: "the pod has {count} of at most {limit} VMs",
         ReasonCode.ENDPOINT_LIMIT: "the endpoint has {count} of at most {limit} VMs",
+        ReasonCode.ACCOUNT_LIMIT: (
+            "the account may have {limit} {measure}: {ours} are ours, planned ones included, and {others} others'"
+        ),
         ReasonCode.LAUNCHES_PER_TICK: "the endpoint starts at most {limit} VMs a tick",
         ReasonCode.LAUNCH_RATE: "the endpoint started {count} VMs in the last {minutes:g} minutes, of at most {limit}",
         ReasonCode.SERVED_ELSEWHERE: "other endpoints, or other pods, took the demand",
@@ -64,6 +68,7 @@ CLIPPING: Final = frozenset(
         ReasonCode.CPU_PER_INSTANCE,
         ReasonCode.POD_LIMIT,
         ReasonCode.ENDPOINT_LIMIT,
+        ReasonCode.ACCOUNT_LIMIT,
         ReasonCode.LAUNCHES_PER_TICK,
         ReasonCode.LAUNCH_RATE,
         ReasonCode.UNACTIVE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from vmdirac.model.cloud import CloudState
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
 
@@ -13,6 +14,7 @@ from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
 class Instance:
     """One VM, from the intent to start it until the cloud confirms that it is gone. All times are UTC.
 
+    :param flavor: its shape, as its cloud names it; empty: not known.
     :param offer: what it was started to offer to jobs, whatever its pod offers today.
     :param version: counts the row's changes; a compare-and-set on it fails if anybody changed the row meanwhile.
     :param cloud_id: None until the cloud told it.
@@ -33,7 +35,11 @@ class Instance:
     :param reported_ip: address that the VM said it has when it registered; empty: none.
     :param absences: complete lists in a row in which the VM was looked for and not found.
     :param seen_at: when a list of the cloud last showed it.
+    :param cloud_state: its state in that list; None: none showed it yet.
+    :param public_ip: address that the cloud or the VM told last, as ``private_ip``; empty: none.
     :param vm_gone: the cloud said that there is no VM: it refused the launch, or lists it no more (Error rows).
+    :param requester_key: the task of a DAG that asked for this one VM; ``None``: it is a pod's.
+    :param requester_try: the number of that task's try that has it now.
     """
 
     id: int
@@ -48,6 +54,7 @@ class Instance:
     changed_at: datetime
     offer: Offer
     cloud_id: str | None = None
+    flavor: str = ""
     processors: int = 1
     memory_mb: int = 0
     tick_id: int | None = None
@@ -71,7 +78,17 @@ class Instance:
     reported_ip: str = ""
     absences: int = 0
     seen_at: datetime | None = None
+    cloud_state: CloudState | None = None
+    public_ip: str = ""
+    private_ip: str = ""
     vm_gone: bool = False
+    requester_key: str | None = None
+    requester_try: int | None = None
+
+    @property
+    def one_off(self) -> bool:
+        """Whether a task asked for this one VM: it is of no pod, need not have an agent, and takes no jobs."""
+        return self.requester_key is not None
 
     @property
     def holds_a_place(self) -> bool:
@@ -83,6 +100,8 @@ class Instance:
     @property
     def free_processors(self) -> int:
         """Processors that still take jobs: all of a VM that is booting, none of one that is going."""
+        if self.one_off:
+            return 0
         if self.status is InstanceStatus.RUNNING:
             return max(0, self.processors - self.busy_processors)
         if self.status in {

@@ -56,6 +56,7 @@ class StopReason(StrEnum):
     CAMPAIGN_ENDED = "campaign_ended"
     MAX_LIFETIME = "max_lifetime"
     INTERRUPTED = "interrupted"
+    REQUESTED = "requested"
 
 
 class ImageStatus(StrEnum):

@@ -25,6 +25,10 @@ class DeletesFailedError(Exception):
     """Some deletes failed. They are recorded and will be asked for again; this makes the task red."""
 
 
+class OrphansAlarmError(Exception):
+    """So many VMs are unknown that none of them was deleted; this makes the task red."""
+
+
 class VmdiracReconcileOperator(BaseOperator):
     """Reconciles one endpoint: lists its cloud, corrects the rows, deletes what is to go.
 
@@ -38,6 +42,7 @@ class VmdiracReconcileOperator(BaseOperator):
         self.endpoint = endpoint
 
     def execute(self, context: Context) -> None:
+        from vmdirac.loops.account_limits import kinds_on, read_account_limits
         from vmdirac.loops.deadlines import deadlines_of
         from vmdirac.loops.reconcile import reconcile
         from vmdirac.operators.runtime import open_runtime, utc_now
@@ -46,6 +51,13 @@ class VmdiracReconcileOperator(BaseOperator):
             cloud = runtime.cloud(self.endpoint)
             deadlines = deadlines_of(runtime.configuration)
             report = reconcile(runtime.store, cloud, self.endpoint, deadlines, utc_now)
+            kinds = kinds_on(runtime.configuration, self.endpoint)
+            read_account_limits(runtime.store, cloud, self.endpoint, kinds, utc_now)
+        if report.alarm:
+            raise OrphansAlarmError(
+                f"{self.endpoint}: {report.unknown} of {report.listed} VMs carry our tag and are unknown, which is too"
+                " many to delete them: the page and `vmdirac alerts` say what to do"
+            )
         if report.delete_failed:
             raise DeletesFailedError(
                 f"{self.endpoint}: {report.delete_failed} VMs could not be deleted; they will be asked for again"

@@ -69,7 +69,6 @@ def build_candidates(
             if message := serves_nothing(offer):
                 invalid.append(Invalid(pod.name, name, message))
                 continue
-            price = pod.max_allowed_price if pod.max_allowed_price is not None else image.max_allowed_price
             candidates.append(
                 Candidate(
                     pod,
@@ -77,8 +76,9 @@ def build_candidates(
                     weight * endpoint.weight,
                     source.boot_image,
                     source.flavor,
+                    shape,
                     offer,
-                    price,
+                    max_price_of(pod, image),
                     revision_of(pod, image, endpoint),
                 )
             )
@@ -107,6 +107,11 @@ def offer_of(pod: RunningPod, image: Image, endpoint: Endpoint, shape: Shape) ->
         # Short lives, of tests for instance, are not all spent on booting.
         boot_time=min(math.ceil(deadlines.boot.total_seconds()), lifetime // 2),
     )
+
+
+def max_price_of(pod: RunningPod, image: Image) -> float | None:
+    """What one VM an hour may cost; ``None``: whatever it costs."""
+    return pod.max_allowed_price if pod.max_allowed_price is not None else image.max_allowed_price
 
 
 def serves_nothing(offer: Offer) -> str:

@@ -44,7 +44,7 @@ class Planner:
     def start_one(self, entry: PodPlan, place: Place) -> None:
         """Plan one VM; it takes the jobs that fit into it out of the backlog."""
         self.backlog.fill(place.offer, place.offer.processors, place.offer.memory_mb or None)
-        self.counts.add(entry.pod, place.endpoint)
+        self.counts.add(entry.pod, place.endpoint, place.candidate.shape)
         place.planned += 1
         entry.active += 1
         self.started += 1
@@ -59,6 +59,7 @@ class Planner:
         return (
             self.counts.pod_limit(entry.pod)
             or self.counts.endpoint_limit(place.endpoint)
+            or self.counts.account_limit(place.endpoint, place.candidate.shape)
             or self._probing(place)
             or self._recovering(place)
         )

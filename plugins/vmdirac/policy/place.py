@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from vmdirac.model.cloud import Shape
 from vmdirac.model.decision import Decision, Reason
 from vmdirac.model.hold import Hold, Scope
 from vmdirac.model.pod import Endpoint, RunningPod
@@ -19,6 +20,7 @@ class Candidate:
     """One endpoint that a pod may run on, with all that a launch there needs.
 
     :param weight: the pod's weight for this endpoint times the endpoint's own.
+    :param shape: the flavor's, whatever the pod has its VMs offer.
     :param offer: what such a VM offers, site, processors and memory included.
     :param max_price: price an hour above which the VM is not wanted; ``None``: any.
     :param revision: changes with the configuration of the pod, its image or the endpoint.
@@ -29,6 +31,7 @@ class Candidate:
     weight: float
     boot_image: str
     flavor: str
+    shape: Shape
     offer: Offer
     max_price: float | None = None
     revision: str = ""

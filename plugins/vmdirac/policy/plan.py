@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from types import MappingProxyType
 
+from vmdirac.model.account import AccountLimit
 from vmdirac.model.decision import Decision, Reason, ReasonCode
 from vmdirac.model.demand import Demand
 from vmdirac.model.hold import Hold
@@ -65,6 +66,7 @@ def make_plan(
     now: datetime,
     rng: random.Random,
     recent_launches: Mapping[str, int] = MappingProxyType({}),
+    account: Mapping[str, Sequence[AccountLimit]] = MappingProxyType({}),
     order: Order | None = None,
     out_of_time: Callable[[], bool] = lambda: False,
 ) -> Plan:
@@ -76,13 +78,16 @@ def make_plan(
     :param hearing_since: since when VMs can call in; ``None``: they cannot now.
     :param rng: decides between equals, and nothing else.
     :param recent_launches: VMs started within its launch window, for each endpoint that has one.
+    :param account: limits of the endpoints' accounts, where their clouds tell them.
     :param order: what somebody asked for by hand, in place of what the demand asks for; ``None``: nobody did.
     :param out_of_time: asked before each VM; once it says yes, the plan is what has been planned by then.
     """
     backlog = Backlog(demand.task_queues, [item.offer for item in candidates])
     _give_jobs_to_existing_vms(backlog, instances, hearing_since, now)
     pods = _pods(candidates, backlog, instances, holds, now, rng)
-    planner = Planner(backlog, Counts.of(instances, recent_launches), _probes(pods, instances), out_of_time)
+    shapes = {(item.endpoint.name, item.flavor): item.shape for item in candidates}
+    counts = Counts.of(instances, recent_launches, shapes, account)
+    planner = Planner(backlog, counts, _probes(pods, instances), out_of_time)
     decisions = [
         Decision(bad.pod, bad.endpoint, 0, 0, 0, 0, 0, 0, (Reason.of(ReasonCode.INVALID, message=bad.message),))
         for bad in invalid

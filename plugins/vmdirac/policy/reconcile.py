@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from vmdirac.model.cloud import DEAD, ENDED, CloudInstance
+from vmdirac.model.cloud import DEAD, ENDED, CloudInstance, CloudState
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import Deadlines
 from vmdirac.model.states import LIVE, DrainPhase, InstanceStatus
@@ -39,6 +39,13 @@ class Observe:
 
     instance: Instance
     seen: CloudInstance
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRunning:
+    """The cloud runs this VM. One without an agent never says so itself."""
+
+    instance: Instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,7 @@ class Unknown:
 Action = (
     Adopt
     | Observe
+    | SeenRunning
     | CountAbsence
     | ConfirmGone
     | StopDead
@@ -218,8 +226,11 @@ def _with_cloud_id(
     dead = seen.state in DEAD
     if dead and instance.status in LIVE | {InstanceStatus.STALLED, InstanceStatus.ERROR}:
         yield StopDead(instance, seen)
-    elif seen.interrupted and instance.status in LIVE | {InstanceStatus.STALLED}:
+    # What a task started has no agent that could drain: it works as long as it is left.
+    elif seen.interrupted and not instance.one_off and instance.status in LIVE | {InstanceStatus.STALLED}:
         yield Interrupt(instance, seen)
+    elif instance.one_off and instance.status is InstanceStatus.SUBMITTED and seen.state is CloudState.RUNNING:
+        yield SeenRunning(instance)
     elif _wants_deletion(instance, deadlines, now, dead=dead):
         yield Delete(instance)
 

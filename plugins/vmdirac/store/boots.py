@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from vmdirac.model.hold import HoldKind
+from vmdirac.model.hold import HoldKind, Scope
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import ImageStatus
 from vmdirac.policy import holds as hold_policy
@@ -42,20 +44,37 @@ def note_success(session: Session, row: InstanceRow, now: datetime) -> None:
 
 def note_failure(session: Session, instance: Instance, message: str, now: datetime) -> None:
     """A VM did not boot: the breaker of its (pod, endpoint) opens, or stays open for longer."""
-    scope = endpoints.scope_of_row(session, instance)
-    previous = endpoints.hold_of(session, scope, HoldKind.BOOT)
-    hold = hold_policy.after_boot_failure(
-        message, scope=scope, launched_at=instance.launched_at, now=now, previous=previous
-    )
-    if hold is not None:
-        log.warning("%s on %s: VMs do not boot: held until %s", hold.pod, hold.endpoint, hold.until)
-        endpoints.put_hold(session, hold)
-    _blame_image(session, instance, message, now)
+    note_failures(session, [(instance, message)], now)
 
 
-def _blame_image(session: Session, instance: Instance, message: str, now: datetime) -> None:
-    image = session.scalar(select(ImageRow).where(ImageRow.name == instance.image).with_for_update())
-    if image is None or image.status is not ImageStatus.NEW or instance.created_at < image.defined_at:
+def note_failures(session: Session, failures: Sequence[tuple[Instance, str]], now: datetime) -> None:
+    """The same for many, one after the other, each with what is said of it."""
+    alike: dict[Scope, list[tuple[Instance, str]]] = defaultdict(list)
+    for scope, failure in zip(endpoints.scopes_of(session, [item for item, _ in failures]), failures, strict=True):
+        alike[scope].append(failure)
+    for scope, group in alike.items():
+        _open_breaker(session, scope, group, now)
+    for name in sorted({item.image for item, _ in failures}):
+        image = session.scalar(select(ImageRow).where(ImageRow.name == name).with_for_update())
+        for item, message in failures:
+            if image is not None and item.image == name:
+                _blame(image, item, message, now)
+
+
+def _open_breaker(session: Session, scope: Scope, failures: Sequence[tuple[Instance, str]], now: datetime) -> None:
+    before = breaker = endpoints.hold_of(session, scope, HoldKind.BOOT)
+    for item, message in failures:
+        longer = hold_policy.after_boot_failure(
+            message, scope=scope, launched_at=item.launched_at, now=now, previous=breaker
+        )
+        breaker = longer or breaker
+    if breaker is not None and breaker is not before:
+        log.warning("%s on %s: VMs do not boot: held until %s", breaker.pod, breaker.endpoint, breaker.until)
+        endpoints.put_hold(session, breaker)
+
+
+def _blame(image: ImageRow, instance: Instance, message: str, now: datetime) -> None:
+    if image.status is not ImageStatus.NEW or instance.created_at < image.defined_at:
         return
     if image.failed_at is not None and instance.launched_at <= image.failed_at:
         return

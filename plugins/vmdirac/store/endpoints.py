@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from vmdirac.model.hold import PROBED, Hold, HoldKind, Scope
 from vmdirac.model.instance import Instance
 from vmdirac.policy import holds as hold_policy
 from vmdirac.policy.holds import concerns
+from vmdirac.store.changes import in_parts
 from vmdirac.store.tables import EndpointRow, FlavorRow, HoldRow, InstanceRow
 
 
@@ -74,9 +75,13 @@ def scope_of(instance: Instance, request: Mapping[str, Any]) -> Scope:
     )
 
 
-def scope_of_row(session: Session, instance: Instance) -> Scope:
-    """The same for an instance whose request has not been read."""
-    return scope_of(instance, session.scalars(select(InstanceRow.request).where(InstanceRow.id == instance.id)).one())
+def scopes_of(session: Session, instances: Sequence[Instance]) -> list[Scope]:
+    """The same for instances whose requests have not been read, in their order."""
+    requests: dict[int, Mapping[str, Any]] = {}
+    for part in in_parts(instances):
+        query = select(InstanceRow.id, InstanceRow.request).where(InstanceRow.id.in_([item.id for item in part]))
+        requests |= {row.id: row.request for row in session.execute(query)}
+    return [scope_of(item, requests[item.id]) for item in instances]
 
 
 def hold_of(session: Session, scope: Scope, kind: HoldKind) -> Hold | None:
@@ -108,25 +113,40 @@ def put_hold(session: Session, hold: Hold) -> None:
     session.flush()
 
 
-def note_refusal(session: Session, scope: Scope, error: CloudError, now: datetime) -> None:
-    """Hold what a refused launch says should be held."""
-    previous = hold_of(session, scope, HoldKind(error.kind.value))
-    hold = hold_policy.after_error(error, scope=scope, now=now, previous=previous)
-    if hold is not None:
-        put_hold(session, hold)
+def note_refusals(session: Session, refusals: Iterable[tuple[Scope, CloudError]], now: datetime) -> None:
+    """Hold what launches that were refused at the same moment say should be held: of those that say the same, the last
+    one."""
+    last = {(scope, error.kind): error for scope, error in refusals}
+    for (scope, kind), error in last.items():
+        previous = hold_of(session, scope, HoldKind(kind.value))
+        hold = hold_policy.after_error(error, scope=scope, now=now, previous=previous)
+        if hold is not None:
+            put_hold(session, hold)
 
 
 def release_holds(session: Session, *, endpoint: str, pod: str, flavor: str) -> None:
-    """A launch has succeeded: nothing that the cloud held it for is true any more. Whether the VM boots is another
-    matter."""
+    """A launch was taken: what the cloud refused it for is not true any more. Whether there is room for the VM is said
+    by some clouds later, and whether it boots is another matter."""
     session.execute(
         delete(HoldRow).where(
             HoldRow.endpoint == endpoint,
             HoldRow.pod.in_(["", pod]),
             HoldRow.flavor.in_(["", flavor]),
-            HoldRow.kind != HoldKind.BOOT,
+            HoldRow.kind.not_in([HoldKind.BOOT, HoldKind.CAPACITY]),
         )
     )
+
+
+def release_capacity(session: Session, endpoint: str, found_room: Mapping[str, datetime]) -> None:
+    """VMs run: there is room for their flavors again.
+
+    :param found_room: when the last VM of each flavor that is seen to run was launched. A lack of room that was noted
+        after that is not disproved by it.
+    """
+    query = select(HoldRow).where(HoldRow.endpoint == endpoint, HoldRow.kind == HoldKind.CAPACITY)
+    for row in session.scalars(query):
+        if row.flavor in found_room and row.since < found_room[row.flavor]:
+            session.delete(row)
 
 
 def release_quota(session: Session, endpoint: str, now: datetime) -> None:

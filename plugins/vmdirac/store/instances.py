@@ -2,38 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import CursorResult, Row, and_, func, insert, literal, or_, select, true, update
+from sqlalchemy import CursorResult, Row, Text, and_, cast, func, or_, select, true, tuple_, update
 from sqlalchemy.orm import Session
 
 from vmdirac.model.instance import Instance
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import UNFINISHED, InstanceStatus
 from vmdirac.model.transitions import ensure_permitted
+from vmdirac.store.changes import in_parts, of_each, set_values, write_history
 from vmdirac.store.tables import HistoryRow, InstanceRow
 
 _NOT_IN_THE_ROW = {"busy_memory_mb"}
-_DECIDED_ON = [getattr(InstanceRow, field.name) for field in fields(Instance) if field.name not in _NOT_IN_THE_ROW]
+_DECIDED_ON = [
+    # As text: of the many rows of one pod there is but one offer to be made.
+    cast(InstanceRow.offer, Text).label("offer") if field.name == "offer" else getattr(InstanceRow, field.name)
+    for field in fields(Instance)
+    if field.name not in _NOT_IN_THE_ROW
+]
 
 
 def _to_instance(row: Row[Any]) -> Instance:
-    values = dict(row._mapping)
-    return Instance(**values | {"offer": Offer.from_json(values["offer"])})
+    values = row._asdict()
+    values["offer"] = _offer(values["offer"])
+    return Instance(**values)
 
 
-# A refused launch has no VM: its row is kept to be seen, there is nothing left to do about it.
-_LOOKED_AFTER = and_(
+@lru_cache(maxsize=1000)
+def _offer(text: str) -> Offer:
+    return Offer.from_json(json.loads(text))
+
+
+HOLDS_A_PLACE = and_(
     InstanceRow.status.in_(UNFINISHED), or_(InstanceRow.status != InstanceStatus.ERROR, InstanceRow.vm_gone.is_(False))
 )
+
+"""Rows that have a VM or may get one, and so count for the limits. A refused launch has none: its row is kept to be
+seen, there is nothing left to do about it."""
 
 
 def unfinished(session: Session, endpoint: str | None = None) -> list[Instance]:
     """All instances that have a VM or may get one, of one endpoint or of all, by id."""
-    query = select(*_DECIDED_ON).where(_LOOKED_AFTER).order_by(InstanceRow.id)
+    query = select(*_DECIDED_ON).where(HOLDS_A_PLACE).order_by(InstanceRow.id)
     if endpoint is not None:
         query = query.where(InstanceRow.endpoint == endpoint)
     return [_to_instance(row) for row in session.execute(query)]
@@ -41,19 +57,42 @@ def unfinished(session: Session, endpoint: str | None = None) -> list[Instance]:
 
 def refused(session: Session, endpoint: str, tokens: Collection[str]) -> list[Instance]:
     """Those of these launches that were thought to have made no VM."""
-    query = select(*_DECIDED_ON).where(
+    gone = select(*_DECIDED_ON).where(
         InstanceRow.endpoint == endpoint,
-        InstanceRow.launch_token.in_(tokens),
         InstanceRow.status == InstanceStatus.ERROR,
         InstanceRow.vm_gone.is_(True),
     )
-    return [_to_instance(row) for row in session.execute(query)]
+    found: list[Instance] = []
+    for part in in_parts(sorted(tokens)):
+        found += [_to_instance(row) for row in session.execute(gone.where(InstanceRow.launch_token.in_(part)))]
+    return found
+
+
+def known_elsewhere(session: Session, endpoint: str, tokens: Collection[str]) -> set[str]:
+    """Those of these launch tokens whose instances are looked after on another endpoint."""
+    theirs = select(InstanceRow.launch_token).where(InstanceRow.endpoint != endpoint, HOLDS_A_PLACE)
+    found: set[str] = set()
+    for part in in_parts(sorted(tokens)):
+        found.update(session.scalars(theirs.where(InstanceRow.launch_token.in_(part))))
+    return found
 
 
 def get(session: Session, instance_id: int) -> Instance | None:
     """One instance as decisions see it."""
     found = session.execute(select(*_DECIDED_ON).where(InstanceRow.id == instance_id)).one_or_none()
     return None if found is None else _to_instance(found)
+
+
+def get_all(session: Session, ids: Collection[int], *, lock: bool = False) -> list[Instance]:
+    """These instances as decisions see them, those that there are, by id.
+
+    :param lock: their rows are locked until the transaction ends, so that they stay what they are.
+    """
+    found: list[Instance] = []
+    for part in in_parts(sorted(ids)):
+        query = select(*_DECIDED_ON).where(InstanceRow.id.in_(part)).order_by(InstanceRow.id)
+        found += [_to_instance(row) for row in session.execute(query.with_for_update() if lock else query)]
+    return found
 
 
 def locked(session: Session, instance_id: int) -> InstanceRow | None:
@@ -77,32 +116,30 @@ def counts_with_vm(session: Session) -> dict[InstanceStatus, int]:
 
 def endpoints_with_vms(session: Session) -> set[str]:
     """Endpoints that must be looked after whatever the configuration says: those with unfinished instances."""
-    query = select(InstanceRow.endpoint).where(_LOOKED_AFTER).distinct()
+    query = select(InstanceRow.endpoint).where(HOLDS_A_PLACE).distinct()
     return set(session.scalars(query))
 
 
-def due_for_launch(session: Session, endpoint: str) -> list[Instance]:
-    """New instances that the cloud is to be asked for now: never asked, or to be asked again."""
-    query = (
-        select(*_DECIDED_ON)
-        .where(
-            InstanceRow.endpoint == endpoint,
-            InstanceRow.status == InstanceStatus.NEW,
-            InstanceRow.last_launch_at.is_(None),
-        )
-        .order_by(InstanceRow.id)
-    )
+_DUE = and_(InstanceRow.status == InstanceStatus.NEW, InstanceRow.last_launch_at.is_(None))
+
+# What a task asked for it launches itself: should it die before that, nobody wants the VM. What the cloud was asked for
+# and did not make is asked for again by whoever comes first.
+_DUE_FOR_A_TICK = and_(_DUE, or_(InstanceRow.requester_key.is_(None), InstanceRow.launch_attempts > 0))
+
+
+def due_for_launch(session: Session, endpoint: str, only: Collection[int] | None = None) -> list[Instance]:
+    """New instances that the cloud is to be asked for now: never asked, or to be asked again.
+
+    :param only: those of these that are; ``None``: all that a tick asks for.
+    """
+    chosen = _DUE_FOR_A_TICK if only is None else and_(_DUE, InstanceRow.id.in_(only))
+    query = select(*_DECIDED_ON).where(InstanceRow.endpoint == endpoint, chosen).order_by(InstanceRow.id)
     return [_to_instance(row) for row in session.execute(query)]
 
 
 def endpoints_due_for_launch(session: Session) -> list[str]:
-    """Endpoints with something to launch, by name."""
-    query = (
-        select(InstanceRow.endpoint)
-        .where(InstanceRow.status == InstanceStatus.NEW, InstanceRow.last_launch_at.is_(None))
-        .distinct()
-        .order_by(InstanceRow.endpoint)
-    )
+    """Endpoints with something for a tick to launch, by name."""
+    query = select(InstanceRow.endpoint).where(_DUE_FOR_A_TICK).distinct().order_by(InstanceRow.endpoint)
     return list(session.scalars(query))
 
 
@@ -174,7 +211,7 @@ def change(
     )
     if not _changed(result):
         return False
-    _write_history(session, instance.id, now, reason)
+    write_history(session, {instance.id: reason}, now)
     return True
 
 
@@ -182,46 +219,34 @@ def _changed(result: Any) -> bool:
     return isinstance(result, CursorResult) and result.rowcount == 1
 
 
-def _write_history(session: Session, instance_id: int, now: datetime, reason: str) -> None:
-    """A line with the row's state as it is now, copied by the database itself."""
-    columns = ["instance_id", "at", "reason", "status", "drain_phase"]
-    measured = [
-        InstanceRow.load,
-        InstanceRow.jobs,
-        InstanceRow.transferred_files,
-        InstanceRow.transferred_bytes,
-    ]
-    session.execute(
-        insert(HistoryRow).from_select(
-            [*columns, "load", "jobs", "transferred_files", "transferred_bytes"],
-            select(
-                InstanceRow.id,
-                literal(now, HistoryRow.at.type),
-                literal(reason, HistoryRow.reason.type),
-                InstanceRow.status,
-                InstanceRow.drain_phase,
-                *measured,
-            ).where(InstanceRow.id == instance_id),
-        )
-    )
-
-
-def note_seen(session: Session, seen: Sequence[dict[str, Any]]) -> None:
+def note_seen(session: Session, seen: Sequence[Mapping[str, Any]]) -> None:
     """Write what a list showed, for many instances at once: each entry has ``id`` and the columns to be set.
 
     An observation is no change of state: the version stays.
     """
-    if seen:
-        session.execute(update(InstanceRow), list(seen))
+    for part in in_parts(sorted(seen, key=lambda entry: entry["id"])):
+        columns = {name for entry in part for name in entry} - {"id"}
+        values = {name: {entry["id"]: entry[name] for entry in part if name in entry} for name in columns}
+        set_values(
+            session,
+            [entry["id"] for entry in part],
+            {
+                name: of_each(name, of, None if len(of) == len(part) else getattr(InstanceRow, name))
+                for name, of in values.items()
+            },
+        )
 
 
-def note_absent(session: Session, absent: Iterable[Instance]) -> None:
+def note_absent(session: Session, absent: Sequence[Instance]) -> None:
     """Count one more complete list without them, but for those that changed since they were read: it may be by just
     this list that they came too late for."""
-    for item in absent:
+    for part in in_parts(sorted(absent, key=lambda item: item.id)):
         session.execute(
             update(InstanceRow)
-            .where(InstanceRow.id == item.id, InstanceRow.version == item.version)
+            .where(
+                InstanceRow.id.in_([item.id for item in part]),
+                tuple_(InstanceRow.id, InstanceRow.version).in_([(item.id, item.version) for item in part]),
+            )
             .values(absences=InstanceRow.absences + 1)
             .execution_options(synchronize_session=False)
         )

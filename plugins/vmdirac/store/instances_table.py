@@ -22,6 +22,7 @@ _SHOWN = (
     InstanceRow.status,
     InstanceRow.drain_phase,
     InstanceRow.stop_reason,
+    InstanceRow.requester,
     InstanceRow.name,
     InstanceRow.cloud_id,
     InstanceRow.public_ip,
@@ -78,3 +79,11 @@ def page(
     )
     total = session.scalars(select(func.count()).select_from(InstanceRow).where(*chosen)).one()
     return session.execute(query).all(), total
+
+
+def one(session: Session, instance_id: int) -> Any | None:
+    """The same of one instance, with what is too large for a table; ``None``: there is none of this id."""
+    query = select(
+        *_SHOWN, _UPDATED_AT.label("updated_at"), InstanceRow.forced, InstanceRow.error_kind, InstanceRow.request
+    ).where(InstanceRow.id == instance_id)
+    return session.execute(query).one_or_none()

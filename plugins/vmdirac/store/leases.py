@@ -7,9 +7,11 @@ match makes a new lease, so a VM that comes back from the dead cannot overwrite 
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
@@ -19,6 +21,7 @@ from vmdirac.model.requirements import Offer, Requirements
 from vmdirac.model.states import JobStatus
 from vmdirac.policy.matching import jobs_that_fit, matches
 from vmdirac.store import queue
+from vmdirac.store.changes import in_parts
 from vmdirac.store.tables import AttemptRow, InstanceRow, JobFileRow, JobRow, TaskQueueRow
 
 LEASE_PERIODS = 3
@@ -247,35 +250,55 @@ def expire(session: Session, hearing_since: datetime | None, now: datetime) -> i
     if hearing_since is None:
         return 0
     query = (
-        select(JobRow)
+        select(*_HELD, JobRow.lease_seconds)
         .where(JobRow.status == JobStatus.RUNNING, JobRow.lease_until < now)
         .with_for_update(skip_locked=True)
     )
-    lost = [job for job in session.scalars(query) if hearing_since + timedelta(seconds=job.lease_seconds) < now]
-    for job in lost:
-        _take_back(session, job, "lost", now)
+    found = session.execute(query).all()
+    lost = [job for job in found if hearing_since + timedelta(seconds=job.lease_seconds) < now]
+    _take_back(session, lost, "lost", now)
     return len(lost)
 
 
-def release(session: Session, instance_id: int, outcome: str, now: datetime) -> int:
-    """Take back all jobs of a VM that ends or is gone; how many."""
-    query = (
-        select(JobRow).where(JobRow.instance_id == instance_id, JobRow.status == JobStatus.RUNNING).with_for_update()
-    )
-    jobs = session.scalars(query).all()
+def release(session: Session, instance_ids: Sequence[int], outcome: str, now: datetime) -> int:
+    """Take back all jobs of VMs that end or are gone, whose rows the caller has locked; how many."""
+    taken = 0
+    for part in in_parts(sorted(instance_ids)):
+        # Looked for first, and then locked by their ids: see _take.
+        search = select(JobRow.id).where(JobRow.instance_id.in_(part), JobRow.status == JobStatus.RUNNING)
+        found = sorted(session.scalars(search))
+        lock = (
+            select(*_HELD)
+            .where(JobRow.id.in_(found), JobRow.instance_id.in_(part), JobRow.status == JobStatus.RUNNING)
+            .order_by(JobRow.id)
+            .with_for_update()
+        )
+        jobs = session.execute(lock).all() if found else []
+        _take_back(session, jobs, outcome, now)
+        taken += len(jobs)
+    return taken
+
+
+_HELD = (JobRow.id, JobRow.lease, JobRow.attempts, JobRow.max_attempts)
+"""What has to be known of jobs that are taken back."""
+
+
+def _take_back(session: Session, jobs: Sequence[Any], outcome: str, now: datetime) -> None:
+    """Take back jobs whose rows are locked: they wait again, or have failed if they were begun too often."""
+    alike: dict[tuple[int, int] | None, list[Any]] = defaultdict(list)
     for job in jobs:
-        _take_back(session, job, outcome, now)
-    return len(jobs)
-
-
-def _take_back(session: Session, job: JobRow, outcome: str, now: datetime) -> None:
-    session.execute(update(AttemptRow).where(AttemptRow.lease == job.lease).values(ended_at=now, outcome=outcome))
-    job.lease = job.lease_until = None
-    if job.attempts < job.max_attempts:
-        job.status, job.instance_id, job.started_at = JobStatus.WAITING, None, None
-        return
-    job.status, job.finished_at = JobStatus.FAILED, now
-    job.message = f"its VM was lost {job.attempts} times; it may be begun {job.max_attempts} times"
+        alike[None if job.attempts < job.max_attempts else (job.attempts, job.max_attempts)].append(job)
+    for used_up, group in alike.items():
+        values: dict[str, Any] = {"status": JobStatus.WAITING, "instance_id": None, "started_at": None}
+        if used_up is not None:
+            message = f"its VM was lost {used_up[0]} times; it may be begun {used_up[1]} times"
+            values = {"status": JobStatus.FAILED, "finished_at": now, "message": message}
+        for part in in_parts(group):
+            ids, leases = [job.id for job in part], [job.lease for job in part]
+            ended = update(AttemptRow).where(AttemptRow.lease.in_(leases))
+            session.execute(ended.values(ended_at=now, outcome=outcome))
+            taken = update(JobRow).where(JobRow.id.in_(ids))
+            session.execute(taken.values(lease=None, lease_until=None, **values))
 
 
 def running_on(session: Session, instance_id: int) -> int:

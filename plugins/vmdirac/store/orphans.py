@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from vmdirac.model.cloud import CloudInstance
 from vmdirac.model.orphan import Orphan
+from vmdirac.store.changes import in_parts
 from vmdirac.store.tables import OrphanRow
 
 LONGEST = 255
@@ -39,24 +41,28 @@ def note_seen(session: Session, endpoint: str, strangers: Collection[CloudInstan
     """Bring the endpoint's orphans up to date with a complete list: those that are new, those that are still there, and
     those that are gone or found their instance after all."""
     there = {seen.cloud_id: seen for seen in strangers}
-    rows = {row.cloud_id: row for row in session.scalars(select(OrphanRow).where(OrphanRow.endpoint == endpoint))}
-    for cloud_id, row in rows.items():
-        if cloud_id in there:
-            row.last_seen = began
-        else:
-            session.delete(row)
-    session.add_all(
-        OrphanRow(
-            endpoint=endpoint,
-            cloud_id=seen.cloud_id,
-            token=_as_kept(seen.token),
-            name=_as_kept(seen.name),
-            first_seen=began,
-            last_seen=began,
-        )
+    query = select(OrphanRow.cloud_id, OrphanRow.id).where(OrphanRow.endpoint == endpoint)
+    rows = {row.cloud_id: row.id for row in session.execute(query)}
+    gone = [id_ for cloud_id, id_ in sorted(rows.items()) if cloud_id not in there]
+    for part in in_parts(gone):
+        session.execute(delete(OrphanRow).where(OrphanRow.id.in_(part)))
+    if len(gone) < len(rows):
+        # Those that are left.
+        session.execute(update(OrphanRow).where(OrphanRow.endpoint == endpoint).values(last_seen=began))
+    new = [
+        {
+            "endpoint": endpoint,
+            "cloud_id": seen.cloud_id,
+            "token": _as_kept(seen.token),
+            "name": _as_kept(seen.name),
+            "first_seen": began,
+            "last_seen": began,
+        }
         for cloud_id, seen in sorted(there.items())
         if cloud_id not in rows
-    )
+    ]
+    if new:
+        session.execute(insert(OrphanRow), new)
 
 
 def _as_kept(text: str) -> str:
@@ -65,19 +71,27 @@ def _as_kept(text: str) -> str:
     return text.encode(errors="replace").decode().replace("\x00", "\ufffd")[:LONGEST]
 
 
-def note_delete(session: Session, endpoint: str, cloud_id: str, error: str | None, now: datetime) -> None:
-    """What became of a delete that was asked for; ``error`` None: the cloud took it."""
-    session.execute(
-        update(OrphanRow)
-        .where(OrphanRow.endpoint == endpoint, OrphanRow.cloud_id == cloud_id)
-        .values(
-            delete_attempts=OrphanRow.delete_attempts + 1,
-            # A delete that the cloud took and that has no effect is tried again as late as one that failed.
-            delete_failed_at=now,
-            message=error or "",
-        )
-        .execution_options(synchronize_session=False)
-    )
+def note_deletes(session: Session, endpoint: str, errors: Mapping[str, str], now: datetime) -> None:
+    """What became of deletes that were asked for.
+
+    :param errors: by cloud id what was wrong; empty: nothing, the cloud took it.
+    """
+    alike: dict[str, list[str]] = defaultdict(list)
+    for cloud_id, error in errors.items():
+        alike[error].append(cloud_id)
+    for error, cloud_ids in alike.items():
+        for part in in_parts(cloud_ids):
+            session.execute(
+                update(OrphanRow)
+                .where(OrphanRow.endpoint == endpoint, OrphanRow.cloud_id.in_(part))
+                .values(
+                    delete_attempts=OrphanRow.delete_attempts + 1,
+                    # A delete that the cloud took and that has no effect is tried again as late as one that failed.
+                    delete_failed_at=now,
+                    message=error,
+                )
+                .execution_options(synchronize_session=False)
+            )
 
 
 def tokens(session: Session) -> Sequence[str]:

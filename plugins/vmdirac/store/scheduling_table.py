@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import case, func, or_, select
 from sqlalchemy.orm import Session
 
 from vmdirac.model.decision import ReasonCode
@@ -77,32 +77,24 @@ def decisions_page(
 
 @dataclass(frozen=True, slots=True)
 class VmCount:
-    """How many VMs of a pod on an endpoint are in a state.
-
-    :param places: how many of them count for the limits: not those of refused launches.
-    """
+    """How many VMs of a pod on an endpoint are in a state."""
 
     pod: str
     endpoint: str
     status: InstanceStatus
     count: int
-    places: int
 
 
 def vm_counts(session: Session) -> list[VmCount]:
     """Where all VMs are that are not gone, by pod, endpoint and state."""
-    refused = and_(InstanceRow.status == InstanceStatus.ERROR, InstanceRow.vm_gone.is_(True))
     key = (InstanceRow.pod, InstanceRow.endpoint, InstanceRow.status)
     query = (
-        select(*key, func.count().label("count"), func.sum(case((refused, 0), else_=1)).label("places"))
+        select(*key, func.count().label("count"))
         .where(InstanceRow.status.in_(UNFINISHED))
         .group_by(*key)
         .order_by(*key)
     )
-    return [
-        VmCount(row.pod, row.endpoint, row.status, int(row._mapping["count"]), int(row.places))
-        for row in session.execute(query)
-    ]
+    return [VmCount(row.pod, row.endpoint, row.status, int(row._mapping["count"])) for row in session.execute(query)]
 
 
 @dataclass(frozen=True, slots=True)

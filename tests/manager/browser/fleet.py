@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from itertools import cycle
 from typing import Any
 
-from vmdirac.model.requirements import Requirements
+from vmdirac.model.requirements import Offer, Requirements
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus, StopReason
 from vmdirac.store.database import Store
 from vmdirac.store.tables import InstanceRow, JobRow, TaskQueueRow
@@ -67,7 +67,7 @@ def instance(number: int, status: InstanceStatus, now: datetime, **changes: Any)
         "status_since": started,
         "changed_at": started,
         "request": {},
-        "offer": {},
+        "offer": asdict(Offer(cpu_time=3600)),
         "processors": PROCESSORS,
         "memory_mb": 16384,
         "heartbeat_period": 60.0,

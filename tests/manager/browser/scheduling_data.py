@@ -7,14 +7,16 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from tests.manager.browser import fleet
+from vmdirac.model.alert import AlertKind
 from vmdirac.model.decision import Decision, Reason, ReasonCode
 from vmdirac.model.demand import Demand
 from vmdirac.model.hold import Hold, HoldKind
 from vmdirac.model.requirements import Requirements, TaskQueue
 from vmdirac.model.states import ImageStatus, RunningPodStatus
-from vmdirac.store import endpoints, ticks
+from vmdirac.store import alerts, endpoints, ticks
 from vmdirac.store.database import Store
 from vmdirac.store.tables import (
+    AlertRow,
     DecisionRow,
     EndpointRow,
     HoldRow,
@@ -37,9 +39,10 @@ NO_BOOT = "no call within 15 min of its launch; the console ends with “Cannot 
 IN_ERROR = f"none of its VMs ever booted, in 5 tries; the last one: {NO_BOOT}"
 BAD_DATES = "campaign_end: 31.12.2026 is no date; dates are written as 2026-12-31"
 NO_CONNECTION = f"endpoint {GHOST!r} is not configured or has errors"
+MANY_UNKNOWN = "9 of 27 VMs carry our tag and are unknown: is this database older than they are?"
 LIST_ERROR = "the connection broke off on page 3 of the list"
 
-TABLES = (DecisionRow, TickDemandRow, TickRow, OfferRow, HoldRow, EndpointRow, RunningPodRow, ImageRow)
+TABLES = (AlertRow, DecisionRow, TickDemandRow, TickRow, OfferRow, HoldRow, EndpointRow, RunningPodRow, ImageRow)
 
 
 def clear(store: Store) -> None:
@@ -54,6 +57,7 @@ def fill(store: Store, now: datetime) -> int:
     clear(store)
     with store.write() as session:
         session.add_all([*_pods(now), *_images(now), *_endpoints(now)])
+        alerts.raise_alert(session, AlertKind.ORPHANS, LNF, MANY_UNKNOWN, now - timedelta(minutes=4))
         session.flush()
         for hold in _holds(now):
             endpoints.put_hold(session, hold)
@@ -125,7 +129,14 @@ def _endpoints(now: datetime) -> list[EndpointRow]:
             list_error=LIST_ERROR,
             changed_at=now - 2 * minute,
         ),
-        EndpointRow(name=AWS, list_began_at=now - minute, listed_vms=29, changed_at=now - minute),
+        EndpointRow(
+            name=AWS,
+            list_began_at=now - minute,
+            listed_vms=29,
+            limits=[{"measure": "processors", "limit": 256, "others": 40}],
+            limits_at=now - 3 * minute,
+            changed_at=now - minute,
+        ),
         EndpointRow(name=BARI, changed_at=now - 90 * minute),
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +22,7 @@ from tests.manager.browser.scheduling_data import (
     IN_ERROR,
     LIST_ERROR,
     LNF,
+    MANY_UNKNOWN,
     NEW_POD,
     NO_BOOT,
     NO_CONNECTION,
@@ -34,9 +35,10 @@ from tests.manager.browser.scheduling_data import (
 from tests.manager.browser.test_live import answering
 from tests.manager.browser.test_looks import CONTRASTS, ENOUGH
 from tests.manager.browser.visitor import PAGE, SCROLLED, Visitor, log_in
+from vmdirac.model.alert import AlertKind
 from vmdirac.model.decision import Decision, Reason, ReasonCode
-from vmdirac.model.states import ImageStatus, RunningPodStatus
-from vmdirac.store import ticks
+from vmdirac.model.states import ImageStatus, InstanceStatus, RunningPodStatus
+from vmdirac.store import alerts, ticks
 from vmdirac.store.tables import EndpointRow, HoldRow, ImageRow, RunningPodRow
 
 if TYPE_CHECKING:
@@ -128,6 +130,23 @@ def test_the_tabs_are_links_that_the_keyboard_reaches_too(visitor: Scheduling, s
     visitor.section("Last tick").wait_for()
     page.go_back()
     visitor.rows.first.wait_for()
+
+
+def test_what_a_person_has_to_look_at_comes_first_and_goes_when_it_is_over(visitor: Scheduling, store: Store) -> None:
+    shown = visitor.section("Alerts").inner_text()
+    assert f"Many unknown VMs: {LNF}" in shown
+    assert MANY_UNKNOWN in shown
+    assert "4 min ago" in shown
+    with store.write() as session:
+        alerts.end_alert(session, AlertKind.ORPHANS, LNF, datetime.now(UTC))
+    visitor.section("Alerts").wait_for(state="detached")
+
+
+def test_what_of_an_account_is_used_and_by_whom(visitor: Scheduling) -> None:
+    there = [vm for vm in fleet.fleet(datetime.now(UTC)) if vm.status is not InstanceStatus.HALTED]
+    ours = sum(vm.processors for vm in there if vm.endpoint == AWS)
+    assert visitor.cell("Endpoints", AWS, "Account") == f"{ours + 40} of 256 processors 40 others'"
+    assert visitor.cell("Endpoints", CERN, "Account") == "–"
 
 
 def test_the_last_tick_what_it_was_told_and_by_whom_not(visitor: Scheduling) -> None:

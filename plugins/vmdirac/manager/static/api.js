@@ -44,6 +44,22 @@ export async function fetchInstances(query, signal) {
 }
 
 /**
+ * One instance with all that happened to it.
+ * @param {string} id
+ * @param {AbortSignal} signal ends the call
+ * @returns {Promise<{instance: object | null}>} null: there is none
+ * @throws {ApiError}
+ */
+export async function fetchInstance(id, signal) {
+  try {
+    return { instance: await fetchJson(`vmdirac/ui/v1/instances/${encodeURIComponent(id)}`, signal) };
+  } catch (error) {
+    if (error.status !== 404) throw error;
+    return { instance: null };
+  }
+}
+
+/**
  * All of scheduling, and one page of the decisions.
  * @param {string} query which decisions, as the interface wants it
  * @param {AbortSignal} signal ends the calls

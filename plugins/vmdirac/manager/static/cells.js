@@ -29,6 +29,14 @@ export const cellStyles = (badge) => ({
   "& .says + .says, & .says + .item, & .item + .item": { mt: 1 },
   "& .quiet": { color: "fg.muted", fontSize: "xs", lineHeight: "1.4" },
   "& .bad": { color: "failed.fg" },
+  "& .open": {
+    display: "block",
+    maxW: "full",
+    color: "fg.info",
+    textDecoration: { _hover: "underline" },
+    focusVisibleRing: "outside",
+  },
+  "& .open[aria-current]": { color: "fg", fontWeight: "semibold" },
   "& .link": { color: "fg.info", cursor: "pointer", textDecoration: "underline", focusVisibleRing: "outside" },
   "& .error": { color: "failed.fg", cursor: "pointer", textAlign: "start", focusVisibleRing: "outside" },
 });
@@ -42,6 +50,25 @@ export function OneLine({ text, title = text, code = false }) {
   // Isolated, so that no character in it can turn around the text beside it.
   return h("bdi", { title, className: code ? "one-line code" : "one-line" }, text);
 }
+
+/** To the page of an instance. A click that is to open it elsewhere is the browser's. */
+export function InstanceLink({ id, onOpen, current = false, children }) {
+  const open = (event) => {
+    if (event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    onOpen(id);
+  };
+  const label = `Instance ${id}`;
+  return h(
+    "a",
+    { href: `?instance=${id}`, className: "open", "aria-label": label, "aria-current": current || undefined, onClick: open },
+    children,
+  );
+}
+
+/** The task that asked for a VM, as people call it. */
+export const taskOf = ({ dag_id: dag, task_id: task, map_index: index }) =>
+  `${dag}.${task}${index >= 0 ? `[${index}]` : ""}`;
 
 /** The state, and how far and why it is stopping. */
 export function Status({ status, phase, reason }) {

@@ -1,6 +1,6 @@
 /** The columns of the table of instances. */
 
-import { ErrorText, NONE, OneLine, Status, Time } from "./cells.js";
+import { ErrorText, InstanceLink, NONE, OneLine, Status, Time, taskOf } from "./cells.js";
 import { load, uptime } from "./format.js";
 import { h } from "./host.js";
 
@@ -10,7 +10,14 @@ const measured = (instance, shown) => (instance.heard_at === null ? NONE : shown
 /** What {@link DataTable} wants to know of them. */
 export const COLUMNS = Object.freeze([
   { label: "Image", sort: "image", natural: "ascending", span: 3, show: ({ image }) => h(OneLine, { text: image }) },
-  { label: "Pod", sort: "pod", natural: "ascending", span: 3, show: ({ pod }) => h(OneLine, { text: pod }) },
+  {
+    label: "Pod",
+    sort: "pod",
+    natural: "ascending",
+    span: 3,
+    // What a task asked for is of no pod.
+    show: ({ pod, requester }) => h(OneLine, { text: requester ? taskOf(requester) : pod }),
+  },
   {
     label: "Endpoint",
     sort: "endpoint",
@@ -33,7 +40,12 @@ export const COLUMNS = Object.freeze([
     natural: "ascending",
     span: 3,
     first: true,
-    show: ({ cloud_id: id, name }) => h(OneLine, { text: id, title: `${id}\nname: ${name}`, code: true }),
+    show: ({ id, cloud_id: cloudId, name }, { onOpen }) =>
+      h(
+        InstanceLink,
+        { id, onOpen },
+        h(OneLine, { text: cloudId, title: `${cloudId}\nname: ${name}`, code: true }),
+      ),
   },
   {
     label: "IP",

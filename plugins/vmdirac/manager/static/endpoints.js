@@ -14,21 +14,28 @@ const COLUMNS = Object.freeze([
   {
     label: "Endpoint",
     span: 3,
-    width: "190px",
+    width: "170px",
     show: ({ name }) => h("bdi", { className: "name" }, name),
   },
   {
     label: "VMs",
     span: 3,
     number: true,
-    width: "70px",
+    width: "60px",
     meaning: "VMs of ours that hold places there",
     show: ({ vms }) => whole(vms),
   },
   {
+    label: "Account",
+    span: 6,
+    width: "150px",
+    meaning: "what is used of the limits that the cloud tells, ours and others' together",
+    show: (row, { onRead }) => h(Account, { row, onRead }),
+  },
+  {
     label: "Last complete list (UTC)",
     span: 6,
-    width: "210px",
+    width: "190px",
     show: (row, { onRead }) => h(List, { row, onRead }),
   },
   {
@@ -117,6 +124,21 @@ const shown = (row, asOf, mayAct, busy) => ({
   mayAct,
   busy,
 });
+
+function Account({ row: { limits, limits_error: error }, onRead }) {
+  if (limits.length === 0 && !error) return NONE;
+  return [
+    limits.map(({ measure, limit, ours, others }) =>
+      h(
+        "div",
+        { key: measure, className: ours + others >= limit ? "says bad" : "says" },
+        `${whole(ours + others)} of ${whole(limit)} ${measure}`,
+        others > 0 && h("span", { className: "quiet" }, ` ${whole(others)} others'`),
+      ),
+    ),
+    error && h(Says, { key: "error", text: `not told any more: ${error}`, bad: true, onOpen: onRead }),
+  ];
+}
 
 function List({ row, onRead }) {
   const { list_began_at: listed, listed_vms: vms, list_error: error, age: since } = row;

@@ -7,10 +7,11 @@ import { React, h } from "./host.js";
 import { DataTable } from "./table.js";
 
 /**
- * @param {{instances: object[], asOf: string, view: object, pending: boolean, onSort: (column: object) => void}} props
+ * @param {{instances: object[], asOf: string, view: object, pending: boolean, onSort: (column: object) => void,
+ *   onOpen: (id: number) => void}} props
  *   `asOf`: the moment from which ages are counted; `pending`: other lines than these have been asked for
  */
-export function InstanceTable({ instances, asOf, view, pending, onSort }) {
+export function InstanceTable({ instances, asOf, view, pending, onSort, onOpen }) {
   const [failed, setFailed] = React.useState(null);
   return h(
     React.Fragment,
@@ -20,7 +21,7 @@ export function InstanceTable({ instances, asOf, view, pending, onSort }) {
       columns: COLUMNS,
       rows: instances.map((instance) => ({ ...instance, age: age(instance.updated_at, asOf) })),
       keyOf: ({ id }) => id,
-      actions: { onError: setFailed },
+      actions: { onError: setFailed, onOpen },
       minWidth: "1150px",
       sticky: true,
       pending,

@@ -10,17 +10,17 @@ import { lastPage, queryOf, readView, sortedBy, writeView } from "./view.js";
 
 const { Stack } = ChakraUI;
 
-function Body({ data, view, pending, change }) {
+function Body({ data, view, pending, change, show }) {
   const choose = (statuses) => change({ statuses, page: 1 });
   return h(
     Stack,
     { gap: 5 },
     h(Counts, { summary: data && data.summary, statuses: view.statuses, onChoose: choose }),
-    data === null ? h(Loading) : h(Instances, { data, view, pending, onChange: change, onChoose: choose }),
+    data === null ? h(Loading) : h(Instances, { data, view, pending, onChange: change, onChoose: choose, onOpen: show }),
   );
 }
 
-function Instances({ data: { summary, table }, view, pending, onChange, onChoose }) {
+function Instances({ data: { summary, table }, view, pending, onChange, onChoose, onOpen }) {
   const noneAtAll = Object.values(summary.instances).every((count) => count === 0);
   const noneFound = table.total === 0 && !pending;
   if (noneFound && (noneAtAll || view.statuses.length === 0)) return h(NothingYet);
@@ -36,6 +36,7 @@ function Instances({ data: { summary, table }, view, pending, onChange, onChoose
           view,
           pending,
           onSort: (column) => onChange(sortedBy(view, column)),
+          onOpen,
         }),
     h(PagingBar, { view, total: table.total, onChange }),
   );

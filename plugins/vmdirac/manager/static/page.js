@@ -3,6 +3,7 @@
 import { useAddress } from "./address.js";
 import { Header, TITLE } from "./header.js";
 import { ChakraUI, React, h } from "./host.js";
+import { INSTANCE, INSTANCE_PARAMETER } from "./instance_page.js";
 import { INSTANCES } from "./instances_page.js";
 import { useLive } from "./live.js";
 import { TroubleNotice } from "./notices.js";
@@ -21,11 +22,18 @@ const TAB = "tab";
 
 export function Page() {
   const [params, setParams] = useAddress();
-  const tab = TABS.find(({ name }) => name === params.get(TAB)) ?? INSTANCES;
+  const named = TABS.find(({ name }) => name === params.get(TAB)) ?? INSTANCES;
+  const tab = params.has(INSTANCE_PARAMETER) ? INSTANCE : named;
   const view = tab.readView(params);
   const query = tab.queryOf(view);
   const { data, query: shown, error, refresh } = useLive(tab.fetchData, query);
   const change = (changes, options) => setParams(addressed(tab, tab.writeView({ ...view, ...changes })), options);
+
+  // Of one instance, or with null of all of them.
+  const show = React.useCallback(
+    (id) => setParams(new URLSearchParams(id === null ? [] : [[INSTANCE_PARAMETER, id]])),
+    [setParams],
+  );
 
   const asOf = data && tab.asOfOf(data);
   const pending = shown !== query;
@@ -55,7 +63,7 @@ export function Page() {
       h(
         Tabs.Content,
         { key: tab.name, value: tab.name, p: 0, outline: "none" },
-        data === null && error ? null : h(tab.Body, { data, view, pending, change, refresh }),
+        data === null && error ? null : h(tab.Body, { data, view, pending, change, refresh, show }),
       ),
     ),
   );

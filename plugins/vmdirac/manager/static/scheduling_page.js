@@ -2,6 +2,7 @@
 
 import { fetchScheduling } from "./api.js";
 import { ActionNotice, useActions } from "./actions.js";
+import { Alerts } from "./alerts.js";
 import { Decisions } from "./decisions.js";
 import { EndpointTable } from "./endpoints.js";
 import { ErrorDialog } from "./error_dialog.js";
@@ -32,6 +33,7 @@ function Body({ data, view, pending, change, refresh }) {
     Stack,
     { gap: 7 },
     outcome && h(ActionNotice, { outcome, onDismiss: dismiss }),
+    h(Alerts, { overview }),
     h(LastTick, { overview }),
     h(PodTable, { pods: overview.pods, onRead: setRead, onDecisions: showDecisionsOf }),
     h(Decisions, { ref: decisions, table, planned: overview.tick !== null, view, pending, change, onRead: setRead }),

@@ -1,5 +1,6 @@
 """The tables. Importing this package makes all of them known to :class:`~vmdirac.store.tables.base.Base`."""
 
+from vmdirac.store.tables.alerts import AlertRow
 from vmdirac.store.tables.base import Base
 from vmdirac.store.tables.endpoints import EndpointRow, FlavorRow, HoldRow
 from vmdirac.store.tables.installation import InstallationRow
@@ -10,6 +11,7 @@ from vmdirac.store.tables.queue import AttemptRow, JobFileRow, JobRow, TaskQueue
 from vmdirac.store.tables.ticks import DecisionRow, OfferRow, TickDemandRow, TickRow
 
 __all__ = [
+    "AlertRow",
     "AttemptRow",
     "Base",
     "DecisionRow",

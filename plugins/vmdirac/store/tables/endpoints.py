@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from sqlalchemy import String, UniqueConstraint
+from typing import Any
+
+from sqlalchemy import JSON, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from vmdirac.model.hold import HoldKind
@@ -20,6 +22,7 @@ class EndpointRow(Base):
     """What is known of an endpoint. The tick locks this row while it counts the endpoint's instances.
 
     ``list_began_at``: when the last complete list of its VMs began; ``list_error``: why the one after it failed.
+    ``limits``: of its account, as the cloud told them at ``limits_at``; ``limits_error``: why it did not the last time.
     """
 
     __tablename__ = "vmdirac_endpoints"
@@ -31,6 +34,9 @@ class EndpointRow(Base):
     listed_vms: Mapped[int] = mapped_column(default=0)
     unknown_vms: Mapped[int] = mapped_column(default=0)
     list_error: Mapped[str] = mapped_column(LongText, default="")
+    limits: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    limits_at: Mapped[OptionalTime]
+    limits_error: Mapped[str] = mapped_column(LongText, default="")
     changed_at: Mapped[Time]
 
 

@@ -25,6 +25,10 @@ class InstanceRow(Base):
 
     ``version`` counts the changes of what decisions are made from and is compared on every one of them; a heartbeat
     that changes no state only writes its measurements and leaves it alone.
+
+    ``requester``: the task that asked for this one VM (:class:`~vmdirac.model.one_off.Requester`), and the key by which
+    it finds it again; null for VMs of pods; ``requester_try``: the number of its try that has the VM now. ``pod`` and
+    ``image`` are empty then.
     """
 
     __tablename__ = "vmdirac_instances"
@@ -34,6 +38,7 @@ class InstanceRow(Base):
         CheckConstraint("cloud_id <> ''", name="cloud_id_not_empty"),
         Index(None, "status", "endpoint"),
         Index(None, "pod", "status"),
+        Index(None, "requester_key"),
         MARIADB_OPTIONS,
     )
 
@@ -42,10 +47,14 @@ class InstanceRow(Base):
     image: Mapped[Name]
     endpoint: Mapped[Name]
     name: Mapped[Name]
+    flavor: Mapped[str] = mapped_column(String(255), default="")
     max_allowed_price: Mapped[float | None] = mapped_column(Double)
     launch_token: Mapped[str] = mapped_column(String(64))
     cloud_id: Mapped[str | None] = mapped_column(String(255))
     tick_id: Mapped[int | None] = mapped_column(BigId)
+    requester: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    requester_key: Mapped[str | None] = mapped_column(String(64))
+    requester_try: Mapped[int | None]
 
     status: Mapped[InstanceStatus] = mapped_column(Enumerated(InstanceStatus))
     version: Mapped[int] = mapped_column(default=1)

@@ -1,0 +1,1 @@
+"""DAGs to read, to copy into a DAGs folder, and to try. Nothing loads them by itself."""

@@ -1,0 +1,80 @@
+"""One instance for people: who may see it, and what of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.api_fastapi.app import create_auth_manager, get_auth_manager
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from airflow.models.revoked_token import RevokedToken
+
+from tests.fakes.rows import add_instance
+from tests.manager.conftest import START, Manager
+from vmdirac.model.one_off import Requester
+from vmdirac.model.requirements import Offer
+from vmdirac.model.states import InstanceStatus
+
+TASK = Requester("dag", "manual__1", "start")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def auth_manager() -> None:
+    create_auth_manager()
+
+
+@pytest.fixture(autouse=True)
+def no_token_is_revoked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow would look that up in its own database."""
+    monkeypatch.setattr(RevokedToken, "is_revoked", lambda *_, **__: False)
+
+
+def place(manager: Manager, instance_id: int, *, known: bool = True) -> Any:
+    token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="viewer", role="viewer"))
+    headers = {"Authorization": f"Bearer {token}"} if known else {}
+    return manager.client.get(f"/ui/v1/instances/{instance_id}", headers=headers)
+
+
+def of_task(manager: Manager, **fields: Any) -> int:
+    with manager.store.write() as session:
+        return add_instance(
+            session,
+            InstanceStatus.SUBMITTED,
+            at=START,
+            pod="",
+            requester=asdict(TASK),
+            requester_key=TASK.key,
+            last_launch_at=START,
+            offer=Offer(0, max_lifetime=3600),
+            **fields,
+        ).id
+
+
+def test_all_that_is_known_of_it_but_what_it_boots_with(manager: Manager) -> None:
+    ids = [of_task(manager), of_task(manager)]
+    answer = place(manager, ids[0])
+    assert answer.status_code == 200
+    found = answer.json()
+    assert found["requester"] == asdict(TASK)
+    assert found["with_it"] == ids
+    assert (found["boot_image"], found["flavor"]) == ("linux", "small")
+    assert found["expires_at"] == (START + timedelta(hours=1)).isoformat().replace("+00:00", "Z")
+    assert [line["reason"] for line in found["history"]] == ["made by a test"]
+    assert "user_data" not in answer.text
+    assert "launch_token" not in answer.text
+
+
+def test_one_of_a_pod_is_alone(manager: Manager) -> None:
+    found = place(manager, manager.instance()).json()
+    assert (found["requester"], found["with_it"], found["expires_at"]) == (None, [], None)
+
+
+def test_one_that_there_is_not(manager: Manager) -> None:
+    assert place(manager, 10**6).status_code == 404
+    assert place(manager, 0).status_code == 422
+
+
+def test_strangers_see_nothing(manager: Manager) -> None:
+    assert place(manager, manager.instance(), known=False).status_code == 401
