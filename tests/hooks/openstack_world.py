@@ -170,7 +170,7 @@ class OpenstackWorld:
     @contextmanager
     def network_quota(self, **values: int) -> Iterator[None]:
         path = f"/quotas/{self.project.id}"
-        self.admin.network.put(path, json={"quota": values})
+        self.admin.network.put(path, json={"quota": {**values, "force": True}}).raise_for_status()
         try:
             yield
         finally:

@@ -146,6 +146,18 @@ def test_nothing_is_repeated_by_the_library(openstack: OpenstackWorld) -> None:
     assert [call for call in openstack.nova.calls[before:] if call.startswith("POST")] == ["POST /v2.1/servers"]
 
 
+def test_a_batch_is_found_again_wherever_nova_keeps_it(openstack: OpenstackWorld) -> None:
+    """First among its requests, then in a cell's database, which understands fewer patterns."""
+    hook, requests = openstack.hook(), [openstack.request(), openstack.request(name="with+(signs)|")]
+    ids = launched(hook, *requests)
+    assert launched(hook, *requests) == ids
+    for cloud_id in ids:
+        wait_for_state(hook, cloud_id, CloudState.RUNNING)
+    assert launched(hook, *requests) == ids
+    assert [launched(hook, request) for request in requests] == [[cloud_id] for cloud_id in ids]
+    assert listed(hook).keys() == set(ids)
+
+
 def test_connections_are_reused(openstack: OpenstackWorld) -> None:
     hook, nova = openstack.hook(), openstack.nova
     connections, calls = nova.connections, len(nova.calls)

@@ -29,9 +29,6 @@ from vmdirac.model.cloud import (
 )
 from vmdirac.model.errors import REFUSALS, CloudError, ConfigError, TransientError
 
-NAMES_AT_ONCE = 40
-"""VMs that are looked for in one call: their names are in its address."""
-
 LONGEST_CONSOLE = 65_536
 
 T = TypeVar("T")
@@ -167,15 +164,12 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
     def _find(self, requests: Sequence[LaunchRequest]) -> dict[str, str]:
         """The VMs that were made for these launches: of two with one token the older one, else the lower id."""
         tokens = {request.token for request in requests}
-        names = sorted({request.name for request in requests})
         found: dict[str, tuple[str, str]] = {}
-        for start in range(0, len(names), NAMES_AT_ONCE):
-            pattern = "|".join(re.escape(name) for name in names[start : start + NAMES_AT_ONCE])
-            for server in self._api.servers(name=f"^({pattern})$"):
-                token = token_of(server)
-                if token in tokens and belongs_to(server, self.installation_id):
-                    this = (str(server.get("created", "")), server["id"])
-                    found[token] = min(found.get(token, this), this)
+        for server in self._api.servers(**_narrowed({request.name for request in requests})):
+            token = token_of(server)
+            if token in tokens and belongs_to(server, self.installation_id):
+                this = (str(server.get("created", "")), server["id"])
+                found[token] = min(found.get(token, this), this)
         return {token: cloud_id for token, (_, cloud_id) in found.items()}
 
     # List.
@@ -296,6 +290,15 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
         limits, names = self.limits(), f"project {self._api.cloud.current_project_id}"
         of = f" of {limits.instances}" if limits.instances is not None else ""
         return True, f"OpenStack can be used ({names}): {limits.instances_used}{of} VMs are there."
+
+
+def _narrowed(names: Collection[str]) -> dict[str, Any]:
+    """The filter that lets through at least the VMs of these names.
+
+    None for several names: with "|" Nova takes a pattern on the way from its API and another one in its database.
+    """
+    name, *others = names
+    return {} if others or not re.fullmatch(r"[0-9A-Za-z_.-]+", name) else {"name": name}
 
 
 def _in_parallel(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
