@@ -18,22 +18,15 @@ from vmdirac.model.cloud import (
 )
 from vmdirac.model.contracts import Cloud
 from vmdirac.model.errors import (
+    ERRORS,
     REFUSALS,
-    AuthError,
-    CapacityError,
     CloudError,
     ConfigError,
     ErrorKind,
-    QuotaError,
-    ThrottleError,
     TransientError,
 )
 
 __all__ = ["ERRORS", "OF_ANY_CALL", "Backdoor", "CloudContract", "Inject", "MakeRequest"]
-
-ERRORS: dict[ErrorKind, type[CloudError]] = {
-    error.kind: error for error in (CapacityError, ThrottleError, QuotaError, AuthError, ConfigError, TransientError)
-}
 
 OF_ANY_CALL = (ErrorKind.THROTTLE, ErrorKind.AUTH, ErrorKind.TRANSIENT)
 """Errors that any call can end with; the others only a launch."""

@@ -33,7 +33,7 @@ def test_a_lost_answer_of_one_host_is_found_by_another(
     request = openstack.request()
     with openstack.nova.fault(r"^POST /v2.1/servers$", status=0, after=True):
         assert type(openstack.hook().launch([request])[0].error) is TransientError
-    monkeypatch.setattr(openstack_locks, "_directory", lambda: tmp_path)
+    monkeypatch.setattr(openstack_locks, "own_directory", lambda _: tmp_path)
     (cloud_id,) = launched(openstack.hook(), request)
     assert list(listed(openstack.hook())) == [cloud_id]
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import stat
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from vmdirac.hooks.own_directory import own_directory
 from vmdirac.model.errors import TransientError
 
 PATIENCE = 90.0
@@ -21,7 +20,7 @@ PATIENCE = 90.0
 @contextmanager
 def locked(names: Iterable[str]) -> Iterator[None]:
     """Hold a lock for each of the names. Raises TransientError if another process keeps one for long."""
-    directory = _directory()
+    directory = own_directory("launches")
     files = sorted({hashlib.sha256(name.encode()).hexdigest() for name in names})
     with ExitStack() as locks:
         # All take them in one order, so that nobody waits for whoever waits for him.
@@ -55,13 +54,3 @@ def _locked(path: Path) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         os.close(descriptor)
-
-
-def _directory() -> Path:
-    """A directory of this user's that nobody else can write to."""
-    path = Path(tempfile.gettempdir()) / f"vmdirac-launches-{os.getuid()}"
-    path.mkdir(mode=0o700, exist_ok=True)
-    status = path.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-        raise TransientError(f"{path} belongs to somebody else: launches of one VM could not be kept apart")
-    return path
