@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import partial
 from threading import Barrier
 
@@ -239,6 +240,28 @@ class TestIntentBeforeCall:
         asked = Counter(request.token for request in world.cloud.requests)
         assert asked == Counter(item.launch_token for item in world.instances())
         assert sum(report.launched for report in reports) == 8
+
+    def test_who_comes_too_late_for_one_batch_asks_for_the_next(self, store: Store) -> None:
+        """Both have read what is due; then the other one claims the first batch, and is gone."""
+        world = reserved(store, 2 * BATCH)
+        other = FakeCloud(world.clock)
+        times: list[datetime] = []
+
+        def clock() -> datetime:
+            # First asked for the time of the first claim.
+            times.append(world.clock())
+            if len(times) == 1:
+                with suppress(InterruptedError):
+                    launch(store, other, "alpha", world.keys, world.clock)
+            return times[-1]
+
+        def end(_verb: str, _names: Sequence[str]) -> None:
+            raise InterruptedError
+
+        other.watch(end)
+        assert launch(store, world.cloud, "alpha", world.keys, clock) == LaunchReport(launched=BATCH)
+        asked = Counter(item.status for item in world.instances() if item.launch_attempts == 1)
+        assert asked == {InstanceStatus.NEW: BATCH, InstanceStatus.SUBMITTED: BATCH}
 
     @pytest.mark.slow
     def test_two_processes_at_once_ask_for_each_vm_once(self, store: Store) -> None:

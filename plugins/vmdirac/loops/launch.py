@@ -66,7 +66,8 @@ def launch(
     report, tried = LaunchReport(), _Tried()
     while claim := store.transact(partial(_claim_batch, endpoint=endpoint, due=due, tried=tried, now=clock())):
         due, tried = claim.left, claim.tried
-        report = _add(report, _launch_batch(store, cloud, claim.ids, keys, clock))
+        if claim.ids:
+            report = _add(report, _launch_batch(store, cloud, claim.ids, keys, clock))
     store.transact(lambda session: _give_back(session, due, clock()))
     log.info(
         "%s: %s launched, %s refused, %s without an answer",
@@ -98,7 +99,8 @@ class _Tried:
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """Instances that are to be asked for now, what has been tried with them, and what is left."""
+    """Instances that are to be asked for now, what has been tried with them, and what is left. No instances: another
+    task was faster to claim all of them, and what is left is still to be asked for."""
 
     ids: list[int]
     tried: _Tried
@@ -135,8 +137,10 @@ def _claim_batch(session: Session, endpoint: str, due: Due, tried: _Tried, now: 
             holds |= keys
             flavors[scope.flavor] += 1
             claims.append(_claim(item, now))
+    if not claims:
+        return None
     ids = sorted(change_all(session, claims, now))
-    return _Claim(ids, _Tried(frozenset(holds), flavors), left) if ids else None
+    return _Claim(ids, _Tried(frozenset(holds), flavors), left)
 
 
 def _give_back(session: Session, left: Due, now: datetime) -> None:
