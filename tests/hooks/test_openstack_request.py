@@ -66,3 +66,8 @@ def test_user_data_may_have_64_kib_encoded() -> None:
     body(LaunchRequest(token="t", name="n", boot_image="i", flavor="f", user_data="x" * largest))
     with pytest.raises(ConfigError, match="too large"):
         body(LaunchRequest(token="t", name="n", boot_image="i", flavor="f", user_data="x" * (largest + 1)))
+
+
+def test_user_data_that_is_no_text_is_a_mistake_in_this_request_alone() -> None:
+    with pytest.raises(ConfigError, match="UTF-8"):
+        body(LaunchRequest(token="t", name="n", boot_image="i", flavor="f", user_data="half a pair: \ud800"))

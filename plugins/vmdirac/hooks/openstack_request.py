@@ -17,7 +17,10 @@ LONGEST_TAG = 255
 
 
 def encoded_user_data(request: LaunchRequest) -> str:
-    encoded = base64.b64encode(request.user_data.encode()).decode()
+    try:
+        encoded = base64.b64encode(request.user_data.encode()).decode()
+    except UnicodeEncodeError:
+        raise ConfigError("the user data is not text that UTF-8 can express") from None
     if len(encoded) > LARGEST_USER_DATA:
         raise ConfigError(f"the user data is too large: {len(encoded)} bytes encoded, Nova takes {LARGEST_USER_DATA}")
     return encoded
