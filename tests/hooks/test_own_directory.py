@@ -28,3 +28,11 @@ def test_what_somebody_else_put_there_is_not_taken(tmp_path: Path) -> None:
     made.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(TransientError, match="somebody else"):
         own_directory("things")
+
+
+def test_what_is_no_directory_is_not_taken() -> None:
+    made = own_directory("things")
+    made.rmdir()
+    made.touch()
+    with pytest.raises(TransientError, match="somebody else"):
+        own_directory("things")
