@@ -2,12 +2,17 @@
 
 from sqlalchemy import update
 
+from tests.fakes.cloud import Fault
 from tests.fakes.rows import add_instance
 from tests.fakes.vm import FakeVm
 from tests.fakes.world import World
+from vmdirac.loops.corrections import Corrections
 from vmdirac.manager import vm_service
 from vmdirac.manager.vm_messages import RegisterRequest
+from vmdirac.model.errors import TransientError
+from vmdirac.model.pod import Deadlines
 from vmdirac.model.states import InstanceStatus
+from vmdirac.policy.reconcile import reconcile
 from vmdirac.store.database import Store
 from vmdirac.store.tables import InstanceRow
 
@@ -49,3 +54,20 @@ def test_a_twin_whose_id_an_old_row_has_stops_nobody_else(store: Store) -> None:
     world.clock.advance(minutes=5)
     assert world.reconcile().unknown == 1
     assert world.row(other.id).seen_at == world.clock()
+
+
+def test_which_vm_is_the_second_one_is_said_by_which_the_instance_has_taken(sqlite_store: Store) -> None:
+    """The answer to its launch may come between the look at its row and the change of it, and name that one."""
+    world = World(sqlite_store)
+    world.submit(1)
+    world.cloud.fail("launch", Fault(TransientError("time-out"), after=True))
+    world.tick()
+    world.cloud.make_by_hand(world.cloud.requests[0])
+    first, second = world.cloud.instances()
+    world.clock.advance(minutes=1)
+    work = Corrections(world.clock())
+    for action in reconcile([world.instance()], [first, second], lambda _: Deadlines(), world.clock(), world.clock()):
+        work.collect(action)
+    assert work.duplicates == []
+    work.was_made(world.instance().id)
+    assert work.duplicates == [second.cloud_id]

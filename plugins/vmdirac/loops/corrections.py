@@ -104,8 +104,7 @@ class Corrections:
             case decide.TakeTwin(instance, seen, other):
                 self._take_twin(instance, seen, other)
             case decide.DeleteDuplicate(instance, seen):
-                log.warning("instance %s has a second VM, %s: it is deleted", instance.id, seen.cloud_id)
-                self.duplicates.append(seen.cloud_id)
+                self._delete_duplicate(instance, seen)
             case decide.Unknown(seen):
                 self.strangers.append(seen)
                 self.report.unknown += 1
@@ -238,3 +237,21 @@ class Corrections:
     def _take_twin(self, instance: Instance, seen: CloudInstance, other: CloudInstance) -> None:
         reason = f"its VM is {seen.cloud_id}, which registered, and not {other.cloud_id}: that one is deleted"
         self._change(instance, reason, then=lambda: self.duplicates.append(other.cloud_id), **self._found(seen))
+
+    def _delete_duplicate(self, instance: Instance, seen: CloudInstance) -> None:
+        def delete() -> None:
+            log.warning("instance %s has a second VM, %s: it is deleted", instance.id, seen.cloud_id)
+            self.duplicates.append(seen.cloud_id)
+
+        first = self._then.get(instance.id)
+        if first is None:
+            delete()
+            return
+
+        # Which of them is the second one is said by which the instance takes now. If it does not, because the answer
+        # to its launch came just now, it may be this one that it has.
+        def then() -> None:
+            first()
+            delete()
+
+        self._then[instance.id] = then
