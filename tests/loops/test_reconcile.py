@@ -18,7 +18,7 @@ from tests.fakes.vm import FakeVm, boot
 from tests.fakes.world import World
 from vmdirac.loops.corrections import ReconcileReport
 from vmdirac.loops.deadlines import deadlines_of
-from vmdirac.loops.deletes import EVIDENCE_CHARACTERS
+from vmdirac.loops.deletes import EVIDENCE_CHARACTERS, EVIDENCE_TIME
 from vmdirac.loops.reconcile import reconcile
 from vmdirac.model.alert import Alert, AlertKind
 from vmdirac.model.cloud import CloudInstance, CloudState
@@ -628,7 +628,7 @@ class TestEvidence:
         assert world.reconcile().delete_asked == 1
         kept = world.row(vm.instance_id).console
         assert kept
-        assert len(kept) <= EVIDENCE_CHARACTERS
+        assert len(kept) <= EVIDENCE_CHARACTERS, EVIDENCE_TIME
 
     def test_stays_when_the_delete_is_asked_for_again(self, store: Store) -> None:
         world, vm = self.died(store, "Kernel panic\n")
@@ -638,6 +638,34 @@ class TestEvidence:
         world.clock.advance(minutes=1)
         world.reconcile()
         assert world.row(vm.instance_id).console == "Kernel panic\n"
+
+    def test_stays_when_it_can_no_longer_be_had(self, store: Store) -> None:
+        world, vm = self.died(store, "Kernel panic\n")
+        world.cloud.fail("terminate", TransientError("time-out"))
+        world.reconcile()
+        world.cloud.fail("console", TransientError("it is being deleted"))
+        world.clock.advance(minutes=1)
+        assert world.reconcile().delete_asked == 1
+        assert world.row(vm.instance_id).console == "Kernel panic\n"
+
+    def test_that_takes_long_is_not_waited_for_again_and_again(self, store: Store) -> None:
+        """A pass must have asked for its deletes before its own time is over."""
+        world, vms = running(store, 20)
+        for vm in vms:
+            vm.power_off()
+
+        def take_long(verb: str, _names: Sequence[str]) -> None:
+            if verb == "console":
+                world.clock.advance(seconds=60)
+
+        world.cloud.watch(take_long)
+        world.cloud.fail("console", TransientError("time-out"))
+        began = world.clock()
+        assert world.reconcile().delete_asked == 20
+        assert world.clock() - began == EVIDENCE_TIME
+        kept = [world.row(vm.instance_id).console for vm in vms]
+        assert kept[0] == "(the console could not be read: time-out)"
+        assert set(kept[1:]) == {"(the console could not be read: those of other VMs took too long)"}
 
 
 def test_one_endpoint_is_reconciled_and_no_other_is_touched(store: Store) -> None:

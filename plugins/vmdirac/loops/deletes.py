@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from sqlalchemy.orm import Session
@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 
 EVIDENCE_FOR = frozenset({StopReason.BOOT_DEADLINE, StopReason.STALLED, StopReason.DIED})
 """Reasons to stop a VM for which its console output is kept."""
+
+EVIDENCE_TIME = timedelta(minutes=1)
+"""How long consoles are read before deletes are asked for. When many VMs die at once their consoles often are the worse
+for it too, and a pass that waited for each of them would end before it has deleted anything."""
 
 EVIDENCE_CHARACTERS = 256 * 1024
 """How much of it is kept: its end. A VM can write as much as it likes."""
@@ -56,7 +60,7 @@ def delete(store: Store, cloud: Cloud, endpoint: str, doomed: Doomed, clock: Cal
         known = instances.get_all(session, doomed.instances)
     if not known and not doomed.duplicates and not doomed.orphans:
         return DeleteReport()
-    _keep_evidence(store, cloud, known)
+    _keep_evidence(store, cloud, known, clock)
     ids = {item.cloud_id: item.id for item in known if item.cloud_id is not None}
     outcomes = cloud.terminate([*ids, *doomed.duplicates, *doomed.orphans])
     of_orphans = [outcome for outcome in outcomes if outcome.cloud_id in set(doomed.orphans)]
@@ -113,14 +117,26 @@ def _refused(item: Instance, error: CloudError, now: datetime) -> Change:
     )
 
 
-def _keep_evidence(store: Store, cloud: Cloud, doomed: Sequence[Instance]) -> None:
+def _keep_evidence(store: Store, cloud: Cloud, doomed: Sequence[Instance], clock: Callable[[], datetime]) -> None:
     """Keep the console output of VMs that failed. Their deletion does not wait for a console that cannot be read."""
+    end = clock() + EVIDENCE_TIME
     for item in doomed:
         if item.stop_reason not in EVIDENCE_FOR or item.cloud_id is None:
             continue
-        try:
-            console = cloud.console(item.cloud_id)[-EVIDENCE_CHARACTERS:]
-        except Exception as error:  # noqa: BLE001 - whatever a driver raises
-            console = f"(the console could not be read: {error})"
-        if console:  # a VM that was deleted before, in vain, may have none any more
+        console = _console(cloud, item, item.cloud_id, in_time=clock() < end)
+        if console:
             store.transact(partial(instances.note_seen, seen=[{"id": item.id, "console": console}]))
+
+
+def _console(cloud: Cloud, item: Instance, cloud_id: str, *, in_time: bool) -> str:
+    """What is to be kept; empty: nothing, what there is already stays."""
+    if in_time:
+        try:
+            # A VM that was deleted before, in vain, may have none any more.
+            return cloud.console(cloud_id)[-EVIDENCE_CHARACTERS:]
+        except Exception as error:  # noqa: BLE001 - whatever a driver raises
+            why = str(error)
+    else:
+        why = "those of other VMs took too long"
+    # What the first try to delete it has kept is better than a word that it cannot be had any more.
+    return f"(the console could not be read: {why})" if item.delete_attempts <= 1 else ""
