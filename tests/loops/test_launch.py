@@ -370,6 +370,22 @@ class TestRefusal:
         world.reconcile()
         assert world.instance().status is InstanceStatus.STOPPING, "its VM came into sight, and is to go"
 
+    def test_of_a_vm_that_a_sweep_was_faster_to_adopt_is_no_failure(self, store: Store) -> None:
+        world = reserved(store)
+
+        class Confused(FakeCloud):
+            """Makes the VM, shows it, and says no."""
+
+            def launch(self, requests: Sequence[LaunchRequest]) -> list[LaunchOutcome]:
+                super().launch(requests)
+                world.clock.advance(minutes=1)
+                world.reconcile()
+                return [LaunchOutcome(request.token, error=ThrottleError("slower")) for request in requests]
+
+        launch(store, Confused(world.clock, world.cloud.account), "alpha", world.keys, world.clock)
+        assert world.instance().status is InstanceStatus.SUBMITTED
+        assert counted(world) == (1, 0)
+
     def test_for_want_of_its_key_is_told_and_the_others_are_launched(self, store: Store) -> None:
         world = reserved(store)
         world.keys = (OTHER_KEY,)

@@ -290,8 +290,9 @@ def _note_refused(session: Session, failed: Failed, now: datetime) -> None:
         )
         for answer, error in failed
     ]
-    change_all(session, changes, now)
-    _count(session, Counter(), Counter(_decision(answer.item) for answer, _ in failed))
+    changed = change_all(session, changes, now)
+    # Where a sweep was faster to adopt a VM of an earlier attempt, the launch has not failed.
+    _count(session, Counter(), Counter(_decision(answer.item) for answer, _ in failed if answer.item.id in changed))
     lasting = [(answer.scope, error) for answer, error in failed if _says_something(answer.item, error)]
     endpoints.note_refusals(session, lasting, now)
 
