@@ -78,9 +78,10 @@ class OpenstackWorld:
         self.tidy_up()
         wait_until(lambda: not list(self.user.compute.servers(details=False)), "all VMs are gone")
         for address in list(self.user.network.ips(project_id=self.project.id)):
-            self.user.network.delete_ip(address.id)
+            self.admin.network.delete_ip(address.id)
         for port in list(self.user.network.ports(project_id=self.project.id)):
-            self.user.network.delete_port(port.id)
+            # Nova may still hold one, and then its owner may not.
+            self.admin.network.delete_port(port.id)
 
     @cached_property
     def user(self) -> Any:
