@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
+
+import pytest
 
 from tests.fakes.cloud import FakeCloud
 from tests.fakes.configured import a_pod, an_endpoint, an_image
+from tests.fakes.rows import instance_row
 from tests.fakes.world import World
 from vmdirac.loops.account_limits import ASKED_EVERY, kinds_on, read_account_limits
 from vmdirac.model.account import AccountLimit, Measure
-from vmdirac.model.cloud import LaunchRequest, VmKind
+from vmdirac.model.cloud import CloudLimits, LaunchRequest, VmKind
 from vmdirac.model.decision import ReasonCode
 from vmdirac.model.errors import AuthError
+from vmdirac.model.states import InstanceStatus
 from vmdirac.store import accounts
 from vmdirac.store.database import Store
 
@@ -72,6 +77,22 @@ class TestReading:
         assert known(world) == {}
         read(world)
         assert known(world)["alpha"][0].others == 3
+
+    def test_it_is_asked_for_what_its_vms_are_too(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        world = a_world(store, limit=10, others=0)
+        with store.write() as session:
+            session.add(instance_row(flavor="huge", max_allowed_price=0.25))
+            session.add(instance_row(InstanceStatus.HALTED, flavor="gone"))
+            session.add(instance_row(endpoint="beta", flavor="elsewhere"))
+        asked: list[VmKind] = []
+
+        def limits(kinds: Collection[VmKind]) -> CloudLimits:
+            asked.extend(kinds)
+            return CloudLimits()
+
+        monkeypatch.setattr(world.cloud, "limits", limits)
+        read(world)
+        assert set(asked) == {VmKind("small"), VmKind("huge", 0.25)}
 
     def test_it_is_asked_for_what_its_vms_may_be(self, store: Store) -> None:
         pods = [

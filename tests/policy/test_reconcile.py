@@ -175,8 +175,10 @@ def test_its_age_is_counted_to_the_beginning_of_the_list() -> None:
 def test_after_an_accepted_delete_one_list_without_it_is_enough() -> None:
     deleted = row(S.STOPPING, drain_phase=DrainPhase.DELETING, delete_asked_at=NOW - MINUTE, delete_attempts=1)
     assert decide([deleted], []) == [ConfirmGone(deleted)]
-    young = replace(deleted, last_launch_at=NOW - 40 * SECOND)
+    young = replace(deleted, last_launch_at=NOW - 40 * SECOND, seen_at=NOW - 30 * SECOND)
     assert decide([young], []) == [ConfirmGone(young)]
+    never_seen = replace(young, seen_at=None)
+    assert decide([never_seen], []) == [], "it may merely not be visible yet"
 
 
 @pytest.mark.parametrize("listed", [[], [vm()], [vm(state=CloudState.TERMINATED)], [vm(state=CloudState.ERROR)]])

@@ -41,16 +41,18 @@ def read_account_limits(
 ) -> None:
     """Ask the endpoint's cloud for its limits, if it was not asked lately, and keep them with what others use of them.
 
+    :param kinds: what VMs of ours may be; what those are that are there is looked up.
+
     Never raises a :class:`~vmdirac.model.errors.CloudError`: nothing depends on limits but how many launches are tried
     in vain, so one that is not told is noted, shown, and asked for again.
     """
     with store.read() as session:
-        last = accounts.asked_at(session, endpoint)
+        last, there = accounts.asked_at(session, endpoint), accounts.kinds(session, endpoint)
     began = clock()
     if last is not None and began - last < ASKED_EVERY:
         return
     try:
-        told = cloud.limits(kinds)
+        told = cloud.limits({*kinds, *there})
     except CloudError as error:
         log.warning("%s: its limits are not known: %s: %s", endpoint, error.kind, error)
         message = f"{error.kind}: {error}"

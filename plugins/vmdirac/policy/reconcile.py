@@ -214,7 +214,9 @@ def _with_cloud_id(
 ) -> Iterable[Action]:
     if seen is None:
         if instance.delete_asked_at is not None:
-            yield ConfirmGone(instance)
+            # To a cloud that does not show the VM yet, it is one that is gone already: it takes the delete of anything.
+            if instance.seen_at is not None or _should_be_listed(instance, began):
+                yield ConfirmGone(instance)
         # A VM that calls in is there, whatever the list says.
         elif not instance.recently_heard(began) and _should_be_listed(instance, began):
             yield _absent(instance, ConfirmGone(instance))

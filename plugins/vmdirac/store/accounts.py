@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from vmdirac.model.account import AccountLimit, Measure, Usage
-from vmdirac.model.cloud import Shape
+from vmdirac.model.cloud import Shape, VmKind
 from vmdirac.store import endpoints, instances
 from vmdirac.store.tables import EndpointRow, InstanceRow
 
@@ -50,6 +50,16 @@ def usage(session: Session, *, asked_before: datetime | None = None) -> dict[str
         shape = shapes.get((row.endpoint, row.flavor)) or Shape(row.processors, row.memory_mb)
         used[row.endpoint] = used.get(row.endpoint, Usage()) + row.vms * Usage.of(shape)
     return used
+
+
+def kinds(session: Session, endpoint: str) -> set[VmKind]:
+    """What our VMs on the endpoint are, whatever is configured: tasks start VMs of their own choosing."""
+    query = (
+        select(InstanceRow.flavor, InstanceRow.max_allowed_price)
+        .where(instances.HOLDS_A_PLACE, InstanceRow.endpoint == endpoint)
+        .distinct()
+    )
+    return {VmKind(flavor, price) for flavor, price in session.execute(query)}
 
 
 def limits_of_row(row: EndpointRow) -> tuple[AccountLimit, ...]:
