@@ -68,6 +68,18 @@ class Home:
         """Tell whoever finds the lock taken who has it, and where this demo is to be seen."""
         (self.path / LOCK).write_text(f"{os.getpid()} {url}\n")
 
+    @property
+    def last_port(self) -> int | None:
+        """Where an earlier demo listened that this one goes on with; None: there was none."""
+        try:
+            return int((self.path / "port").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def keep_port(self, port: int) -> None:
+        """Let the next demo that goes on here listen there: VMs of this one call nowhere else."""
+        (self.path / "port").write_text(str(port))
+
     def prepare(self) -> Secrets:
         """Make what is missing of directories and secrets; the secrets."""
         self.logs.mkdir(exist_ok=True)

@@ -46,13 +46,16 @@ def check_json(files: Iterable[Path]) -> None:
             raise DemoError(f"{file} is not UTF-8 text: {error.reason}.", NOT_POSSIBLE) from error
 
 
-def choose_port(wanted: int | None) -> int:
-    """The port to listen on: the wanted one, or any free one.
+def choose_port(wanted: int | None, before: int | None = None) -> int:
+    """The port to listen on: the wanted one; else the one that was used before, if it is free; else any free one.
 
     :raises DemoError: if the wanted one can't be had.
     """
     if wanted is None:
-        return _free_port()
+        try:
+            return _free_port() if before is None else choose_port(before)
+        except DemoError:
+            return _free_port()
     with socket.socket() as listener:
         # As servers do it: a port on which connections of an earlier demo are still being closed is free.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -40,12 +40,13 @@ def run(settings: Settings, display: Display) -> int:
         if processes.of_home(home.path):
             display.say("Ending what an earlier demo, which was killed, has left running …")
             processes.kill(home.path)
-        port = preflight.choose_port(settings.port)
+        port = preflight.choose_port(settings.port, home.last_port)
         url = base_url(port)
         home.announce(url)
         progress = Progress(home.path / "vmdirac.db")
         variables = environment(home, os.environ)
         password = set_up(home, port, variables, progress, interruption, display)
+        home.keep_port(port)
         airflow = AirflowProcesses(home.path, home.logs, variables, airflow_commands())
         demo = Demo(settings, home, progress, airflow, AirflowApi(url, USER, password), interruption, display, began)
         # Whoever doesn't stay needs no password, and what demo-check says is kept in the logs of CI systems.

@@ -28,6 +28,16 @@ def tree(path: Path) -> set[str]:
     return {str(entry.relative_to(path)) for entry in path.rglob("*")}
 
 
+def test_the_port_is_kept_for_the_demo_that_goes_on_here(tmp_path: Path) -> None:
+    with homes.opened(tmp_path / "home") as home:
+        assert home.last_port is None
+        home.keep_port(4711)
+    with homes.opened(tmp_path / "home") as home:
+        assert home.last_port == 4711
+        home.empty()
+        assert home.last_port is None
+
+
 def test_a_second_demo_learns_of_the_first_and_disturbs_nothing(tmp_path: Path) -> None:
     path = tmp_path / "home"
     with homes.opened(path) as home:

@@ -44,6 +44,13 @@ def test_without_a_wish_any_free_port_is_taken(taken_port: int) -> None:
     assert preflight.choose_port(port) == port
 
 
+def test_without_a_wish_the_port_that_was_used_before_is_taken_unless_it_is_taken(taken_port: int) -> None:
+    before = preflight.choose_port(None)
+
+    assert preflight.choose_port(None, before) == before
+    assert preflight.choose_port(None, taken_port) != taken_port
+
+
 def test_good_files_pass(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{}")
 
