@@ -28,10 +28,14 @@ demo: setup ## Run a whole Airflow with vmdirac and 40 jobs on this machine, unt
 demo-check: setup ## The same without staying: ends by itself and says how it went
 	@exec .venv/bin/python -m demo check --deadline "$(DEADLINE)"
 
+# All workers must collect the same tests in the same order, those made from sets too: one seed for their hashes.
+test test-fast: export PYTHONHASHSEED = 0
+
 .PHONY: test
+# A file's tests go to one worker, for they share servers; files in their order, for the longest are among the first.
 test: setup-dev ## The whole test suite
 	.venv/bin/python -m tests.servers.install
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-openstack
 test-openstack: setup-dev ## Its part against a real OpenStack
@@ -50,9 +54,8 @@ crash-suite: setup-dev ## Kill the loops at each point, lose answers of 1000 lau
 	.venv/bin/python -m tests.crash_suite
 
 .PHONY: test-fast
-# All workers must collect the same tests in the same order, those made from sets too: one seed for their hashes.
 test-fast: setup-dev ## Its quick part: no servers, no browser, no running Airflow, nothing about the test servers
-	PYTHONHASHSEED=0 .venv/bin/python -m pytest -n auto --ignore tests/servers -m "not slow and not server and not browser and not airflow and not openstack"
+	.venv/bin/python -m pytest -n auto --ignore tests/servers -m "not slow and not server and not browser and not airflow and not openstack"
 
 .PHONY: bench
 bench: setup-dev ## Measure speed: a table, and JSON lines in benchmarks/results.jsonl

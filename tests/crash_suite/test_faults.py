@@ -156,10 +156,16 @@ class TestLaunch:
         assert books(world, world.server).vms == 2
 
     def test_when_nobody_can_be_asked_what_is_there_nothing_is_asked_for(self, made: Made) -> None:
-        """The look-up by token fails, so no launch is sent: it could be the second."""
+        """The look-up by token fails, so no launch is sent again: it could be the second."""
         world = made(2)
-        with world.ground.proxy.fault("vmdirac-token", status=503):
+        with world.ground.proxy.fault("RunInstances", status=0):
             world.tick()
+        while any(item.last_launch_at is not None for item in world.instances()):
+            world.clock.advance(minutes=3)
+            world.reconcile()
+        with world.ground.proxy.fault("vmdirac-token", status=503) as lookup:
+            world.tick()
+        assert lookup.struck == 1
         assert statuses(world) == [InstanceStatus.NEW] * 2
         assert launches_asked(world) == []
         world.settle()

@@ -30,6 +30,6 @@ def test_it_is_made_good(scene: Scene, cloud: Cloud, sqlite: SqliteFile) -> None
 def test_it_is_made_good_on_a_server(kind: str, scene: Scene, cloud: Cloud, request: pytest.FixtureRequest) -> None:
     database = OnServer(request.getfixturevalue(f"{kind}_tables"))
     ground = Ec2Ground(cloud.account, cloud.proxy, database, scene.prepare, afterwards=True)
-    kills = kill_at_each_point(ground, scene.deed, scene.check, itertools.count(3, 19))
+    kills = kill_at_each_point(ground, scene.deed, scene.check, itertools.count(3, 11))
     assert not kills.failures, "\n".join(kills.failures)
     assert kills.survived == kills.points > 5
