@@ -36,6 +36,7 @@ ANSWERS = [
     (409, "OverQuota Quota exceeded for resources: ['floatingip'].", ErrorKind.QUOTA, 7),
     (400, "Maximum number of metadata items exceeds the allowed", ErrorKind.QUOTA, 7),
     (403, "Maximum number of ports exceeded", ErrorKind.QUOTA, 7),
+    (403, "The number of defined ports: 1 is over the limit: 0", ErrorKind.QUOTA, 7),
     (
         403,
         "VolumeLimitExceeded: Maximum number of volumes allowed (10) exceeded for quota 'volumes'.",

@@ -37,7 +37,9 @@ def _rule(kind: ErrorKind, *statuses: int, text: str = "") -> Rule:
     return Rule(kind, frozenset(statuses), text)
 
 
-QUOTA_TEXT = r"quota|limit (was )?exceeded|maximum number of .* exceed(s|ed)|exceeds? (the )?(allowed|maximum)"
+QUOTA_TEXT = (
+    r"quota|limit (was )?exceeded|maximum number of .* exceed(s|ed)|exceeds? (the )?(allowed|maximum)|over the limit"
+)
 
 RULES = (
     _rule(ErrorKind.AUTH, 401),
