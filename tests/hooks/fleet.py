@@ -33,10 +33,13 @@ def wait_until_gone(cloud: Cloud, *ids: str) -> None:
 
 
 def wait_for_state(cloud: Cloud, cloud_id: str, state: CloudState) -> CloudInstance:
-    def seen() -> CloudInstance | None:
-        instance = listed(cloud).get(cloud_id)
-        return instance if instance and instance.state is state else None
+    last: CloudInstance | None = None
 
-    found = wait_until(seen, f"the VM is listed as {state}")
+    def seen() -> CloudInstance | None:
+        nonlocal last
+        last = listed(cloud).get(cloud_id)
+        return last if last and last.state is state else None
+
+    found = wait_until(seen, lambda: f"the VM is listed as {state}; last it was {last}")
     assert found
     return found

@@ -146,8 +146,8 @@ class OpenstackWorld:
         return LaunchRequest(**{**default, "user_data": "#!/bin/sh\n", **fields})
 
     def faults(self, *faults: dict[str, Any]) -> None:
-        """What the hypervisor does from now on."""
-        (self.settings.hypervisor / "faults.json").write_text(json.dumps(faults))
+        """What the hypervisor does to VMs of this project from now on."""
+        (self.settings.hypervisor / f"{self.project.id}.faults.json").write_text(json.dumps(faults))
 
     @contextmanager
     def failing(self, name: str, how: str, **more: Any) -> Iterator[None]:

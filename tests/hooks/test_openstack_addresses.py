@@ -186,6 +186,8 @@ def test_addresses_of_an_endpoint_that_has_no_pool_any_more_are_given_back(
     assert len(openstack.floating_ips()) == len(openstack.ports()) == 1
     assert without.terminate([staying])[0].error is None
     assert not openstack.floating_ips()
+    # No VM tells any more that there was a pool.
+    lists_give_back_all_but(openstack, without, 0)
 
 
 def test_a_vm_that_somebody_made_his_own_keeps_its_address(

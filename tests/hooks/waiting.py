@@ -12,13 +12,13 @@ PATIENCE = 120.0
 LONGEST_PAUSE = 0.3
 
 
-def wait_until(condition: Callable[[], T], what: str) -> T:
-    """The first true answer of the condition."""
+def wait_until(condition: Callable[[], T], what: str | Callable[[], str]) -> T:
+    """The first true answer of the condition; `what` says what we wait for, once it is in vain."""
     deadline = time.monotonic() + PATIENCE
     pause = 0.01
     while not (answer := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"in vain waited until {what}")
+            raise AssertionError(f"in vain waited until {what if isinstance(what, str) else what()}")
         time.sleep(pause)
         # Asking costs a real cloud more than what is waited for.
         pause = min(pause * 1.5, LONGEST_PAUSE)

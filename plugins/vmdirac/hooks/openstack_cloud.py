@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -179,13 +180,12 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
 
         A list that came to its end knows which addresses have no VM: these are given back then.
         """
-        tokens, addressed = set[str](), False
+        tokens = set[str]()
         for server in self._own_servers():
             tokens.add(token_of(server))
-            addressed = addressed or ADDRESS_TAG in metadata_of(server)
             yield as_listed(server)
-        if addressed or self.config.floating_ip_pool:
-            self._release_left_behind(lambda: tokens)
+        # Also where no pool is set: it may have been until a moment ago.
+        self._release_left_behind(lambda: tokens)
 
     def _own_servers(self) -> Iterator[dict[str, Any]]:
         installation = self.installation_id
@@ -239,8 +239,9 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
         try:
             self._addresses.release_left_behind(tokens_in_use, self.left_behind_after)
         except CloudError as error:
-            # It is tried again with the next list.
-            self.log.warning("%s: addresses of no VM are left: %s", self.vmdirac_conn_id, error)
+            # It is tried again with the next list. Who never wanted addresses need not be let to Neutron for them.
+            level = logging.WARNING if self.config.floating_ip_pool else logging.INFO
+            self.log.log(level, "%s: addresses of no VM may be left: %s", self.vmdirac_conn_id, error)
 
     # Ask.
 

@@ -1,7 +1,8 @@
 """``compute_driver = pretended.Hypervisor``: VMs that only exist in Nova's books, and that fail on demand.
 
 It is Nova's own fake driver. In the directory ``VMDIRAC_HYPERVISOR`` tests find what a VM was given, and say what it
-does: ``faults.json`` is read at each start of a VM, ``<uuid>.off`` powers it off, ``<uuid>.console`` is its console.
+does: ``<project>.faults.json`` is read at each start of a VM of the project, ``<uuid>.off`` powers it off,
+``<uuid>.console`` is its console.
 """
 
 import base64
@@ -41,7 +42,7 @@ class Hypervisor(fake.PredictableNodeUUIDDriver):  # type: ignore[misc]
 
     def _fail(self, instance: Any) -> None:
         try:
-            faults = json.loads((self.directory / "faults.json").read_text())
+            faults = json.loads((self.directory / f"{instance.project_id}.faults.json").read_text())
         except OSError:
             return
         for fault in faults:

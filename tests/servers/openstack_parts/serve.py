@@ -14,7 +14,10 @@ def serve(application: Any, port: int) -> None:
         host="127.0.0.1",
         port=port,
         threads=8,
-        channel_timeout=300,
+        # Clients keep connections; at the usual limit of 100 nobody else would be heard until one of them ends.
+        connection_limit=2000,
+        asyncore_use_poll=True,
+        channel_timeout=120,
         ident=None,
         clear_untrusted_proxy_headers=False,
     )
