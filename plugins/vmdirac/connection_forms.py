@@ -68,6 +68,7 @@ COMMON_FIELDS: dict[str, dict[str, Any]] = {
     "boot_deadline": _seconds("Boot deadline", "Seconds until a VM must have called in (900)."),
     "silence_deadline": _seconds("Silence deadline", "Seconds without a call until a VM is Stalled (2400)."),
     "stalled_grace": _seconds("Stalled grace", "Seconds in Stalled until the VM is deleted by force (900)."),
+    "drain_deadline": _seconds("Drain deadline", "Seconds that a VM may take to finish its jobs (21600)."),
     "delete_deadline": _seconds("Delete deadline", "Seconds until a delete is asked for again (600)."),
     "max_lifetime": _seconds("Max lifetime", "Seconds after which a VM is drained (none)."),
 }

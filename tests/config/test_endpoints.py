@@ -42,7 +42,8 @@ def test_an_endpoint_with_everything() -> None:
         "boot_deadline": 2,
         "silence_deadline": 60,
         "stalled_grace": 4,
-        "delete_deadline": 5,
+        "drain_deadline": 5,
+        "delete_deadline": 6,
         "max_lifetime": 3600,
         "boot_delay": 0.5,
         "flavors": '{"tiny": {"processors": 1, "memory_mb": 1}}',
@@ -68,7 +69,7 @@ def test_an_endpoint_with_everything() -> None:
             max_ram=4000,
             whole_node=False,
         ),
-        deadlines=DeadlineOverrides(*(timedelta(seconds=seconds) for seconds in (1, 2, 60, 4, 5, 3600))),
+        deadlines=DeadlineOverrides(*(timedelta(seconds=seconds) for seconds in (1, 2, 60, 4, 5, 6, 3600))),
         revision=found.revision,
     )
 

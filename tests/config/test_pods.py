@@ -10,6 +10,7 @@ from tests.config.sources import GOOD_POD
 from vmdirac.config.pods import PodConfig, PodRequirements
 from vmdirac.model.pod import DeadlineOverrides, RunningPod, Traits
 from vmdirac.model.requirements import Offer
+from vmdirac.model.states import AfterDrainDeadline
 
 
 def pod(**values: Any) -> RunningPod:
@@ -72,6 +73,7 @@ def test_a_pod_with_everything() -> None:
         "campaign_end": "2026-03-31",
         "max_allowed_price": 0.25,
         "halt_margin": 30,
+        "after_drain_deadline": "kill",
         "heartbeat_period": 5,
         "min_working_load": 0.01,
         "load_average_timespan": 120,
@@ -81,8 +83,9 @@ def test_a_pod_with_everything() -> None:
         "boot_deadline": 2700,
         "silence_deadline": 3,
         "stalled_grace": 4,
-        "delete_deadline": 5,
-        "max_lifetime": 6,
+        "drain_deadline": 5,
+        "delete_deadline": 6,
+        "max_lifetime": 7,
     }
     assert values.keys() | GOOD_POD.keys() == PodConfig.model_fields.keys(), "it has everything"
     found = pod(**values)
@@ -114,12 +117,13 @@ def test_a_pod_with_everything() -> None:
         campaign_start=date(2026, 3, 1),
         campaign_end=date(2026, 3, 31),
         halt_margin=timedelta(seconds=30),
+        after_drain_deadline=AfterDrainDeadline.KILL,
         heartbeat_period=timedelta(seconds=5),
         min_working_load=0.01,
         load_average_timespan=timedelta(minutes=2),
         halt_period=timedelta(hours=1),
         halt_before_margin=timedelta(minutes=10),
-        deadlines=DeadlineOverrides(*(timedelta(seconds=seconds) for seconds in (1, 2700, 3, 4, 5, 6))),
+        deadlines=DeadlineOverrides(*(timedelta(seconds=seconds) for seconds in (1, 2700, 3, 4, 5, 6, 7))),
         revision=found.revision,
     )
 

@@ -109,6 +109,7 @@ class WithDeadlines(ConfigModel):
     boot_deadline: Seconds | None = None
     silence_deadline: Seconds | None = None
     stalled_grace: Seconds | None = None
+    drain_deadline: Seconds | None = None
     delete_deadline: Seconds | None = None
     max_lifetime: Seconds | None = None
 
@@ -121,6 +122,7 @@ class WithDeadlines(ConfigModel):
             boot=span(self.boot_deadline),
             silence=span(self.silence_deadline),
             stalled_grace=span(self.stalled_grace),
+            drain=span(self.drain_deadline),
             delete=span(self.delete_deadline),
             lifetime=span(self.max_lifetime),
         )

@@ -22,6 +22,7 @@ from vmdirac.config.fields import (
 )
 from vmdirac.model.pod import RunningPod
 from vmdirac.model.requirements import Offer, is_number_tag
+from vmdirac.model.states import AfterDrainDeadline
 
 RUNNING_PODS_VARIABLE = "vmdirac_running_pods"
 
@@ -95,6 +96,7 @@ class PodConfig(WithDeadlines):
     campaign_end: Day | None = None
     max_allowed_price: Price | None = None
     halt_margin: Seconds = 300.0
+    after_drain_deadline: AfterDrainDeadline = AfterDrainDeadline.WAIT
     heartbeat_period: Annotated[float, Field(ge=1, le=3600)] = 60.0
     min_working_load: Annotated[float, Field(gt=0, le=1e6)] | None = None
     load_average_timespan: Annotated[float, Field(gt=0, le=86400)] = 60.0
@@ -151,6 +153,7 @@ class PodConfig(WithDeadlines):
             campaign_start=self.campaign_start,
             campaign_end=self.campaign_end,
             halt_margin=timedelta(seconds=self.halt_margin),
+            after_drain_deadline=self.after_drain_deadline,
             heartbeat_period=timedelta(seconds=self.heartbeat_period),
             min_working_load=self.min_working_load,
             load_average_timespan=timedelta(seconds=self.load_average_timespan),

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from vmdirac.config.loader import Configuration
 from vmdirac.config.settings import SecretKey
 from vmdirac.contextualization.bootstrap_secret import bootstrap_secret, fingerprint
+from vmdirac.loops.drains import take_back
 from vmdirac.loops.scene import RenderUserData, cannot_be_rendered, look, plan_of
 from vmdirac.model.decision import CLIPPING, Decision, Reason, ReasonCode
 from vmdirac.model.states import InstanceStatus
@@ -53,6 +54,7 @@ def plan_and_reserve(
         for hold in endpoints.drop_outdated_holds(session, [item.scope for item in scene.candidates]):
             log.info("%s %s: the configuration has changed, launches are no longer held", hold.endpoint, hold.pod)
         plan = plan_of(scene, told, order, now, rng, out_of_time)
+        take_back(session, plan.taken_back, "there is work for it again: it drains no more", now)
         for launch in plan.launches:
             try:
                 with session.begin_nested():
@@ -131,9 +133,10 @@ def _without(plan: Plan, launch: PlannedLaunch, message: str) -> Plan:
     """The plan for all the others."""
     key = (launch.candidate.pod.name, launch.candidate.endpoint.name)
     invalid = Reason.of(ReasonCode.INVALID, message=message)
-    return Plan(
-        tuple(item for item in plan.launches if item is not launch),
-        tuple(
+    return replace(
+        plan,
+        launches=tuple(item for item in plan.launches if item is not launch),
+        decisions=tuple(
             replace(item, planned=0, reasons=(invalid, *item.reasons)) if (item.pod, item.endpoint) == key else item
             for item in plan.decisions
         ),

@@ -11,10 +11,14 @@ from sqlalchemy.orm import Session
 
 from vmdirac.config.loader import Configuration
 from vmdirac.loops.deadlines import can_be_judged, deadlines_of
+from vmdirac.loops.drains import end_overdue
+from vmdirac.loops.mass_silence import note_mass_silences
 from vmdirac.loops.stop import stop
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason, VmStopPolicy
+from vmdirac.policy.drain import overdue_drains
 from vmdirac.policy.idle import IdleRule, idle_instances, outside_campaign, past_their_life
+from vmdirac.policy.mass_silence import mass_silences
 from vmdirac.policy.one_off import outlived
 from vmdirac.policy.stalled import MarkStalled, SilenceAction, StopByForce, never_asked, silent_instances
 from vmdirac.store import boots, endpoints, installation, instances, leases
@@ -28,12 +32,14 @@ OUTLIVED = "it has lived as long as it was to, and was not terminated"
 
 @dataclass(frozen=True, slots=True)
 class IdleReport:
-    """VMs that were asked to drain, and VMs of tasks that were stopped because of their age."""
+    """VMs that were asked to drain; VMs of tasks that were stopped because of their age; VMs that were given up because
+    they took too long to drain."""
 
     idle: int
     campaign_ended: int
     too_old: int = 0
     outlived: int = 0
+    overdue: int = 0
 
 
 def sweep_idle(store: Store, configuration: Configuration, now: datetime) -> IdleReport:
@@ -50,6 +56,7 @@ def sweep_idle(store: Store, configuration: Configuration, now: datetime) -> Idl
         ended = outside_campaign(everything, configuration.pods, now.date())
         old = past_their_life(everything, now)
         idle = idle_instances(everything, _idle_rules(configuration, everything), now)
+        overdue = overdue_drains(everything, configuration.pods, deadlines_of(configuration), now)
         # The first reason that there is for a VM is the one that is recorded.
         asked: set[int] = set()
 
@@ -63,15 +70,18 @@ def sweep_idle(store: Store, configuration: Configuration, now: datetime) -> Idl
             too_old=drain(old, StopReason.MAX_LIFETIME),
             idle=drain(idle, StopReason.IDLE),
             outlived=stopped,
+            overdue=end_overdue(session, overdue, now),
         )
 
     report = store.transact(work)
     log.info(
-        "%s idle VMs asked to drain, %s because their campaign is over, %s because of their age; %s of tasks stopped",
+        "%s idle VMs asked to drain, %s because their campaign is over, %s because of their age; %s of tasks stopped;"
+        " %s given up that took too long to drain",
         report.idle,
         report.campaign_ended,
         report.too_old,
         report.outlived,
+        report.overdue,
     )
     return report
 
@@ -129,9 +139,12 @@ def sweep_stalled(store: Store, configuration: Configuration, now: datetime) -> 
         if hearing is None:
             # Nobody can call in now: silence says nothing.
             return StalledReport(never_asked=retired)
+        # One without an agent never calls in.
+        callers = [item for item in everything if not item.one_off]
+        masses = mass_silences(callers, hearing, now)
+        note_mass_silences(session, masses, now)
         actions = silent_instances(
-            # One without an agent never calls in.
-            [item for item in everything if not item.one_off and can_be_judged(configuration, item)],
+            [item for item in callers if can_be_judged(configuration, item) and not masses.holds(item.endpoint)],
             deadlines,
             endpoints.listed_at(session),
             hearing,

@@ -14,6 +14,8 @@ class AlertKind(StrEnum):
     """So many VMs carry our tag and are unknown that it is probably our database that is wrong."""
     NEEDS_A_PERSON = "needs_a_person"
     """A VM that cannot be deleted, however often it was tried."""
+    MASS_SILENCE = "mass_silence"
+    """So many VMs fell silent together that it is probably not them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ class ReasonCode(StrEnum):
     STATIC_FILL = "static_fill"
     NO_MATCHING_JOBS = "no_matching_jobs"
     DEMAND_COVERED = "demand_covered"
+    TAKEN_BACK = "taken_back"
     CPU_PER_INSTANCE = "cpu_per_instance"
     POD_LIMIT = "pod_limit"
     ENDPOINT_LIMIT = "endpoint_limit"
@@ -40,6 +41,7 @@ SENTENCES: Final = MappingProxyType(
         ReasonCode.STATIC_FILL: "jobs wait, so the endpoint's {limit} places are filled: {vms} more VMs",
         ReasonCode.NO_MATCHING_JOBS: "no waiting job matches what its VMs offer",
         ReasonCode.DEMAND_COVERED: "VMs that run or boot have room for all {jobs} matching jobs",
+        ReasonCode.TAKEN_BACK: "{vms} draining VMs go on, for there is work for them again",
         ReasonCode.CPU_PER_INSTANCE: (
             "{cpu} s of waiting CPU for {active} active VMs is less than the {minimum} s per VM asked for"
         ),

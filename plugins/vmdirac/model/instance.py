@@ -20,7 +20,8 @@ class Instance:
     :param cloud_id: None until the cloud told it.
     :param status_since: when it got its present status.
     :param changed_at: when its status, version or cloud id last changed.
-    :param phase_since: when the drain reached its present phase.
+    :param phase_since: when the drain reached its present phase; of a VM that does not drain: when its last drain was
+        taken back.
     :param heard_at: last time the VM called in, by our clock; None: never.
     :param idle_since: since when the VM itself says that it has no job; None: it has one, or never reported.
     :param jobs: jobs that the VM said it runs.

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from vmdirac.model.requirements import Offer
-from vmdirac.model.states import VmPolicy, VmStopPolicy
+from vmdirac.model.states import AfterDrainDeadline, VmPolicy, VmStopPolicy
 
 LONGEST_LAUNCH_WINDOW: Final = timedelta(days=366)
 """However small a launch rate is: what began before that is forgotten."""
@@ -21,6 +21,7 @@ class DeadlineOverrides:
     boot: timedelta | None = None
     silence: timedelta | None = None
     stalled_grace: timedelta | None = None
+    drain: timedelta | None = None
     delete: timedelta | None = None
     lifetime: timedelta | None = None
 
@@ -33,6 +34,7 @@ class Deadlines:
     :param boot: from the launch to the first call of the VM.
     :param silence: without a call of the VM.
     :param stalled_grace: in Stalled before the VM is stopped by force.
+    :param drain: from the moment on at which it was asked to drain; what happens then, the pod says.
     :param delete: from a delete that was asked for to the next try.
     :param lifetime: from the launch to the drain; ``None``: none. It is part of what a VM offers to jobs, so the one
         that it was launched with holds as long as it lives.
@@ -42,6 +44,7 @@ class Deadlines:
     boot: timedelta = timedelta(minutes=15)
     silence: timedelta = timedelta(minutes=40)
     stalled_grace: timedelta = timedelta(minutes=15)
+    drain: timedelta = timedelta(hours=6)
     delete: timedelta = timedelta(minutes=10)
     lifetime: timedelta | None = None
 
@@ -149,6 +152,7 @@ class RunningPod:
     :param offer: what its VMs offer to jobs; what ``traits`` and the endpoint say is filled in for each endpoint.
     :param max_allowed_price: of one VM an hour, where the cloud has prices that change; ``None``: the image's.
     :param halt_margin: how long a VM is without a job before it is drained.
+    :param after_drain_deadline: what becomes of a VM that still has jobs when its drain has taken too long.
     :param heartbeat_period: how often its VMs call in.
     :param min_working_load: load from which on a VM without a job counts as working all the same; ``None``: load does
         not count.
@@ -170,6 +174,7 @@ class RunningPod:
     campaign_start: date | None = None
     campaign_end: date | None = None
     halt_margin: timedelta = timedelta(seconds=300)
+    after_drain_deadline: AfterDrainDeadline = AfterDrainDeadline.WAIT
     heartbeat_period: timedelta = timedelta(seconds=60)
     min_working_load: float | None = None
     load_average_timespan: timedelta = timedelta(seconds=60)

@@ -55,6 +55,7 @@ class StopReason(StrEnum):
     LAUNCH_REFUSED = "launch_refused"
     CAMPAIGN_ENDED = "campaign_ended"
     MAX_LIFETIME = "max_lifetime"
+    DRAIN_DEADLINE = "drain_deadline"
     INTERRUPTED = "interrupted"
     REQUESTED = "requested"
 
@@ -94,3 +95,11 @@ class VmStopPolicy(StrEnum):
 
     ELASTIC = "elastic"
     NEVER = "never"
+
+
+class AfterDrainDeadline(StrEnum):
+    """What becomes of a VM that still works when its drain has taken too long. WAIT: it may finish. KILL: it is
+    deleted, and its jobs are handed back."""
+
+    WAIT = "wait"
+    KILL = "kill"

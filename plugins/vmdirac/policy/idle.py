@@ -53,7 +53,9 @@ def _is_idle(instance: Instance, rule: IdleRule, now: datetime) -> bool:
         return False
     if not _at_the_end_of_a_period(instance, rule, now):
         return False
-    return instance.recently_heard(now) and now - instance.idle_since >= rule.halt_margin
+    # One whose drain was taken back has its whole margin again to find work.
+    since = max(instance.idle_since, instance.phase_since or instance.idle_since)
+    return instance.recently_heard(now) and now - since >= rule.halt_margin
 
 
 def _at_the_end_of_a_period(instance: Instance, rule: IdleRule, now: datetime) -> bool:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import groupby
 from types import MappingProxyType
 
@@ -22,10 +22,11 @@ from vmdirac.model.hold import Hold
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import ACTIVE, InstanceStatus
 from vmdirac.policy import holds as hold_policy
+from vmdirac.policy.drain import wanted_back
 from vmdirac.policy.fill import Order, Planner, fill_static, follow_demand, start_as_asked
 from vmdirac.policy.limits import Counts
 from vmdirac.policy.place import Candidate, Place, PodPlan, draw_lots, waiting_cpu
-from vmdirac.policy.supply import Backlog
+from vmdirac.policy.supply import Backlog, give_jobs_to_existing_vms
 
 __all__ = ["Candidate", "Invalid", "Order", "Plan", "PlannedLaunch", "make_plan"]
 
@@ -49,10 +50,14 @@ class PlannedLaunch:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one tick wants: launches, and a decision for every (pod, endpoint) whether or not anything starts."""
+    """What one tick wants: launches, and a decision for every (pod, endpoint) whether or not anything starts.
+
+    :param taken_back: VMs that drain, and that are to go on because there is work for them again.
+    """
 
     launches: tuple[PlannedLaunch, ...]
     decisions: tuple[Decision, ...]
+    taken_back: tuple[Instance, ...] = ()
 
 
 def make_plan(
@@ -83,8 +88,12 @@ def make_plan(
     :param out_of_time: asked before each VM; once it says yes, the plan is what has been planned by then.
     """
     backlog = Backlog(demand.task_queues, [item.offer for item in candidates])
-    _give_jobs_to_existing_vms(backlog, instances, hearing_since, now)
+    give_jobs_to_existing_vms(backlog, instances, hearing_since, now)
+    back = wanted_back(instances, backlog, {item.pod.name: item.pod for item in candidates}, now)
+    ids_back = {item.id for item in back}
+    instances = [replace(item, status=InstanceStatus.RUNNING) if item.id in ids_back else item for item in instances]
     pods = _pods(candidates, backlog, instances, holds, now, rng)
+    _explain_taken_back(pods, back)
     shapes = {(item.endpoint.name, item.flavor): item.shape for item in candidates}
     counts = Counts.of(instances, recent_launches, shapes, account)
     planner = Planner(backlog, counts, _probes(pods, instances), out_of_time)
@@ -101,25 +110,15 @@ def make_plan(
     launches = [
         PlannedLaunch(place.candidate, place.planned) for entry in pods for place in entry.places if place.planned
     ]
-    return Plan(tuple(launches), tuple(decisions))
+    return Plan(tuple(launches), tuple(decisions), tuple(back))
 
 
-def _give_jobs_to_existing_vms(
-    backlog: Backlog, instances: Sequence[Instance], hearing_since: datetime | None, now: datetime
-) -> None:
-    able = [item for item in instances if item.free_processors and not _is_silent(item, hearing_since, now)]
-    # Those that can do least choose first, or a VM that could have done something else takes their jobs.
-    for item in sorted(able, key=lambda item: (len(backlog.matching(item.offer)), item.id)):
-        backlog.fill(item.offer, item.free_processors, item.free_memory_mb, item.seconds_left(now))
-
-
-def _is_silent(instance: Instance, hearing_since: datetime | None, now: datetime) -> bool:
-    """Whether it should have called in by now: it may be dead, and jobs must not wait until that is sure. While or
-    right after VMs could not reach us, none should have."""
-    if instance.status is not InstanceStatus.RUNNING or hearing_since is None:
-        return False
-    had_its_chance = now - hearing_since > timedelta(seconds=3 * instance.heartbeat_period)
-    return had_its_chance and not instance.recently_heard(now)
+def _explain_taken_back(pods: Iterable[PodPlan], back: Sequence[Instance]) -> None:
+    vms = Counter((item.pod, item.endpoint) for item in back)
+    for entry in pods:
+        for place in entry.places:
+            if count := vms[entry.pod.name, place.endpoint.name]:
+                place.reasons.append(Reason.of(ReasonCode.TAKEN_BACK, vms=count))
 
 
 def _pods(

@@ -10,9 +10,12 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 from fractions import Fraction
 
+from vmdirac.model.instance import Instance
 from vmdirac.model.requirements import Offer, Requirements, TaskQueue
+from vmdirac.model.states import InstanceStatus
 from vmdirac.policy.matching import is_short_enough, jobs_that_fit, matches
 
 
@@ -97,3 +100,22 @@ class Backlog:
                 part = Fraction(1, jobs_that_fit(queue.requirements, size, memory_mb, size))
                 parts[queue.key] = min(part, parts.get(queue.key, part))
         return math.ceil(sum(self._left[key] * part for key, part in parts.items()))
+
+
+def give_jobs_to_existing_vms(
+    backlog: Backlog, instances: Sequence[Instance], hearing_since: datetime | None, now: datetime
+) -> None:
+    """Let VMs that are free, or on their way, have the jobs that they will take."""
+    able = [item for item in instances if item.free_processors and not _is_silent(item, hearing_since, now)]
+    # Those that can do least choose first, or a VM that could have done something else takes their jobs.
+    for item in sorted(able, key=lambda item: (len(backlog.matching(item.offer)), item.id)):
+        backlog.fill(item.offer, item.free_processors, item.free_memory_mb, item.seconds_left(now))
+
+
+def _is_silent(instance: Instance, hearing_since: datetime | None, now: datetime) -> bool:
+    """Whether it should have called in by now: it may be dead, and jobs must not wait until that is sure. While or
+    right after VMs could not reach us, none should have."""
+    if instance.status is not InstanceStatus.RUNNING or hearing_since is None:
+        return False
+    had_its_chance = now - hearing_since > timedelta(seconds=3 * instance.heartbeat_period)
+    return had_its_chance and not instance.recently_heard(now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import select, update
@@ -35,6 +36,13 @@ def end_alert(session: Session, kind: AlertKind, subject: str, now: datetime) ->
         .where(AlertRow.kind == kind, AlertRow.subject == subject, AlertRow.ended_at.is_(None))
         .values(ended_at=now)
     )
+
+
+def end_others(session: Session, kind: AlertKind, still: Collection[str], now: datetime) -> None:
+    """Of this kind nothing is wrong but with these subjects."""
+    query = select(AlertRow.subject).where(AlertRow.kind == kind, AlertRow.ended_at.is_(None))
+    for subject in sorted(set(session.scalars(query)) - set(still)):
+        end_alert(session, kind, subject, now)
 
 
 def open_alerts(session: Session) -> list[Alert]:

@@ -256,3 +256,16 @@ def history(session: Session, instance_id: int) -> list[HistoryRow]:
     """All that happened to an instance, first things first."""
     query = select(HistoryRow).where(HistoryRow.instance_id == instance_id).order_by(HistoryRow.id)
     return list(session.scalars(query))
+
+
+def before_stopping(session: Session, ids: Collection[int]) -> dict[int, InstanceStatus]:
+    """The last state of each of these instances that was not Stopping, by its history."""
+    found: dict[int, InstanceStatus] = {}
+    for part in in_parts(sorted(ids)):
+        query = (
+            select(HistoryRow.instance_id, HistoryRow.status)
+            .where(HistoryRow.instance_id.in_(part), HistoryRow.status != InstanceStatus.STOPPING)
+            .order_by(HistoryRow.id)
+        )
+        found |= {row.instance_id: row.status for row in session.execute(query)}
+    return found
