@@ -1,0 +1,103 @@
+"""The tasks of the DAG that stops VMs.
+
+What they do is imported where they do it: this module is loaded each time that a DAG file is parsed, by every task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.standard.operators.branch import BaseBranchOperator
+from airflow.sdk import BaseOperator, Context
+from airflow.sdk.exceptions import AirflowFailException
+
+if TYPE_CHECKING:
+    from vmdirac.model.stop import StopWish
+
+STOPPED, WHAT = "stopped", "what"
+"""XComs of the preview: how many VMs the stop is for, and a text that says which."""
+
+
+class VmdiracPreviewStopOperator(BaseBranchOperator):
+    """Says what the stop that the run's parameters ask for would do, and goes on with another task if that is more than
+    may be done unasked.
+
+    :param many: more VMs than so many are stopped only when somebody has agreed.
+    :param if_many: id of the task that asks.
+    :param if_few: id of the task that stops them.
+    """
+
+    def __init__(self, *, many: int, if_many: str, if_few: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.many = many
+        self.if_many = if_many
+        self.if_few = if_few
+
+    def choose_branch(self, context: Context) -> str:
+        from vmdirac.loops.asked_stop import preview_stop
+        from vmdirac.store.database import Store
+
+        store = Store.from_config()
+        try:
+            report = preview_stop(store, wish_of(context))
+        finally:
+            store.close()
+        lines = str(report)
+        self.log.info("%s", lines)
+        context["ti"].xcom_push(STOPPED, report.stopped)
+        context["ti"].xcom_push(WHAT, lines)
+        return self.if_many if report.stopped > self.many else self.if_few
+
+
+class VmdiracStopOperator(BaseOperator):
+    """Stops the VMs that the run's parameters ask for, if they are no more than those that were looked at.
+
+    :param at_most: how many it was for when it was looked at.
+    """
+
+    template_fields: Sequence[str] = ("at_most",)
+
+    def __init__(self, *, at_most: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.at_most = at_most
+
+    def execute(self, context: Context) -> None:
+        from vmdirac.loops.asked_stop import MoreThanAgreedError, stop_selected
+        from vmdirac.operators.runtime import utc_now
+        from vmdirac.store.database import Store
+
+        store = Store.from_config()
+        try:
+            report = stop_selected(store, wish_of(context), utc_now(), at_most=int(self.at_most))
+        except MoreThanAgreedError as error:
+            raise AirflowFailException(str(error)) from None
+        finally:
+            store.close()
+        self.log.info("%s", report)
+
+
+def wish_of(context: Context) -> StopWish:
+    """A stop from the parameters of a run, named after the run.
+
+    :raises AirflowFailException: if they do not say which VMs are meant.
+    """
+    from vmdirac.model.states import InstanceStatus
+    from vmdirac.model.stop import Selection, StopWish
+
+    parameters = context["params"]
+
+    def of(name: str) -> tuple[Any, ...]:
+        return tuple(parameters.get(name) or ())
+
+    try:
+        selection = Selection(
+            ids=of("instances"),
+            pods=of("pods"),
+            endpoints=of("endpoints"),
+            statuses=tuple(InstanceStatus(status) for status in of("states")),
+        )
+    except ValueError as error:
+        raise AirflowFailException(str(error)) from None
+    why = str(parameters.get("why") or "no reason was given")
+    return StopWish(selection, f"run {context['run_id']}", why, forced=bool(parameters.get("force")))
