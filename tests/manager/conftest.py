@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from airflow.models.revoked_token import RevokedToken
 from fastapi.testclient import TestClient
 
+from tests.manager.people import People
 from vmdirac.config.settings import secret_keys
 from vmdirac.contextualization.bootstrap_secret import bootstrap_secret, fingerprint
 from vmdirac.manager import vm_routes
@@ -119,3 +121,10 @@ def manager(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mana
         app.dependency_overrides[vm_routes.now] = lambda: manager.now
         yield manager
     store.close()
+
+
+@pytest.fixture
+def people(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> People:
+    # Airflow keeps the tokens of those who logged out in its own database, which these tests have none of.
+    monkeypatch.setattr(RevokedToken, "is_revoked", lambda jti: False)
+    return People(manager)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 from datetime import date, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
-from airflow.api_fastapi.app import create_auth_manager, get_auth_manager
-from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-from airflow.models.revoked_token import RevokedToken
 
 from tests.fakes.rows import add_instance
 from tests.manager.conftest import START, Manager
+from tests.manager.people import People
 from vmdirac.model.decision import Decision, Reason, ReasonCode
 from vmdirac.model.demand import Demand
 from vmdirac.model.hold import Hold, HoldKind
@@ -26,41 +24,6 @@ ODD = "cern:geneva/prod+gpu"
 ODD_IN_ADDRESSES = "cern%3Ageneva%2Fprod%2Bgpu"
 READS = ("/ui/v1/scheduling", "/ui/v1/decisions")
 ACTIONS = ("/ui/v1/endpoints/alpha/resume", "/ui/v1/images/image/reset")
-
-
-class People:
-    """Users of Airflow, and what the app answers them."""
-
-    headers: ClassVar = {"Content-Type": "application/json"}
-
-    def __init__(self, manager: Manager) -> None:
-        self.client = manager.client
-        roles = {"viewer": "viewer", "user": "user", "op": "op"}
-        self.tokens = {
-            name: get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=name, role=role))
-            for name, role in roles.items()
-        }
-
-    def get(self, path: str, by: str | None = "viewer") -> Any:
-        return self.client.get(path, headers=self.known(by))
-
-    def post(self, path: str, by: str | None = "op", body: str = "{}", **headers: str) -> Any:
-        return self.client.post(path, content=body, headers={**self.headers, **self.known(by), **headers})
-
-    def known(self, by: str | None) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.tokens[by]}"} if by else {}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def auth_manager() -> None:
-    create_auth_manager()
-
-
-@pytest.fixture
-def people(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> People:
-    # Airflow keeps the tokens of those who logged out in its own database, which these tests have none of.
-    monkeypatch.setattr(RevokedToken, "is_revoked", lambda jti: False)
-    return People(manager)
 
 
 def hold(manager: Manager, endpoint: str, kind: HoldKind = HoldKind.AUTH, **fields: Any) -> None:
