@@ -28,12 +28,15 @@ from tests.fakes.cloud import FakeCloud, Fault
 from tests.fakes.configured import a_pod, an_endpoint, an_image
 from tests.fakes.vm import FakeVm
 from tests.fakes.world import World
+from vmdirac.loops.asked_stop import stop_selected, take_back_selected
 from vmdirac.manager.vm_messages import VmAction
 from vmdirac.manager.vm_service import RefusedError
 from vmdirac.model.cloud import CloudState
 from vmdirac.model.errors import CapacityError, CloudError, QuotaError, ThrottleError, TransientError
+from vmdirac.model.pod import DeadlineOverrides
 from vmdirac.model.requirements import Requirements
-from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus
+from vmdirac.model.states import AfterDrainDeadline, DrainPhase, InstanceStatus, JobStatus
+from vmdirac.model.stop import Selection, StopWish
 from vmdirac.store import lease_usage, queue
 from vmdirac.store.database import Store
 from vmdirac.store.tables import Base, InstanceRow, JobRow, TaskQueueRow
@@ -72,7 +75,14 @@ class Life(RuleBasedStateMachine):
         clock = Clock()
         self.world = World(
             self.store,
-            [a_pod(endpoints=ENDPOINTS, max_instances=POD_LIMIT)],
+            [
+                a_pod(
+                    endpoints=ENDPOINTS,
+                    max_instances=POD_LIMIT,
+                    after_drain_deadline=AfterDrainDeadline.KILL,
+                    deadlines=DeadlineOverrides(drain=timedelta(minutes=30)),
+                )
+            ],
             [an_endpoint(name, max_instances=ENDPOINT_LIMIT) for name in ENDPOINTS],
             [an_image(flavor="large")],
             clouds={name: FakeCloud(clock) for name in ENDPOINTS},
@@ -172,6 +182,16 @@ class Life(RuleBasedStateMachine):
             self.world.sweep_idle()
         if stalled:
             self.world.sweep_stalled()
+
+    @rule(choice=choices, forced=st.booleans())
+    def somebody_stops_one(self, choice: int, forced: bool) -> None:
+        if found := self.world.instances():
+            wish = StopWish(Selection(ids=(found[choice % len(found)].id,)), "ada", "a test", forced=forced)
+            stop_selected(self.store, wish, self.world.clock())
+
+    @rule()
+    def somebody_lets_all_go_on(self) -> None:
+        take_back_selected(self.store, Selection(pods=("pod",)), "ada", "a test", self.world.clock())
 
     @rule()
     def all_call_in(self) -> None:
