@@ -15,6 +15,7 @@ LOOPS = {
     "vmdirac_sweep_idle": ["drain_idle"],
     "vmdirac_sweep_reconcile": ["endpoints", "reconcile"],
     "vmdirac_sweep_stalled": ["mark_silent"],
+    "vmdirac_watch": ["watch"],
 }
 
 

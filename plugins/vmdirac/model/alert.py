@@ -16,6 +16,14 @@ class AlertKind(StrEnum):
     """A VM that cannot be deleted, however often it was tried."""
     MASS_SILENCE = "mass_silence"
     """So many VMs fell silent together that it is probably not them."""
+    ENDPOINT_SUSPENDED = "endpoint_suspended"
+    """No launch of any pod is tried on an endpoint, because of its credentials or its configuration."""
+    BREAKER_OPEN = "breaker_open"
+    """VMs are not started because those before them did not boot."""
+    ORPHAN_FOUND = "orphan_found"
+    """A VM carries our tag and is unknown."""
+    SUSPICIOUS_IDENTITY = "suspicious_identity"
+    """Somebody else has tried to call in as one of our VMs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +32,7 @@ class Alert:
 
     :param subject: what it is wrong with: an endpoint, ``instance 12`` or ``VM i-0a1b of aws-ireland``.
     :param since: when it was found first; ``last_at``: when it was found last.
+    :param ended_at: when it was not found any more; ``None``: it still is there.
     """
 
     kind: AlertKind
@@ -31,3 +40,4 @@ class Alert:
     message: str
     since: datetime
     last_at: datetime
+    ended_at: datetime | None = None

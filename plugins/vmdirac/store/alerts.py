@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from vmdirac.model.alert import Alert, AlertKind
@@ -22,7 +22,7 @@ def raise_alert(session: Session, kind: AlertKind, subject: str, message: str, n
         row = AlertRow(kind=kind, subject=subject, since=now)
         session.add(row)
     elif row.ended_at is not None:
-        row.since, row.ended_at = now, None
+        row.since, row.ended_at, row.told_at, row.end_told_at = now, None, None, None
     if row.since == now:
         log.error("alert: %s: %s", subject, message)
     row.message, row.last_at = message, now
@@ -48,4 +48,27 @@ def end_others(session: Session, kind: AlertKind, still: Collection[str], now: d
 def open_alerts(session: Session) -> list[Alert]:
     """All that is wrong now, the newest first."""
     query = select(AlertRow).where(AlertRow.ended_at.is_(None)).order_by(AlertRow.since.desc(), AlertRow.id)
-    return [Alert(row.kind, row.subject, row.message, row.since, row.last_at) for row in session.scalars(query)]
+    return [_to_alert(row) for row in session.scalars(query)]
+
+
+def _to_alert(row: AlertRow) -> Alert:
+    return Alert(row.kind, row.subject, row.message, row.since, row.last_at, row.ended_at)
+
+
+def untold(session: Session) -> list[Alert]:
+    """What nobody was told of yet: alerts that were raised, and, of those that were told, that they are over. The
+    oldest come first."""
+    raised = and_(AlertRow.told_at.is_(None), AlertRow.ended_at.is_(None))
+    over = and_(AlertRow.told_at.is_not(None), AlertRow.ended_at.is_not(None), AlertRow.end_told_at.is_(None))
+    query = select(AlertRow).where(or_(raised, over)).order_by(AlertRow.since, AlertRow.id)
+    return [_to_alert(row) for row in session.scalars(query)]
+
+
+def note_told(session: Session, alert: Alert, now: datetime) -> None:
+    """Whoever is to know was told of it as it was read."""
+    column = "told_at" if alert.ended_at is None else "end_told_at"
+    session.execute(
+        update(AlertRow)
+        .where(AlertRow.kind == alert.kind, AlertRow.subject == alert.subject, AlertRow.since == alert.since)
+        .values({column: now})
+    )

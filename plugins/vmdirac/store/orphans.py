@@ -24,6 +24,12 @@ def of_endpoint(session: Session, endpoint: str) -> dict[str, Orphan]:
     return {row.cloud_id: _to_orphan(row) for row in rows}
 
 
+def everywhere(session: Session) -> list[Orphan]:
+    """What is remembered of all of them."""
+    query = select(OrphanRow).order_by(OrphanRow.endpoint, OrphanRow.cloud_id)
+    return [_to_orphan(row) for row in session.scalars(query)]
+
+
 def _to_orphan(row: OrphanRow) -> Orphan:
     return Orphan(
         row.endpoint,

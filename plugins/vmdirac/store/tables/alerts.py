@@ -9,7 +9,8 @@ from vmdirac.store.tables.base import MARIADB_OPTIONS, Base, Enumerated, Id, Lon
 
 class AlertRow(Base):
     """What a person has to look at; see :class:`vmdirac.model.alert.Alert`. It stays when it is over, as the last one
-    of its kind and subject."""
+    of its kind and subject. ``told_at``, ``end_told_at``: when whoever is to know was told that it is there, and over.
+    """
 
     __tablename__ = "vmdirac_alerts"
     __table_args__ = (UniqueConstraint("kind", "subject"), MARIADB_OPTIONS)
@@ -21,3 +22,5 @@ class AlertRow(Base):
     since: Mapped[Time]
     last_at: Mapped[Time]
     ended_at: Mapped[OptionalTime]
+    told_at: Mapped[OptionalTime]
+    end_told_at: Mapped[OptionalTime]
