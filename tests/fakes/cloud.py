@@ -62,6 +62,7 @@ class Behaviour:
     shapes: dict[str, Shape] = field(default_factory=lambda: {"small": Shape(1, 2000), "large": Shape(4, 8000)})
     boot_images: frozenset[str] = frozenset({"linux"})
     page_size: int = 3
+    addresses: bool = True
 
 
 class FakeCloud:
@@ -287,8 +288,8 @@ class FakeCloud:
             name=machine.request.name,
             state=machine.state,
             launched_at=machine.launched_at,
-            public_ip=f"192.0.2.{number % 250 + 1}",
-            private_ip=f"10.0.{number // 250}.{number % 250 + 1}",
+            public_ip=f"192.0.2.{number % 250 + 1}" if self.behaviour.addresses else "",
+            private_ip=f"10.0.{number // 250}.{number % 250 + 1}" if self.behaviour.addresses else "",
             message=machine.message,
             fault=machine.fault,
             interrupted=machine.interrupted,
