@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.agent.scripted_manager import SECRET, Call, ScriptedManager, job
-from vmdirac.agent.vmdirac_agent import Agent, Answer, Job, Line, Log, Manager, Supervisor
+from vmdirac.agent.agent import Agent
+from vmdirac.agent.job import Job
+from vmdirac.agent.line import Line
+from vmdirac.agent.log import Log
+from vmdirac.agent.manager import Answer, Manager
+from vmdirac.agent.supervisor import Supervisor
 
 NONCE = "nonce-0123456789abcdef"
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.agent.scripted_manager import PATIENCE_S, SECRET, ScriptedManager
-from vmdirac.agent import vmdirac_agent
+from vmdirac.contextualization.user_data import agent_source
 
 
 def interpreters() -> list[str]:
@@ -59,6 +59,7 @@ class RealAgent:
         self.manager = manager
         self.work_directory = path / "work"
         self.console = path / "console"
+        self.program = path / "vmdirac_agent.py"
         self._config = path / "config.json"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -66,9 +67,10 @@ class RealAgent:
         values = {"url": self.manager.url, "instance": 17, "secret": SECRET}
         self._config.write_text(json.dumps({**values, "work_directory": str(self.work_directory), "ca_file": None}))
         self._config.chmod(0o600)
+        self.program.write_bytes(agent_source())
         with self.console.open("ab") as console:
             self._process = subprocess.Popen(
-                [interpreter, vmdirac_agent.__file__, str(self._config)],
+                [interpreter, str(self.program), str(self._config)],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,

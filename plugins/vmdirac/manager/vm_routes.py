@@ -112,7 +112,7 @@ def turned_away(error: RefusedError, by: vm_tokens.VerifiedToken, at: datetime, 
 @router.get("/agent")
 def agent() -> Response:
     """The agent's program. No secret; VMs check its digest, which came with their user data."""
-    return Response(agent_source(), media_type="text/x-python")
+    return Response(agent_source(), media_type="application/zip")
 
 
 @router.post("/instances/{instance}/register")

@@ -16,8 +16,9 @@ import pytest
 
 from tests.agent.real_agent import running, wait_until
 from tests.agent.scripted_manager import job
-from vmdirac.agent import vmdirac_agent
-from vmdirac.agent.vmdirac_agent import MAX_FILE, Job, remove_tree
+from vmdirac.agent import job as job_module
+from vmdirac.agent.files import remove_tree
+from vmdirac.agent.job import MAX_FILE, Job
 from vmdirac.manager.body_limit import LARGE
 from vmdirac.manager.vm_messages import FinishRequest
 
@@ -208,15 +209,15 @@ def test_missing_and_too_large_outputs_are_named(world: World) -> None:
 
 
 def test_all_outputs_together_have_a_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vmdirac_agent, "MAX_RESULT", 10)
+    monkeypatch.setattr(job_module, "MAX_RESULT", 10)
     _, finish = world.run("sh", "-c", "for n in 1 2 3; do printf 1234 > $n; done", output_files=["1", "2", "3"])
     assert [file.name for file in finish.files] == ["1", "2"]
     assert finish.message == "output not sent: 3: larger than 2 bytes"
 
 
 def test_the_largest_result_is_not_larger_than_the_manager_takes() -> None:
-    content = vmdirac_agent.MAX_RESULT + vmdirac_agent.MAX_LOG
-    names_and_message = vmdirac_agent.MAX_FILES * 4000 + 40_000
+    content = job_module.MAX_RESULT + job_module.MAX_LOG
+    names_and_message = job_module.MAX_FILES * 4000 + 40_000
     assert content * 4 / 3 + names_and_message < LARGE
 
 
@@ -265,7 +266,7 @@ def test_its_first_process_dies_with_the_agent(world: World) -> None:
     """Also if nobody else sees to it."""
     program = f"""
 import os, signal
-from vmdirac.agent.vmdirac_agent import Job
+from vmdirac.agent.job import Job
 started = Job({job(1, "sleep", "1000")!r}, {str(world.jobs_directory)!r})
 assert started.start()
 print(started.pid, flush=True)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.agent.conversation import NONCE, Conversation, start_job
 from tests.agent.scripted_manager import SECRET, Reply, job
-from vmdirac.agent.vmdirac_agent import Job
+from vmdirac.agent.job import Job
 
 
 def test_registers_then_reports_then_asks_for_work(talk: Conversation) -> None:
