@@ -63,9 +63,9 @@ class RealAgent:
         self._config = path / "config.json"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, interpreter: str = sys.executable) -> None:
-        values = {"url": self.manager.url, "instance": 17, "secret": SECRET}
-        self._config.write_text(json.dumps({**values, "work_directory": str(self.work_directory), "ca_file": None}))
+    def start(self, interpreter: str = sys.executable, **optional: object) -> None:
+        values = {"url": self.manager.url, "instance": 17, "secret": SECRET, "work_directory": str(self.work_directory)}
+        self._config.write_text(json.dumps({**values, "ca_file": None, **optional}))
         self._config.chmod(0o600)
         self.program.write_bytes(agent_source())
         with self.console.open("ab") as console:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.agent.scripted_manager import SECRET
-from vmdirac.agent.config import CannotStartError, read_config
+from vmdirac.agent.config import CannotStartError, Config, read_config
 
 
 def configuration(path: Path, **changes: object) -> str:
@@ -21,8 +22,32 @@ def configuration(path: Path, **changes: object) -> str:
 
 def test_configuration_is_read(tmp_path: Path) -> None:
     config = read_config(configuration(tmp_path, ca_file="/etc/ca.pem"))
-    assert config == ("https://manager/vmdirac", "17", SECRET, "/var/vmdirac", "/etc/ca.pem")
+    assert config == Config(
+        url="https://manager/vmdirac",
+        instance="17",
+        secret=SECRET,
+        work_directory="/var/vmdirac",
+        ca_file="/etc/ca.pem",
+        stop_file="/var/vmdirac/stop",
+        shutdown_message="/var/vmdirac/shutdown_message",
+        machine_features="/var/vmdirac/machinefeatures",
+        job_features="/var/vmdirac/jobfeatures",
+        poweroff=(),
+    )
     assert read_config(configuration(tmp_path)).ca_file is None
+
+
+def test_what_is_optional_is_taken_where_it_is_said(tmp_path: Path) -> None:
+    values: dict[str, Any] = {
+        "stop_file": "/etc/stop",
+        "shutdown_message": "/etc/joboutputs/shutdown_message",
+        "machine_features": "/etc/machinefeatures",
+        "job_features": "/etc/jobfeatures",
+        "poweroff": ["systemctl", "poweroff"],
+    }
+    config = read_config(configuration(tmp_path, **values))
+    assert config[5:] == (*list(values.values())[:4], ("systemctl", "poweroff"))
+    assert read_config(configuration(tmp_path, **dict.fromkeys(values))) == read_config(configuration(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -32,6 +57,9 @@ def test_configuration_is_read(tmp_path: Path) -> None:
         ({"secret": "two words"}, "visible ASCII"),
         ({"work_directory": "here"}, "absolute"),
         ({"ca_file": 7}, "ca_file"),
+        ({"stop_file": "stop"}, "stop_file must be absolute"),
+        ({"poweroff": "poweroff"}, "list of words"),
+        ({"poweroff": ["sh", 7]}, "list of words"),
         ({"sercet": "x"}, "must be an object with url, instance, secret"),
     ],
 )

@@ -101,6 +101,7 @@ def test_environment_is_minimal(world: World, monkeypatch: pytest.MonkeyPatch) -
         "VMDIRAC_JOB_ID": "1",
         "VMDIRAC_PROCESSORS": "3",
         "VMDIRAC_OUTPUT": started.directory,
+        "JOBFEATURES": started.directory + ".features",
     }
 
 

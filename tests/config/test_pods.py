@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from tests.config.sources import GOOD_POD
 from vmdirac.config.pods import PodConfig, PodRequirements
+from vmdirac.model.agent_rules import AgentRules
 from vmdirac.model.pod import DeadlineOverrides, RunningPod, Traits
 from vmdirac.model.requirements import Offer
 
@@ -77,6 +78,9 @@ def test_a_pod_with_everything() -> None:
         "load_average_timespan": 120,
         "halt_period": 3600,
         "halt_before_margin": 600,
+        "contact_deadline": 900,
+        "job_wrappers_location": "/scratch",
+        "pilot_stop_file": "/scratch/stop agent",
         "launch_deadline": 1,
         "boot_deadline": 2700,
         "silence_deadline": 3,
@@ -119,6 +123,7 @@ def test_a_pod_with_everything() -> None:
         load_average_timespan=timedelta(minutes=2),
         halt_period=timedelta(hours=1),
         halt_before_margin=timedelta(minutes=10),
+        agent_rules=AgentRules(900.0, "/scratch", "/scratch/stop agent"),
         deadlines=DeadlineOverrides(*(timedelta(seconds=seconds) for seconds in (1, 2700, 3, 4, 5, 6))),
         revision=found.revision,
     )
@@ -208,6 +213,10 @@ def test_a_campaign_may_last_a_day_but_no_less() -> None:
         {"load_average_timespan": 0},
         {"load_average_timespan": 86401},
         {"halt_period": 0},
+        {"contact_deadline": 0},
+        {"job_wrappers_location": "scratch"},
+        {"job_wrappers_location": "/scratch\n/etc"},
+        {"pilot_stop_file": "/scratch/stop_agent"},
         {"halt_period": "an hour"},
         {"halt_period": 600, "halt_before_margin": 0},
         {"priority": 1e10},

@@ -63,6 +63,8 @@ class TestHeartbeat:
             "action": "work",
             "next_in": 60,
             "lost_leases": [],
+            "lifetime_left": None,
+            "agent_sha256": agent_sha256(),
             "token": None,
             "token_expires_at": None,
         }

@@ -1,26 +1,37 @@
 """What is said to the manager and when, and what follows from its answers."""
 
-import collections
-import math
-import os
+import contextlib
 import socket
-from typing import Callable, Deque, List, Optional, Tuple
+from typing import Callable, List, Optional, Set, Tuple
 
+from vmdirac.agent import departure
+from vmdirac.agent.contact import Contact
+from vmdirac.agent.credentials import Credentials
+from vmdirac.agent.delivery import Delivery
+from vmdirac.agent.departure import Departure, Work
+from vmdirac.agent.ending import report_end
 from vmdirac.agent.job import Job
 from vmdirac.agent.line import Line
 from vmdirac.agent.log import Log
-from vmdirac.agent.manager import LONGEST_WAIT, Answer, Manager, Message, credential, number
+from vmdirac.agent.manager import LONGEST_WAIT, Manager, Message, credential, number
+from vmdirac.agent.outlook import Outlook
+from vmdirac.agent.rules import Rules, read_rules
+from vmdirac.agent.session import Session, SessionFile
 from vmdirac.agent.supervisor import KILL_GRACE, LOOK_PERIOD, SOON, Supervisor
+from vmdirac.agent.surroundings import Surroundings
 from vmdirac.agent.timer import LONGEST_BACKOFF, Timer
+from vmdirac.agent.update import LARGEST as LARGEST_PROGRAM
+from vmdirac.agent.update import Program, UpdateError
 
 VERSION = "0.1.0"
-EXIT_OTHER_AGENT = 3
-HALTING_TIMEOUT = 10.0  # seconds for all tries to report the end
-LONGEST_TIMESPAN = 86400.0  # seconds over which the load is averaged
+SENSE_PERIOD = 10.0  # seconds between two looks at the VM
 
 
 class Agent:
-    """Decides what to say to the manager and when, and does what it answers. Its outage ends nothing."""
+    """Decides what to say to the manager and when, and does what it answers. Its outage ends nothing that works.
+
+    ``power_off``: once it has ended, whether nobody needs the VM any more; ``updated``: whether a new agent goes on.
+    """
 
     def __init__(
         self,
@@ -28,32 +39,40 @@ class Agent:
         manager: Manager,
         secret: str,
         nonce: str,
+        session: SessionFile,
         supervisor: Supervisor,
         make_job: Callable[[Message], Job],
         lines: Tuple[Line, Line],
+        surroundings: Surroundings,
+        credentials: Credentials,
+        program: Optional[Program],
         log: Log,
         clock: Callable[[], float],
+        wall: Callable[[], float],
         chance: Callable[[], float],
         wait: Callable[[float], None],
     ) -> None:
         self._manager, self._secret, self._nonce = manager, secret, nonce
+        self._session = session
+        self._answer: Message = {}  # to register, without the token
         self._supervisor, self._make_job = supervisor, make_job
-        self._control, self._delivery = lines
+        self._credentials, self._program = credentials, program
         self._log, self._clock, self._chance, self._wait = log, clock, chance, wait
-        self._started = clock()
-        self._token = ""
-        self._processors = self._memory_mb = 0
-        self._heartbeat_period = self._poll_interval = LONGEST_BACKOFF
+        self._contact = Contact(manager, lines[0], log, clock, chance, self.finish)
+        self._delivery = Delivery(manager, lines[1], self._contact, log, self._unsure, self._dropped)
+        self._outlook = Outlook(surroundings, log, clock, wall)
         self._registration, self._heartbeat, self._match = Timer(), Timer(), Timer()
-        self._loads: Deque[Tuple[float, float]] = collections.deque()  # when, and how much it was
-        self._load_timespan = 0.0
+        self._renewal, self._update = Timer(), Timer()  # of credentials, of the agent itself
+        self._sense_at = 0.0
         self._polls = 0  # matches in a row that gave nothing
-        self._draining = False
-        self._undelivered: List[Job] = []
-        self._files = self._bytes = 0
-        self._over: Optional[str] = None
+        self._told_to_drain = False
+        self._wanted_program: Optional[str] = None
+        self._over: Optional[Departure] = None
         self._tell_halting = True
         self._exit_code = 0
+        self.power_off = self.updated = False
+        self._obey_rules(Rules())
+        self._go_on()
 
     def run(self) -> int:
         """Work until told to end; return the exit code."""
@@ -69,129 +88,169 @@ class Agent:
         self._end()
         return self._exit_code
 
-    def finish(self, reason: str, tell: bool = True, exit_code: int = 0) -> None:
-        """End soon. Only the first reason counts. May be called by a signal handler."""
+    def finish(
+        self,
+        reason: str,
+        tell: bool = True,
+        exit_code: int = 0,
+        code: int = departure.HOST_SAID_SO,
+        power_off: Optional[bool] = None,
+    ) -> None:
+        """End soon. Only the first reason counts. May be called by a signal handler.
+
+        Without ``power_off`` it depends on ``exit_code``: a VM that is not this agent's is left as it is.
+        """
         if self._over is None:
-            self._tell_halting, self._exit_code, self._over = tell, exit_code, reason
+            self._tell_halting, self._exit_code = tell, exit_code
+            self.power_off = not exit_code if power_off is None else power_off
+            self._over = Departure(code, reason)
 
     def step(self) -> None:
         """Do everything that is due now."""
-        self._control.collect()
+        self._contact.collect()
         self._delivery.collect()
         now = self._clock()
         for job in self._supervisor.look(now):
             self._job_ended(job)
+        if now >= self._sense_at:
+            self._sense(now)
         if self._over is None:
             self._speak(now)
 
     def _speak(self, now: float) -> None:
-        if not self._control.busy:
-            if not self._token:
+        if not self._contact.busy:
+            if not self._contact.token:
                 if now >= self._registration.due:
                     self._register()
             elif now >= self._heartbeat.due:
                 self._send_heartbeat()
+            elif self._rules.credentials and now >= self._renewal.due:
+                self._contact.ask("credentials", {"have": self._credentials.have()}, self._renewal, self._renewed)
+            elif self._may_update() and now >= self._update.due:
+                self._contact.fetch("agent", LARGEST_PROGRAM, self._update, self._fetched)
             elif now >= self._match.due and self._free() is not None:
                 self._send_match()
-        due = [job for job in self._undelivered if now >= job.timer.due]
-        if due and not self._delivery.busy:
-            self._deliver(due[0])
+        self._delivery.send_next(now)
 
     def _pause(self) -> float:
         """Seconds until something is due; whatever else happens rings the bell."""
-        due = [self._supervisor.next_look] if self._supervisor.running else []
-        if not self._control.busy:
-            due.append(self._heartbeat.due if self._token else self._registration.due)
-            if self._token and self._free() is not None:
+        due = [self._sense_at]
+        if self._supervisor.running:
+            due.append(self._supervisor.next_look)
+        if not self._contact.busy:
+            due.append(self._heartbeat.due if self._contact.token else self._registration.due)
+            if self._contact.token and self._rules.credentials:
+                due.append(self._renewal.due)
+            if self._contact.token and self._may_update():
+                due.append(self._update.due)
+            if self._contact.token and self._free() is not None:
                 due.append(self._match.due)
-        if not self._delivery.busy:
-            due.extend(job.timer.due for job in self._undelivered)
-        return min(max(0.0, min(due, default=math.inf) - self._clock()), LONGEST_WAIT)
+        due.extend(self._delivery.due())
+        return min(max(0.0, min(due) - self._clock()), LONGEST_WAIT)
+
+    # What is here
 
     def _running(self) -> List[Job]:
         return list(self._supervisor.running.values())
 
+    def _work(self) -> Work:
+        return Work(len(self._supervisor.running) + self._outlook.foreign_jobs, len(self._delivery.waiting))
+
+    def _draining(self) -> bool:
+        return self._told_to_drain or self._outlook.wish is not None
+
     def _free(self) -> Optional[Tuple[int, int]]:
         """Processors and memory (MB, 0: unknown) for more jobs; None if none can be taken."""
         jobs = self._running()
-        processors = self._processors - sum(job.processors for job in jobs)
-        if processors <= 0 or self._draining:
+        processors = self._rules.processors - sum(job.processors for job in jobs)
+        if processors <= 0 or self._draining() or self._outlook.jobs_are_a_pilots:
             return None
-        if not self._memory_mb:
+        if self._rules.credentials and not self._credentials.complete:
+            return None
+        if not self._rules.memory_mb:
             return processors, 0
-        share = self._memory_mb // self._processors  # of a job that didn't say what it needs
-        memory_mb = self._memory_mb - sum(job.memory_mb or share * job.processors for job in jobs)
+        share = self._rules.memory_mb // self._rules.processors  # of a job that didn't say what it needs
+        memory_mb = self._rules.memory_mb - sum(job.memory_mb or share * job.processors for job in jobs)
         return (processors, memory_mb) if memory_mb > 0 else None
 
-    def _ask(self, what: str, message: Message, timer: Timer, use: Callable[[Message], None]) -> None:
-        """Say something on the control line, and give the body of a good answer to ``use``."""
-
-        def answered(answer: Answer) -> None:
-            if answer.good:
-                try:
-                    use(answer.body)
-                except (KeyError, TypeError, ValueError) as error:
-                    answer = answer._replace(detail=f"not understood: {error!r}")
-                else:
-                    return
-            self._failed(what, answer, timer)
-
-        token = self._token or self._secret
-        self._control.send(lambda: self._manager.call("/" + what, token, message), answered)
-
-    def _failed(self, what: str, answer: Answer, timer: Timer) -> None:
-        if answer.status == 410:
-            self.finish("the manager says that this instance is over: " + answer.detail, tell=False)
-        elif answer.status == 409 and timer is self._registration:
-            self.finish("another agent is registered: " + answer.detail, False, EXIT_OTHER_AGENT)
+    def _sense(self, now: float) -> None:
+        """Look at what is on the VM, and decide whether it is time to go."""
+        self._sense_at = now + SENSE_PERIOD
+        if self._outlook.look():
+            wish = self._outlook.wish
+            self._log("leaving: %s" % wish.reason if wish else "stays after all")
+            self._heartbeat.due = min(self._heartbeat.due, now)
+            self._look_for_work(now)
+        self._outlook.guide_pilot(self._draining())
+        work, rules = self._work(), self._rules
+        if departure.may_end(self._outlook.wish, work, self._outlook.settled()):
+            self._finish_by(self._outlook.wish)
         else:
-            now, longest = self._clock(), min(LONGEST_BACKOFF, 2 * self._heartbeat_period)
-            timer.failed(now, longest, self._chance(), answer.retry_after)
-            pause = timer.due - now
-            self._log("%s failed (%s %s), again in %.1f s", what, answer.status, answer.detail, pause)
+            self._finish_by(departure.abandoned(now, self._contact.heard_at, rules.contact_deadline, work))
+
+    def _finish_by(self, why: Optional[Departure]) -> None:
+        if why is not None:
+            self.finish(why.reason, code=why.code)
+
+    # The beginning
+
+    def _go_on(self) -> None:
+        """Take up what an earlier agent on this VM had begun."""
+        known = self._session.read()
+        if known is not None:
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                self._obey_rules(read_rules(known.answer))
+                self._answer, self._contact.token = known.answer, known.token
+                self._log.secrets.add(known.token)
+                self._log("goes on as the VM that had registered")
 
     def _register(self) -> None:
         message = {"nonce": self._nonce, "agent_version": VERSION, "hostname": socket.gethostname()[:255]}
         message["private_ip"] = self._manager.own_address()
-        self._ask("register", message, self._registration, self._registered)
+        self._contact.ask("register", message, self._registration, self._registered, self._secret)
 
     def _registered(self, body: Message) -> None:
-        self._heartbeat_period = number(body, "heartbeat_period", 0.1, LONGEST_WAIT)
-        self._poll_interval = number(body, "poll_interval", 0.1, LONGEST_WAIT)
-        self._processors = int(number(body, "processors", 0, 65535))
-        self._memory_mb = int(number(body, "memory_mb", 0, 2**31 - 1))
-        if "load_average_timespan" in body:
-            self._load_timespan = number(body, "load_average_timespan", 0, LONGEST_TIMESPAN)
+        self._obey_rules(read_rules(body))
+        self._answer = {key: value for key, value in body.items() if not key.startswith("token")}
         self._use_token(body["token"])
-        self._log("registered: %s processors, heartbeat every %s s", self._processors, self._heartbeat_period)
+        self._outlook.set_life(body)
+        self._log(
+            "registered: %s processors, heartbeat every %s s", self._rules.processors, self._rules.heartbeat_period
+        )
+
+    def _obey_rules(self, rules: Rules) -> None:
+        self._rules = rules
+        self._outlook.obey(rules)
+        self._contact.longest_backoff = min(LONGEST_BACKOFF, 2 * rules.heartbeat_period)
+        self._sense_at = self._clock()
 
     def _use_token(self, token: object) -> None:
-        self._token = credential(token)
-        self._log.secrets.add(self._token)
+        self._contact.token = credential(token)
+        self._log.secrets.add(self._contact.token)
+        try:
+            self._session.write(Session(self._contact.token, self._answer))
+        except OSError as error:
+            self._log("the session cannot be kept: %s", error)
 
-    def _vitals(self) -> Message:
-        return {"load": self._load(), "uptime": self._clock() - self._started}
-
-    def _load(self) -> float:
-        """The load of the last minute, averaged over the heartbeats of the timespan that the manager wants."""
-        now = self._clock()
-        self._loads.append((now, os.getloadavg()[0]))
-        while self._loads[0][0] < now - self._load_timespan:
-            self._loads.popleft()
-        return sum(load for _, load in self._loads) / len(self._loads)
+    # Heartbeats
 
     def _send_heartbeat(self) -> None:
-        running = self._running()
-        held = [job for job in running + self._undelivered if not job.lost]
+        self._outlook.count_foreign_jobs()
+        self._outlook.guide_pilot(self._draining())
+        running, wish = self._running(), self._outlook.wish
+        held = [job for job in running + self._delivery.waiting if not job.lost]
+        busy = sum(job.processors for job in running) + self._outlook.foreign_jobs
         message = dict(
-            self._vitals(),
-            busy_processors=sum(job.processors for job in running),
+            self._outlook.vitals(),
+            busy_processors=min(busy, 65535),
             jobs=[{"job": job.id, "lease": job.lease} for job in held],
-            draining=self._draining,
-            transferred_files=self._files,
-            transferred_bytes=self._bytes,
+            foreign_jobs=self._outlook.foreign_jobs,
+            draining=self._draining() and self._outlook.settled(),
+            leaving=wish.reason[:1000] if wish else "",
+            transferred_files=self._delivery.files,
+            transferred_bytes=self._delivery.bytes,
         )
-        self._ask("heartbeat", message, self._heartbeat, self._heard)
+        self._contact.ask("heartbeat", message, self._heartbeat, self._heard)
 
     def _heard(self, body: Message) -> None:
         action, lost = str(body["action"]), set(body.get("lost_leases") or [])
@@ -199,32 +258,37 @@ class Agent:
         next_heartbeat = now + number(body, "next_in", 0.1, LONGEST_WAIT)
         if body.get("token") is not None:
             self._use_token(body["token"])
+        self._outlook.set_life(body)
+        self._wanted_program = str(body.get("agent_sha256") or "")
         self._heartbeat.succeeded(next_heartbeat)
-        for job in self._running() + self._undelivered:
-            if job.lease in lost and not job.lost:
-                self._lose(job, now)
+        self._lose(lost, now)
         self._obey(action)
 
-    def _lose(self, job: Job, now: float) -> None:
-        self._log("job %s is no longer ours: dropped", job.id)
-        job.lost = True
-        if job not in self._undelivered:
-            self._supervisor.stop(job, now)
-        elif not self._delivery.busy:  # else it may be the one that is being sent: it goes with the answer
-            self._drop(job)
+    def _lose(self, leases: Set[str], now: float) -> None:
+        for job in self._running() + self._delivery.waiting:
+            if job.lease in leases and not job.lost:
+                self._log("job %s is no longer ours: dropped", job.id)
+                job.lost = True
+                if job in self._running():
+                    self._supervisor.stop(job, now)
+        self._delivery.forget_lost()
 
     def _obey(self, action: str) -> None:
         now = self._clock()
         if action == "halt":
             self.finish("told to halt")
-        elif action == "drain" and not self._draining:
+        elif action == "drain" and not self._told_to_drain:
             self._log("draining: takes no more jobs")
-            self._draining = True
+            self._told_to_drain = True
+            self._outlook.guide_pilot(self._draining())
             self._heartbeat.due = now  # the acknowledgement
-        elif action == "work" and self._draining:
+        elif action == "work" and self._told_to_drain:
             self._log("drain cancelled: takes jobs again")
-            self._draining = False
+            self._told_to_drain = False
+            self._outlook.guide_pilot(self._draining())
             self._look_for_work(now)
+
+    # Jobs
 
     def _look_for_work(self, now: float) -> None:
         if not self._match.failures:  # else the manager is down, and asking sooner doesn't help
@@ -233,14 +297,14 @@ class Agent:
     def _send_match(self) -> None:
         processors, memory_mb = self._free() or (0, 0)
         message = {"processors": processors, "memory_mb": memory_mb, "count": min(processors, 256)}
-        self._ask("match", message, self._match, self._matched)
+        self._contact.ask("match", message, self._match, self._matched)
 
     def _matched(self, body: Message) -> None:
         action, entries, now = str(body["action"]), list(body.get("jobs") or []), self._clock()
         self._match.succeeded(now)
         self._polls = 0 if entries else self._polls + 1
         if not entries:
-            pause = min(self._heartbeat_period, self._poll_interval * 2.0 ** min(self._polls - 1, 16))
+            pause = min(self._rules.heartbeat_period, self._rules.poll_interval * 2.0 ** min(self._polls - 1, 16))
             self._match.due = now + pause * (0.75 + 0.25 * self._chance())  # not all VMs at once
         self._obey(action)
         for entry in entries if self._over is None else []:
@@ -249,10 +313,12 @@ class Agent:
             except (KeyError, TypeError, ValueError) as error:
                 self._log("a job was not understood: %r", error)  # its lease runs out: it is not in heartbeats
             else:
-                if all(job.lease != other.lease for other in self._running() + self._undelivered):
+                if all(job.lease != other.lease for other in self._running() + self._delivery.waiting):
                     self._start(job)
 
     def _start(self, job: Job) -> None:
+        job.features = self._outlook.features_of(str(job.id), job.processors, job.memory_mb, job.cpu_time)
+        job.environment = dict(self._credentials.environment(), **self._outlook.environment())
         if self._supervisor.start(job):
             self._log("job %s (%s) started as process %s", job.id, job.name, job.pid)
         else:
@@ -260,58 +326,54 @@ class Agent:
 
     def _job_ended(self, job: Job) -> None:
         self._log("job %s ended: exit code %s, %.1f s of CPU time", job.id, job.exit_code, job.cpu)
-        self._undelivered.append(job)
-        if job.lost:
-            self._drop(job)
+        self._delivery.add(job)
         self._look_for_work(self._clock())
 
-    def _deliver(self, job: Job) -> None:
-        token, sent = self._token, [0, 0]
+    def _unsure(self) -> bool:
+        return bool(self._heartbeat.failures)
 
-        def call() -> Answer:
-            # Read from disk for each try: results that wait while the manager is down take no memory.
-            message, size = job.result()
-            sent[:] = [len(message["files"]), size]
-            answer = self._manager.call(f"/jobs/{job.id}/finish", token, message)
-            if answer.good:
-                job.remove()  # here, because it may take long
-            return answer
-
-        self._delivery.send(call, lambda answer: self._delivered(job, answer, sent))
-
-    def _delivered(self, job: Job, answer: Answer, sent: List[int]) -> None:
-        refusal = f"result of job {job.id} refused ({answer.status} {answer.detail})"
-        if answer.good:
-            self._files += sent[0]
-            self._bytes += sent[1]
-            accepted = answer.body.get("accepted")
-            self._log("job %s reported: %s", job.id, "accepted" if accepted else "too late, not counted")
-            self._drop(job)
-        elif answer.status in {413, 422} and self._heartbeat.failures:
-            # Nothing is sure while the token isn't: with one that expired, much less may be sent.
-            self._failed(f"result of job {job.id}", answer, job.timer)
-        elif answer.status in {413, 422} and job.with_files:
-            self._log("%s, again without files", refusal)
-            job.with_files = False
-        elif answer.status in {413, 422}:  # it never will be taken; unless we hold it, its lease runs out
-            self._log("%s, given up", refusal)
-            self._drop(job)
-        else:
-            self._failed(f"result of job {job.id}", answer, job.timer)
-        for other in [other for other in self._undelivered if other.lost]:
-            self._drop(other)
-
-    def _drop(self, job: Job) -> None:
-        self._undelivered.remove(job)
-        job.remove()
+    def _dropped(self) -> None:
         now = self._clock()
         self._look_for_work(now)  # the manager may have counted its processors until now
-        if self._draining and not self._heartbeat.failures:
+        self._sense_at = now
+        if self._draining() and not self._heartbeat.failures:
             self._heartbeat.due = now  # so that it is known soon when nothing is left
+
+    # Credentials, and the agent itself
+
+    def _renewed(self, body: Message) -> None:
+        first = not self._credentials.complete
+        self._credentials.take(body)
+        now = self._clock()
+        self._renewal.succeeded(now + number(body, "next_in", 1.0, LONGEST_WAIT))
+        if first:
+            self._look_for_work(now)
+
+    def _may_update(self) -> bool:
+        """Another agent is wanted, and nothing would be lost by becoming it: jobs of another pilot are not ours."""
+        if self._program is None or self._supervisor.running or self._delivery.waiting or self._draining():
+            return False
+        return self._program.wants(self._wanted_program)
+
+    def _fetched(self, body: Message) -> None:
+        now = self._clock()
+        self._update.succeeded(now + LONGEST_BACKOFF)
+        if not self._may_update() or self._program is None or not self._wanted_program:
+            return
+        try:
+            self._program.replace(body["content"], self._wanted_program)
+        except UpdateError as error:
+            self._log("the new agent is not taken: %s", error)
+        else:
+            self.updated = True
+            self.finish("a new agent goes on", tell=False, power_off=False)
+
+    # The end
 
     def _end(self) -> None:
         """Leave nothing behind, and only then say so: leases are given back when nothing runs under them."""
-        self._log("ending: %s", self._over)
+        why = self._over or Departure(departure.HOST_SAID_SO, "")
+        self._log("ending: %s", why.reason)
         now = self._clock()
         for job in self._running():
             self._supervisor.stop(job, now)
@@ -319,19 +381,15 @@ class Agent:
             self._supervisor.look(self._clock())
             if self._running():
                 self._wait(SOON)
-        if self._tell_halting and self._token:
-            self._report_halting(self._clock() + HALTING_TIMEOUT)
+        if self._tell_halting and self._contact.token:
+            said = self._outlook.message() or why
+            report_end(
+                manager=self._manager,
+                token=self._contact.token,
+                message=dict(self._outlook.vitals(), reason=why.reason[:1000], code=said.code),
+                log=self._log,
+                clock=self._clock,
+                chance=self._chance,
+                wait=self._wait,
+            )
         self._log("ended")
-
-    def _report_halting(self, deadline: float) -> None:
-        timer = Timer(self._clock())
-        while timer.due < deadline:
-            while self._clock() < timer.due:
-                self._wait(timer.due - self._clock())
-            message = dict(self._vitals(), reason=(self._over or "")[:1000])
-            timeout = max(1.0, deadline - self._clock())
-            answer = self._manager.call("/halting", self._token, message, timeout)
-            if answer.good or answer.status == 410:
-                return
-            timer.failed(self._clock(), 2.0, self._chance(), answer.retry_after)
-            self._log("reporting the end failed (%s %s)", answer.status, answer.detail)

@@ -27,3 +27,15 @@ def remove_tree(path: str) -> None:
                 if not os.path.islink(name):
                     os.chmod(name, 0o700)
     shutil.rmtree(path, ignore_errors=True)
+
+
+def write_secret(path: str, content: bytes) -> None:
+    """Write a file that only its owner may read, all of it or nothing. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path + ".new")  # whoever made it, nothing of it stays
+    descriptor = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)  # a VM that loses power comes back as itself
+    os.rename(path + ".new", path)

@@ -10,6 +10,7 @@ import stat
 import subprocess
 from typing import Callable, Dict, List, Optional, Tuple
 
+from vmdirac.agent.features import write_features
 from vmdirac.agent.files import RefusedError, check_name, remove_tree
 from vmdirac.agent.manager import Message
 from vmdirac.agent.processes import PR_SET_PDEATHSIG, prctl
@@ -38,6 +39,8 @@ class Job:
         self.lost = False
         self.with_files = True
         self.timer = Timer()  # of its result
+        self.environment: Dict[str, str] = {}  # what the VM has for it
+        self.features: Dict[str, str] = {}  # what it may use
         safe_lease = re.sub("[^0-9A-Za-z_-]", "_", self.lease)[:64]
         self.directory = os.path.join(jobs_directory, f"{self.id}-{safe_lease}")
         self._matched = matched
@@ -56,6 +59,7 @@ class Job:
             self._log = os.open(self.directory + ".log", new_log, 0o600)
             for file in self._matched.pop("files", None) or []:
                 self._write(check_name(file["name"]), base64.b64decode(file["content"]), file.get("executable"))
+            write_features(self._features_directory, self.features)
             self._process = subprocess.Popen(  # noqa: S603 - running what it is given is its purpose
                 command,
                 cwd=self.directory,
@@ -115,6 +119,7 @@ class Job:
             os.close(descriptor)
         self._folder = self._log = -1
         remove_tree(self.directory)
+        remove_tree(self._features_directory)
         with contextlib.suppress(OSError):
             os.remove(self.directory + ".log")
 
@@ -123,7 +128,12 @@ class Job:
         values.update(self._matched.get("environment") or {})
         values.update(VMDIRAC_JOB_ID=str(self.id), VMDIRAC_PROCESSORS=str(self.processors))
         values.update({key: os.environ[key] for key in {LOCAL_CLOUD_MARK, "CVMFS_HTTP_PROXY"} & set(os.environ)})
+        values.update(self.environment, JOBFEATURES=self._features_directory)
         return dict(values, VMDIRAC_OUTPUT=self.directory)
+
+    @property
+    def _features_directory(self) -> str:
+        return self.directory + ".features"
 
     def _confine(self, agent: int) -> Callable[[], None]:
         def confine() -> None:

@@ -9,7 +9,7 @@ import math
 import socket
 import ssl
 import urllib.parse
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from vmdirac.agent.config import CREDENTIAL, CannotStartError
 
@@ -51,7 +51,8 @@ class Manager:
         if parts.scheme == "http" and not is_loopback(host):
             raise CannotStartError(f"url {url!r} would send secrets in clear: use https")
         self._host, self._port = host, port
-        self._base = "{}/vm/v1/instances/{}".format(parts.path.rstrip("/"), urllib.parse.quote(instance, ""))
+        self._base = parts.path.rstrip("/") + "/vm/v1"
+        self._instance = "/instances/" + urllib.parse.quote(instance, "")
         self._tls: Optional[ssl.SSLContext] = None
         if parts.scheme == "https":
             try:
@@ -64,6 +65,29 @@ class Manager:
         body = json.dumps(message).encode("ascii")
         headers = {"Content-Type": "application/json", "X-VMDIRAC-Token": credential, "Connection": "close"}
         headers["Content-Length"] = str(len(body))
+        return self._exchange("POST", self._base + self._instance + path, body, headers, timeout, understand)
+
+    def fetch(self, path: str, most: int) -> Answer:
+        """GET something that is no secret, of ``most`` bytes; the body's ``content`` is what came."""
+
+        def taken(status: int, retry_after: Optional[str], content: bytes) -> Answer:
+            if not 200 <= status < 300:
+                return understand(status, retry_after, content)
+            if len(content) > most:
+                raise ValueError(f"it is larger than {most} bytes")
+            return Answer(status, {"content": content})
+
+        return self._exchange("GET", self._base + path, b"", {"Connection": "close"}, CALL_TIMEOUT, taken)
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: Dict[str, str],
+        timeout: float,
+        understood: Callable[[int, Optional[str], bytes], Answer],
+    ) -> Answer:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
         if self._tls is not None:
             connection = http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
@@ -71,14 +95,14 @@ class Manager:
             # An answer may be there although the message was not taken to its end, "too large" for one.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 # As a file it is sent in pieces; the timeout is for each, not for all of a large one.
-                connection.request("POST", self._base + path, io.BytesIO(body), headers)
+                connection.request(method, path, io.BytesIO(body) if body else None, headers)
             response = connection.getresponse()
             text = bytearray()
             for piece in iter(lambda: response.read(65536), b""):
                 text += piece
                 if len(text) > MAX_ANSWER:
                     raise ValueError("the answer is too large")
-            return understand(response.status, response.getheader("Retry-After"), bytes(text))
+            return understood(response.status, response.getheader("Retry-After"), bytes(text))
         except (OSError, http.client.HTTPException, ValueError) as error:
             return Answer(0, {}, f"{type(error).__name__}: {error}")
         finally:

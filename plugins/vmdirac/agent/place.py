@@ -7,6 +7,7 @@ import secrets
 import time
 
 from vmdirac.agent.config import CannotStartError
+from vmdirac.agent.files import write_secret
 
 LOCK_TIMEOUT = 20.0  # seconds to wait until nothing of an earlier agent runs
 
@@ -33,10 +34,5 @@ def read_nonce(directory: str) -> str:
     with contextlib.suppress(FileNotFoundError), open(path, encoding="ascii") as file:
         return file.read()
     nonce = secrets.token_urlsafe(32)
-    descriptor = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(nonce)
-        file.flush()
-        os.fsync(descriptor)  # a VM that loses power after it registered comes back as itself
-    os.rename(path + ".new", path)
+    write_secret(path, nonce.encode("ascii"))
     return nonce

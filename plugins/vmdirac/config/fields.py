@@ -47,6 +47,10 @@ FileName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_s
 """A name that a file can have beside a job's command; whoever chose it, it leads nowhere else."""
 
 
+VmPath = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4096, pattern=r"^/[^\n]*$"), WITHOUT_NUL]
+"""An absolute path on a VM."""
+
+
 def _is_no_yes_or_no(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("it must be a number, not yes or no")

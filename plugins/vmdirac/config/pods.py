@@ -13,6 +13,7 @@ from vmdirac.config.fields import (
     Name,
     Price,
     Seconds,
+    VmPath,
     Weight,
     WithDeadlines,
     WithTraits,
@@ -20,6 +21,7 @@ from vmdirac.config.fields import (
     Words,
     revision_of,
 )
+from vmdirac.model.agent_rules import AgentRules
 from vmdirac.model.pod import RunningPod
 from vmdirac.model.requirements import Offer, is_number_tag
 
@@ -100,6 +102,9 @@ class PodConfig(WithDeadlines):
     load_average_timespan: Annotated[float, Field(gt=0, le=86400)] = 60.0
     halt_period: Seconds | None = None
     halt_before_margin: Seconds | None = None
+    contact_deadline: Seconds = AgentRules().contact_deadline
+    job_wrappers_location: VmPath | None = None
+    pilot_stop_file: VmPath | None = None
 
     @field_validator("endpoints", mode="before")
     @classmethod
@@ -134,6 +139,14 @@ class PodConfig(WithDeadlines):
             raise ValueError("halt_before_margin is longer than halt_period")
         return self
 
+    @model_validator(mode="after")
+    def _a_pilot_that_is_stopped_has_jobs(self) -> PodConfig:
+        if self.pilot_stop_file is not None and self.job_wrappers_location is None:
+            raise ValueError(
+                "pilot_stop_file is another pilot's, whose jobs nobody counts without job_wrappers_location"
+            )
+        return self
+
     def pod(self, name: str) -> RunningPod:
         """The pod as the decisions see it."""
         period = None if self.halt_period is None else timedelta(seconds=self.halt_period)
@@ -156,6 +169,11 @@ class PodConfig(WithDeadlines):
             load_average_timespan=timedelta(seconds=self.load_average_timespan),
             halt_period=period,
             halt_before_margin=timedelta(seconds=margin),
+            agent_rules=AgentRules(
+                contact_deadline=self.contact_deadline,
+                job_wrappers_location=self.job_wrappers_location or "",
+                pilot_stop_file=self.pilot_stop_file or "",
+            ),
             deadlines=self.deadlines(),
             revision=revision_of(self),
         )

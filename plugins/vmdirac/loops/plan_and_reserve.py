@@ -113,6 +113,7 @@ def _reserve(
             "revision": candidate.revision,
             "endpoint_revision": candidate.endpoint.revision,
             "load_average_timespan": candidate.pod.load_average_timespan.total_seconds(),
+            "agent": candidate.pod.agent_rules.as_json(),
         }
 
 

@@ -45,7 +45,11 @@ class RegisterRequest(Message):
 
 class RegisterResponse(Message):
     """``token`` authenticates every later call; ``processors`` are the VM's slots; ``load_average_timespan``: seconds
-    over which it averages the load that it reports."""
+    over which it averages the load that it reports; ``lifetime_left``: seconds after which it takes no more jobs.
+
+    ``contact_deadline``: seconds without us after which it powers itself off if it has no job. With
+    ``job_wrappers_location`` its jobs are another pilot's, counted there; ``pilot_stop_file`` keeps that one from jobs.
+    """
 
     token: str
     token_expires_at: datetime
@@ -55,6 +59,10 @@ class RegisterResponse(Message):
     memory_mb: int
     cpu_time: int
     load_average_timespan: float
+    lifetime_left: float | None = None
+    contact_deadline: float
+    job_wrappers_location: str = ""
+    pilot_stop_file: str = ""
 
 
 class HeldLease(Message):
@@ -63,31 +71,43 @@ class HeldLease(Message):
 
 
 class HeartbeatRequest(Message):
-    """``draining`` says that the VM takes no more jobs: with it, an asked drain counts as acknowledged."""
+    """``draining`` says that the VM takes no more jobs: with it, an asked drain counts as acknowledged.
+
+    ``foreign_jobs``: of another pilot. ``leaving``: why the VM is to go by its own wish; empty: it has none.
+    """
 
     load: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
     uptime: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
     busy_processors: Annotated[int, Field(ge=0, le=65535)] = 0
     jobs: Annotated[list[HeldLease], Field(max_length=4096)] = []
+    foreign_jobs: Annotated[int, Field(ge=0, le=65535)] = 0
     draining: bool = False
+    leaving: Annotated[str, Field(max_length=1000)] = ""
     transferred_files: Total = 0
     transferred_bytes: Total = 0
 
 
 class HeartbeatResponse(Message):
-    """``lost_leases``: jobs that are no longer this VM's; it stops them. ``token``: the new one, when renewed."""
+    """``lost_leases``: jobs that are no longer this VM's; it stops them. ``token``: the new one, when renewed.
+
+    ``lifetime_left``: as in the answer to ``register``. ``agent_sha256``: digest of the agent that VMs are to run.
+    """
 
     action: VmAction
     next_in: float
     lost_leases: list[str] = []
+    lifetime_left: float | None = None
+    agent_sha256: str = ""
     token: str | None = None
     token_expires_at: datetime | None = None
 
 
 class HaltingRequest(Message):
-    """``reason``: one word or sentence for people. Leases still held go back to the queue."""
+    """``reason``: one word or sentence for people; ``code``: that of one of Vac's shutdown messages. Leases that are
+    still held go back to the queue."""
 
     reason: Annotated[str, Field(max_length=1000)] = ""
+    code: Annotated[int, Field(ge=100, le=999)] | None = None
     load: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
     uptime: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0.0
 

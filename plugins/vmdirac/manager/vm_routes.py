@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Path, Request, Re
 from sqlalchemy.orm import Session
 
 from vmdirac.config.settings import secret_keys
-from vmdirac.contextualization.user_data import agent_source
+from vmdirac.contextualization.user_data import agent_sha256, agent_source
 from vmdirac.manager import strangers, vm_service, vm_tokens
 from vmdirac.manager.vm_messages import (
     FinishRequest,
@@ -141,6 +141,10 @@ def register(
         memory_mb=known.memory_mb,
         cpu_time=known.cpu_time,
         load_average_timespan=known.load_average_timespan,
+        lifetime_left=known.lifetime_left,
+        contact_deadline=known.agent_rules.contact_deadline,
+        job_wrappers_location=known.agent_rules.job_wrappers_location,
+        pilot_stop_file=known.agent_rules.pilot_stop_file,
     )
 
 
@@ -164,6 +168,8 @@ def heartbeat(
         action=answer.action,
         next_in=answer.next_in,
         lost_leases=list(answer.lost_leases),
+        lifetime_left=answer.lifetime_left,
+        agent_sha256=agent_sha256(),
         token=issued.text if issued is not None else None,
         token_expires_at=issued.expires_at if issued is not None else None,
     )

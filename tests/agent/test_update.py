@@ -1,0 +1,56 @@
+"""A new agent is taken if it is the one that was named, and if it runs here."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from pathlib import Path
+
+import pytest
+
+from vmdirac.agent.update import Program, UpdateError
+
+GOOD = b"import sys\nsys.exit(0 if sys.argv[1:] == ['--check'] else 9)\n"
+BROKEN = b"import nothing_of_this_name\n"
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    file = tmp_path / "vmdirac_agent.py"
+    file.write_bytes(b"# the old one\n")
+    file.chmod(0o640)
+    return Program(str(file))
+
+
+def test_another_digest_than_its_own_is_wanted(program: Program) -> None:
+    assert program.wants(digest(GOOD))
+    assert not program.wants(digest(b"# the old one\n"))
+    assert not program.wants("")
+    assert not program.wants(None)
+
+
+def test_it_takes_the_place_of_the_old_one(program: Program, tmp_path: Path) -> None:
+    program.replace(GOOD, digest(GOOD))
+    assert Path(program.path).read_bytes() == GOOD
+    assert stat.S_IMODE(Path(program.path).stat().st_mode) == 0o640
+    assert [path.name for path in tmp_path.iterdir()] == ["vmdirac_agent.py"]
+
+
+def test_one_that_was_not_named_is_not_taken_and_may_come_later(program: Program) -> None:
+    with pytest.raises(UpdateError, match="another agent"):
+        program.replace(BROKEN, digest(GOOD))
+    assert Path(program.path).read_bytes() == b"# the old one\n"
+    assert program.wants(digest(GOOD))
+
+
+def test_one_that_does_not_run_here_is_never_wanted_again(program: Program, tmp_path: Path) -> None:
+    with pytest.raises(UpdateError, match="nothing_of_this_name"):
+        program.replace(BROKEN, digest(BROKEN))
+    assert Path(program.path).read_bytes() == b"# the old one\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["vmdirac_agent.py"]
+    assert not program.wants(digest(BROKEN))
+    assert program.wants(digest(GOOD))
