@@ -17,6 +17,7 @@ from vmdirac.agent.session import SessionFile
 from vmdirac.agent.supervisor import Supervisor
 from vmdirac.agent.surroundings import Surroundings
 from vmdirac.agent.update import Program
+from vmdirac.agent.uploads import Uploader
 
 NONCE = "nonce-0123456789abcdef"
 
@@ -128,6 +129,7 @@ class Conversation:
         self._until = 0.0
         manager.before_answer = lambda call: self.times.append((self.now, call))
         manager.heartbeat_period, manager.poll_interval = 60.0, 5.0
+        log = Log(lambda line: self.log.append(line.decode()))
         self.agent = Agent(
             manager=Manager(manager.url, "17"),
             secret=SECRET,
@@ -144,8 +146,9 @@ class Conversation:
                 site_features=str(path / "site"),
             ),
             credentials=Credentials(str(path / "credentials")),
+            uploader=Uploader(Manager(manager.url, "17"), None, log),
             program=program,
-            log=Log(lambda line: self.log.append(line.decode())),
+            log=log,
             clock=lambda: self.now,
             wall=lambda: self.wall + self.now,
             chance=lambda: self.chance,

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vmdirac.manager.vm_files_messages import LogRequest
+from vmdirac.manager.vm_files_messages import LogRequest, OutputsRequest, OutputsResponse, OutputTargetView
 from vmdirac.manager.vm_messages import (
     FinishRequest,
     FinishResponse,
@@ -44,6 +44,7 @@ REQUESTS: Mapping[str, type[Message]] = {
     "heartbeat": HeartbeatRequest,
     "match": MatchRequest,
     "finish": FinishRequest,
+    "outputs": OutputsRequest,
     "halting": HaltingRequest,
     "log": LogRequest,
     "credentials": CredentialsRequest,
@@ -108,6 +109,7 @@ class ScriptedManager:
         self.agent: bytes = b""
         self.agent_sha256 = ""
         self.fetched = 0
+        self.store_url = ""  # where outputs are to be put
         self.credentials: dict[str, Any] = {"credentials": [], "removed": [], "next_in": 300.0}
         self.action = VmAction.WORK
         self.waiting: list[dict[str, Any]] = []
@@ -199,7 +201,7 @@ class ScriptedManager:
         except (ValidationError, KeyError) as error:
             self.refused.append(f"{path}: {error}")
             return Reply(422)
-        if not path.startswith(PREFIX) or (len(parts) > 1) != (route == "finish"):
+        if not path.startswith(PREFIX) or (len(parts) > 1) != (route in {"finish", "outputs"}):
             self.refused.append(f"no such path: {path}")
             return Reply(404)
         call = Call(route, token, message, int(parts[1]) if len(parts) > 1 else 0)
@@ -263,6 +265,15 @@ class ScriptedManager:
 
     def _halting(self, _: HaltingRequest) -> None:
         self.leases.clear()
+
+    def _outputs(self, message: OutputsRequest) -> OutputsResponse:
+        targets = [
+            OutputTargetView(
+                name=file.name, url=f"{self.store_url}/{file.name}?signature=secret", headers={"X-Of": "us"}
+            )
+            for file in message.files
+        ]
+        return OutputsResponse(accepted=message.lease in self.leases, targets=targets)
 
     def _log(self, _: LogRequest) -> None:
         pass

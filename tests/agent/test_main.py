@@ -11,6 +11,7 @@ import pytest
 
 from tests.agent.real_agent import RealAgent, interpreters, running, wait_until
 from tests.agent.scripted_manager import SECRET, Call, Reply, ScriptedManager, job
+from tests.agent.store_server import store_server
 from vmdirac.agent.update import digest_of
 from vmdirac.contextualization.agent_program import AGENT_PACKAGE, joined_agent
 from vmdirac.manager.vm_messages import VmAction
@@ -188,7 +189,7 @@ def test_killed_with_its_group_it_leaves_nothing_and_comes_back_as_itself(
     wait_until(lambda: not agent.own_processes(), "the end of the keeper")
     wait_until(lambda: not set(session) & set(agent.jobs_processes()), "the end of the job")
 
-    assert len(list((agent.work_directory / "jobs").iterdir())) == 3
+    assert len(list((agent.work_directory / "jobs").iterdir())) == 4
     manager.waiting = [job(2, "true")]
     agent.start()
     manager.wait_for(lambda: manager.result(2))
@@ -262,3 +263,21 @@ def test_a_job_sees_what_it_may_use_and_its_credentials(manager: ScriptedManager
     result = manager.result(1)
     assert result is not None
     assert result.log == b"2\n1\n77\nThe proxy"
+
+
+def test_outputs_are_put_into_the_store_and_counted(manager: ScriptedManager, agent: RealAgent) -> None:
+    manager.rules["outputs_elsewhere"] = True
+    script = "head -c 3000000 /dev/zero > $VMDIRAC_UPLOAD/large; printf x > $VMDIRAC_UPLOAD/small; printf y > named"
+    manager.waiting = [job(1, "sh", "-c", script, output_files=["named"])]
+    with store_server() as store:
+        store.script = [503]
+        manager.store_url = store.url
+        agent.start()
+        manager.wait_for(lambda: manager.result(1))
+        assert {path: len(content) for path, content in store.files.items()} == {
+            "/large?signature=secret": 3_000_000,
+            "/small?signature=secret": 1,
+        }
+    manager.wait_for(lambda: manager.said("heartbeat")[-1].transferred_files == 3)
+    assert manager.said("heartbeat")[-1].transferred_bytes == 3_000_002
+    assert "signature" not in agent.log()

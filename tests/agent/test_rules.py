@@ -20,6 +20,7 @@ def test_what_is_said_counts_and_the_rest_has_defaults() -> None:
         "job_wrappers_location": "/scratch",
         "pilot_stop_file": "/scratch/stop",
         "credentials": True,
+        "outputs_elsewhere": True,
     }
     assert read_rules({**ANSWER, **more, "of a later version": 1}) == Rules(60.0, 15.0, 4, 8000, *more.values())
     assert read_rules({**ANSWER, **dict.fromkeys(more)}) == Rules(60.0, 15.0, 4, 8000)

@@ -22,6 +22,7 @@ from vmdirac.agent.surroundings import Surroundings
 from vmdirac.agent.timer import LONGEST_BACKOFF, Timer
 from vmdirac.agent.update import LARGEST as LARGEST_PROGRAM
 from vmdirac.agent.update import Program, UpdateError
+from vmdirac.agent.uploads import Uploader
 
 VERSION = "0.1.0"
 SENSE_PERIOD = 10.0  # seconds between two looks at the VM
@@ -45,6 +46,7 @@ class Agent:
         lines: Tuple[Line, Line],
         surroundings: Surroundings,
         credentials: Credentials,
+        uploader: Uploader,
         program: Optional[Program],
         log: Log,
         clock: Callable[[], float],
@@ -59,7 +61,7 @@ class Agent:
         self._credentials, self._program = credentials, program
         self._log, self._clock, self._chance, self._wait = log, clock, chance, wait
         self._contact = Contact(manager, lines[0], log, clock, chance, self.finish)
-        self._delivery = Delivery(manager, lines[1], self._contact, log, self._unsure, self._dropped)
+        self._delivery = Delivery(manager, lines[1], self._contact, uploader, log, self._unsure, self._dropped)
         self._outlook = Outlook(surroundings, log, clock, wall)
         self._registration, self._heartbeat, self._match = Timer(), Timer(), Timer()
         self._renewal, self._update = Timer(), Timer()  # of credentials, of the agent itself
@@ -319,6 +321,7 @@ class Agent:
     def _start(self, job: Job) -> None:
         job.features = self._outlook.features_of(str(job.id), job.processors, job.memory_mb, job.cpu_time)
         job.environment = dict(self._credentials.environment(), **self._outlook.environment())
+        job.outputs_elsewhere = self._rules.outputs_elsewhere
         if self._supervisor.start(job):
             self._log("job %s (%s) started as process %s", job.id, job.name, job.pid)
         else:

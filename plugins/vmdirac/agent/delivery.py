@@ -7,6 +7,7 @@ from vmdirac.agent.job import Job
 from vmdirac.agent.line import Line
 from vmdirac.agent.log import Log
 from vmdirac.agent.manager import Answer, Manager
+from vmdirac.agent.uploads import Uploader
 
 
 class Delivery:
@@ -21,12 +22,13 @@ class Delivery:
         manager: Manager,
         line: Line,
         contact: Contact,
+        uploader: Uploader,
         log: Log,
         unsure: Callable[[], bool],
         dropped: Callable[[], None],
     ) -> None:
         self._manager, self._line, self._contact, self._log = manager, line, contact, log
-        self._unsure, self._dropped = unsure, dropped
+        self._uploader, self._unsure, self._dropped = uploader, unsure, dropped
         self.waiting: List[Job] = []
         self.files = self.bytes = 0  # that were taken
 
@@ -57,9 +59,14 @@ class Delivery:
         token, sent = self._contact.token, [0, 0]
 
         def call() -> Answer:
+            if job.outputs_elsewhere:
+                refusal = self._uploader.put_away(job, token)
+                if refusal is not None:
+                    return refusal
             # Read from disk for each try: results that wait while the manager is down take no memory.
             message, size = job.result()
-            sent[:] = [len(message["files"]), size]
+            kept = len(message["files"]) + len(message["outputs"])
+            sent[:] = [kept + len(job.uploaded), size + sum(job.uploaded.values())]
             answer = self._manager.call(f"/jobs/{job.id}/finish", token, message)
             if answer.good:
                 job.remove()  # here, because it may take long

@@ -8,11 +8,12 @@ import resource
 import signal
 import stat
 import subprocess
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import IO, Callable, Dict, List, Optional, Tuple
 
 from vmdirac.agent.features import write_features
 from vmdirac.agent.files import RefusedError, check_name, remove_tree
 from vmdirac.agent.manager import Message
+from vmdirac.agent.outputs import Output, list_outputs, open_output
 from vmdirac.agent.processes import PR_SET_PDEATHSIG, prctl
 from vmdirac.agent.timer import Timer
 
@@ -41,11 +42,15 @@ class Job:
         self.timer = Timer()  # of its result
         self.environment: Dict[str, str] = {}  # what the VM has for it
         self.features: Dict[str, str] = {}  # what it may use
+        self.uploaded: Dict[str, int] = {}  # outputs that were put away elsewhere, and their sizes
+        self.upload_tries = 0
+        self.outputs_elsewhere = False  # whether they are to be
         safe_lease = re.sub("[^0-9A-Za-z_-]", "_", self.lease)[:64]
         self.directory = os.path.join(jobs_directory, f"{self.id}-{safe_lease}")
         self._matched = matched
         self._remarks: List[str] = []
-        self._folder = self._log = -1
+        self._output_remarks: List[str] = []
+        self._folder = self._outputs = self._log = -1
         self._process: Optional[subprocess.Popen[bytes]] = None
 
     def start(self) -> bool:
@@ -55,6 +60,8 @@ class Job:
             os.mkdir(self.directory, 0o700)
             # Used through these from now on, so that it doesn't matter what the job does to the paths.
             self._folder = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            os.mkdir(self._outputs_directory, 0o700)
+            self._outputs = os.open(self._outputs_directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             new_log = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
             self._log = os.open(self.directory + ".log", new_log, 0o600)
             for file in self._matched.pop("files", None) or []:
@@ -92,33 +99,47 @@ class Job:
             self.exit_code = self.exit_code or -signal.SIGXCPU  # no success, whatever it says on SIGTERM
             self._remarks.append(f"used up its CPU time of {self.cpu_time} s")
 
+    def outputs(self) -> List[Output]:
+        """What it left in its output directory; what of that cannot be sent is remarked on with its result."""
+        if self._outputs < 0 or not self.pid or not self.with_files:
+            return []
+        found, self._output_remarks = list_outputs(self._outputs)
+        return found
+
+    def open_output(self, name: str) -> IO[bytes]:
+        """Raises RefusedError or OSError."""
+        return open_output(self._outputs, name)
+
+    def give_up_outputs(self, why: str) -> None:
+        """Its outputs are lost, so it is no success."""
+        self.exit_code = self.exit_code or os.EX_IOERR
+        self._remarks.append(f"its outputs could not be put away: {why}")
+
     def result(self) -> Tuple[Message, int]:
-        """The message that reports its end, and how many bytes of output files are in it."""
-        remarks, files, size = list(self._remarks), [], 0
+        """The message that reports its end, and how many bytes of files are in it."""
+        remarks = list(self._remarks)
         names = list(self._matched.get("output_files") or []) if self.pid else []
         if not self.with_files:
             remarks.append("result refused as too large or invalid: sent again without output files")
             names = []
         if len(names) > MAX_FILES:
             remarks.append(f"only the first {MAX_FILES} of {len(names)} output files are sent")
-        for name in names[:MAX_FILES]:
-            try:
-                content, executable = self._read(check_name(name), min(MAX_FILE, MAX_RESULT - size))
-            except RefusedError as refusal:
-                remarks.append(str(refusal))
-                continue
-            size += len(content)
-            files.append({"name": name, "content": text64(content), "executable": executable})
+        files, size = self._contents(self._folder, names[:MAX_FILES], MAX_RESULT, remarks)
+        others = [] if self.outputs_elsewhere else [output.name for output in self.outputs()]
+        outputs, more = self._contents(self._outputs, others, MAX_RESULT - size, remarks)
         values = {"lease": self.lease, "exit_code": self.exit_code, "cpu_seconds": round(self.cpu, 2)}
-        text = "; ".join(remarks).encode("utf-8", "replace").decode("utf-8")[:4000]
-        return dict(values, message=text, log=text64(self._end_of_log()), files=files), size
+        uploaded = [{"name": name, "size": number} for name, number in self.uploaded.items()]
+        text = "; ".join(remarks + self._output_remarks).encode("utf-8", "replace").decode("utf-8")[:4000]
+        message = dict(values, message=text, log=text64(self._end_of_log()))
+        return dict(message, files=files, outputs=outputs, uploaded=uploaded), size + more
 
     def remove(self) -> None:
         """Delete everything that it left on disk."""
-        for descriptor in {self._folder, self._log} - {-1}:
+        for descriptor in {self._folder, self._outputs, self._log} - {-1}:
             os.close(descriptor)
-        self._folder = self._log = -1
+        self._folder = self._outputs = self._log = -1
         remove_tree(self.directory)
+        remove_tree(self._outputs_directory)
         remove_tree(self._features_directory)
         with contextlib.suppress(OSError):
             os.remove(self.directory + ".log")
@@ -129,7 +150,11 @@ class Job:
         values.update(VMDIRAC_JOB_ID=str(self.id), VMDIRAC_PROCESSORS=str(self.processors))
         values.update({key: os.environ[key] for key in {LOCAL_CLOUD_MARK, "CVMFS_HTTP_PROXY"} & set(os.environ)})
         values.update(self.environment, JOBFEATURES=self._features_directory)
-        return dict(values, VMDIRAC_OUTPUT=self.directory)
+        return dict(values, VMDIRAC_OUTPUT=self.directory, VMDIRAC_UPLOAD=self._outputs_directory)
+
+    @property
+    def _outputs_directory(self) -> str:
+        return self.directory + ".output"
 
     @property
     def _features_directory(self) -> str:
@@ -152,11 +177,28 @@ class Job:
         with os.fdopen(os.open(name, flags, 0o700 if executable else 0o600, dir_fd=self._folder), "wb") as file:
             file.write(content)
 
-    def _read(self, name: str, most: int) -> Tuple[bytes, bool]:
+    def _contents(
+        self, folder: int, names: List[str], most: int, remarks: List[str]
+    ) -> Tuple[List[Dict[str, object]], int]:
+        """Files as they are sent, and how many bytes are in them; of what cannot be sent, a remark."""
+        files: List[Dict[str, object]] = []
+        size = 0
+        for name in names:
+            try:
+                content, executable = self._read(folder, check_name(name), min(MAX_FILE, most - size))
+            except RefusedError as refusal:
+                remarks.append(str(refusal))
+                continue
+            size += len(content)
+            files.append({"name": name, "content": text64(content), "executable": executable})
+        return files, size
+
+    @staticmethod
+    def _read(folder: int, name: str, most: int) -> Tuple[bytes, bool]:
         """The content of an output file, and whether it is executable. Raises RefusedError."""
         try:
             # Not blocking, because it may be a pipe that nobody writes to.
-            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._folder)
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
             try:
                 mode = os.fstat(descriptor).st_mode
                 if not stat.S_ISREG(mode):

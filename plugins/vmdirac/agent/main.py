@@ -38,6 +38,7 @@ from vmdirac.agent.session import SessionFile
 from vmdirac.agent.supervisor import Supervisor
 from vmdirac.agent.surroundings import Surroundings
 from vmdirac.agent.update import CHECK, Program
+from vmdirac.agent.uploads import Uploader
 
 EXIT_CANNOT_START = 2
 
@@ -85,6 +86,7 @@ def main(arguments: List[str]) -> int:
             site_features=os.environ.get("MACHINEFEATURES", ""),
         ),
         credentials=Credentials(os.path.join(config.work_directory, "credentials")),
+        uploader=Uploader(manager, config.ca_file, log),
         program=program,
         log=log,
         clock=time.monotonic,

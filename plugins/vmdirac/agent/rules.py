@@ -16,6 +16,7 @@ class Rules(NamedTuple):
     ``job_wrappers_location``: where another pilot keeps a file for each job; empty: all jobs are the agent's own.
     ``pilot_stop_file``: the file that keeps that pilot from taking jobs.
     ``credentials``: whether the jobs need what ``POST credentials`` gives.
+    ``outputs_elsewhere``: whether what jobs leave in their output directories goes where ``POST outputs`` says.
     """
 
     heartbeat_period: float = LONGEST_BACKOFF
@@ -28,6 +29,7 @@ class Rules(NamedTuple):
     job_wrappers_location: str = ""
     pilot_stop_file: str = ""
     credentials: bool = False
+    outputs_elsewhere: bool = False
 
 
 def read_rules(body: Message) -> Rules:
@@ -48,4 +50,5 @@ def read_rules(body: Message) -> Rules:
         job_wrappers_location=str(known["job_wrappers_location"]),
         pilot_stop_file=str(known["pilot_stop_file"]),
         credentials=bool(known["credentials"]),
+        outputs_elsewhere=bool(known["outputs_elsewhere"]),
     )

@@ -13,6 +13,7 @@ from vmdirac.config.fields import (
     Name,
     Price,
     Seconds,
+    StoreUrl,
     VmPath,
     Weight,
     WithDeadlines,
@@ -22,9 +23,11 @@ from vmdirac.config.fields import (
     revision_of,
 )
 from vmdirac.model.agent_rules import AgentRules
+from vmdirac.model.output_target import OutputTarget
 from vmdirac.model.pod import RunningPod
 from vmdirac.model.requirements import Offer, is_number_tag
 
+DEFAULT_SIGNER = "aws_default"
 RUNNING_PODS_VARIABLE = "vmdirac_running_pods"
 
 
@@ -105,6 +108,8 @@ class PodConfig(WithDeadlines):
     contact_deadline: Seconds = AgentRules().contact_deadline
     job_wrappers_location: VmPath | None = None
     pilot_stop_file: VmPath | None = None
+    output_url: StoreUrl | None = None
+    output_conn_id: Name | None = None
 
     @field_validator("endpoints", mode="before")
     @classmethod
@@ -147,6 +152,18 @@ class PodConfig(WithDeadlines):
             )
         return self
 
+    @model_validator(mode="after")
+    def _who_signs_is_asked_for_s3(self) -> PodConfig:
+        if self.output_conn_id is not None and not (self.output_url or "").startswith("s3://"):
+            raise ValueError("output_conn_id signs for an output_url that begins with s3://, and there is none")
+        return self
+
+    def _output_target(self) -> OutputTarget | None:
+        url, signer = self.output_url, self.output_conn_id or DEFAULT_SIGNER
+        if url is None:
+            return None
+        return OutputTarget(url, signer) if url.startswith("s3://") else OutputTarget(url)
+
     def pod(self, name: str) -> RunningPod:
         """The pod as the decisions see it."""
         period = None if self.halt_period is None else timedelta(seconds=self.halt_period)
@@ -174,6 +191,7 @@ class PodConfig(WithDeadlines):
                 job_wrappers_location=self.job_wrappers_location or "",
                 pilot_stop_file=self.pilot_stop_file or "",
             ),
+            output_target=self._output_target(),
             deadlines=self.deadlines(),
             revision=revision_of(self),
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
@@ -17,6 +17,11 @@ Nonce = Annotated[str, Field(min_length=16, max_length=128, pattern=r"^[0-9A-Za-
 LeaseId = Annotated[str, Field(min_length=1, max_length=64)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Total = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+MAX_FILES: Final = 64
+MAX_UPLOAD: Final = 5 * 2**30
+"""Bytes of one file that a VM may put elsewhere: as much as S3 takes in one piece."""
 
 
 class Message(BaseModel):
@@ -49,6 +54,7 @@ class RegisterResponse(Message):
 
     ``contact_deadline``: seconds without us after which it powers itself off if it has no job. With
     ``job_wrappers_location`` its jobs are another pilot's, counted there; ``pilot_stop_file`` keeps that one from jobs.
+    ``outputs_elsewhere``: what jobs leave in their output directories goes where ``outputs`` says.
     """
 
     token: str
@@ -63,6 +69,7 @@ class RegisterResponse(Message):
     contact_deadline: float
     job_wrappers_location: str = ""
     pilot_stop_file: str = ""
+    outputs_elsewhere: bool = False
 
 
 class HeldLease(Message):
@@ -147,15 +154,27 @@ class MatchResponse(Message):
     jobs: list[MatchedJob] = []
 
 
+class UploadedFile(Message):
+    """A file that was put where ``outputs`` said."""
+
+    name: FileName
+    size: Annotated[int, Field(ge=0, le=MAX_UPLOAD)]
+
+
 class FinishRequest(Message):
-    """``exit_code``: the command's; negative: ended by that signal. ``message``: why it failed, for people."""
+    """``exit_code``: the command's; negative: ended by that signal. ``message``: why it failed, for people.
+
+    ``files``: those that were asked for by name; ``outputs``: what was in the output directory, or ``uploaded`` of it.
+    """
 
     lease: LeaseId
     exit_code: Annotated[int, Field(ge=-255, le=255)]
     cpu_seconds: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)] = 0.0
     message: Annotated[str, Field(max_length=4000)] = ""
     log: Base64Bytes = b""
-    files: Annotated[list[JobFile], Field(max_length=64)] = []
+    files: Annotated[list[JobFile], Field(max_length=MAX_FILES)] = []
+    outputs: Annotated[list[JobFile], Field(max_length=MAX_FILES)] = []
+    uploaded: Annotated[list[UploadedFile], Field(max_length=MAX_FILES)] = []
 
 
 class FinishResponse(Message):

@@ -145,6 +145,7 @@ def register(
         contact_deadline=known.agent_rules.contact_deadline,
         job_wrappers_location=known.agent_rules.job_wrappers_location,
         pilot_stop_file=known.agent_rules.pilot_stop_file,
+        outputs_elsewhere=known.outputs_elsewhere,
     )
 
 

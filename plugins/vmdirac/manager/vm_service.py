@@ -23,6 +23,7 @@ from vmdirac.manager.vm_messages import (
     VmAction,
 )
 from vmdirac.model.agent_rules import AgentRules
+from vmdirac.model.output_target import OutputTarget
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
 from vmdirac.policy.vm_answer import next_phase, should_halt
 from vmdirac.store import boots, instances, leases
@@ -70,6 +71,7 @@ class Registered:
     load_average_timespan: float
     lifetime_left: float | None
     agent_rules: AgentRules
+    outputs_elsewhere: bool
     launch_token: str
 
 
@@ -110,6 +112,7 @@ def register(
         float(row.request.get("load_average_timespan", 60)),
         _lifetime_left(row, now),
         AgentRules.from_json(row.request.get("agent", {})),
+        bool(row.request.get("output")),
         row.launch_token,
     )
 
@@ -262,6 +265,9 @@ def finish(session: Session, instance_id: int, job_id: int, message: FinishReque
         message=message.message,
         log=message.log,
         files=tuple(InputFile(file.name, file.content, file.executable) for file in message.files),
+        outputs=tuple(InputFile(file.name, file.content, file.executable) for file in message.outputs),
+        uploaded=tuple((file.name, file.size) for file in message.uploaded),
+        target=OutputTarget.from_json(row.request.get("output")),
     )
     return leases.finish(session, row.id, job_id, message.lease, result, now)
 
