@@ -91,12 +91,7 @@ def test_ends_when_its_instance_is_over(manager: ScriptedManager, agent: RealAge
 
 
 def test_a_plain_address_elsewhere_is_refused_with_a_message(agent: RealAgent) -> None:
-    class Elsewhere(ScriptedManager):
-        url = "http://manager.example.org/vmdirac"
-
-    agent.manager = Elsewhere()
-    agent.manager.stop()
-    agent.start()
+    agent.start(url="http://manager.example.org/vmdirac")
     assert agent.ended() == 2
     assert "use https" in agent.log()
 

@@ -68,7 +68,6 @@ class Agent:
         self._sense_at = 0.0
         self._polls = 0  # matches in a row that gave nothing
         self._told_to_drain = False
-        self._wanted_program: Optional[str] = None
         self._over: Optional[Departure] = None
         self._tell_halting = True
         self._exit_code = 0
@@ -261,7 +260,8 @@ class Agent:
         if body.get("token") is not None:
             self._use_token(body["token"])
         self._outlook.set_life(body)
-        self._wanted_program = str(body.get("agent_sha256") or "")
+        if self._program is not None:
+            self._program.note(str(body.get("agent_sha256") or ""))
         self._heartbeat.succeeded(next_heartbeat)
         self._lose(lost, now)
         self._obey(action)
@@ -356,15 +356,15 @@ class Agent:
         """Another agent is wanted, and nothing would be lost by becoming it: jobs of another pilot are not ours."""
         if self._program is None or self._supervisor.running or self._delivery.waiting or self._draining():
             return False
-        return self._program.wants(self._wanted_program)
+        return bool(self._program.wanted())
 
     def _fetched(self, body: Message) -> None:
         now = self._clock()
         self._update.succeeded(now + LONGEST_BACKOFF)
-        if not self._may_update() or self._program is None or not self._wanted_program:
+        if not self._may_update() or self._program is None:
             return
         try:
-            self._program.replace(body["content"], self._wanted_program)
+            self._program.replace(body["content"])
         except UpdateError as error:
             self._log("the new agent is not taken: %s", error)
         else:

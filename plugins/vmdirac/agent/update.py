@@ -5,11 +5,12 @@ import hashlib
 import os
 import subprocess
 import sys
-from typing import Optional
 
 LARGEST = 4 * 2**20
 CHECK = "--check"
 CHECK_TIMEOUT = 60.0
+TIMES_NAMED = 3
+"""In a row: while API servers are upgraded one after the other, VMs are not to change back and forth."""
 
 
 class UpdateError(Exception):
@@ -26,19 +27,23 @@ class Program:
     def __init__(self, path: str) -> None:
         self.path = path
         self.refused = ""  # the digest of one that was not fit to be taken
+        self._named, self._times = "", 0  # by the last heartbeats, in a row
         with open(path, "rb") as file:
             self.digest = digest_of(file.read())
 
-    def wants(self, digest: Optional[str]) -> bool:
-        """Whether the agent with this digest is to be taken."""
-        return bool(digest) and digest not in {self.digest, self.refused}
+    def note(self, digest: str) -> None:
+        """Hear which agent the manager serves."""
+        self._times = self._times + 1 if digest == self._named else 1
+        self._named = digest
 
-    def replace(self, content: bytes, digest: str) -> None:
-        """Put a new agent in the place of this one, if it is the one that was named and if it runs here.
+    def wanted(self) -> str:
+        """The digest of the agent that is to be taken; empty: this one is to go on."""
+        sure = self._times >= TIMES_NAMED and self._named not in {self.digest, self.refused}
+        return self._named if sure else ""
 
-        Raises UpdateError; then this digest is not wanted again.
-        """
-        new = self.path + ".new"
+    def replace(self, content: bytes) -> None:
+        """Put the wanted agent in the place of this one, if this is it and if it runs here. Raises UpdateError."""
+        new, digest = self.path + ".new", self.wanted()
         try:
             if digest_of(content) != digest:
                 # An API server that is not yet of the same version, for one: it may be right the next time.
