@@ -59,6 +59,12 @@ def test_a_shutdown_message_ends_it_with_its_code(talk: Conversation) -> None:
     assert (message.code, message.reason) == (300, "No more work available from task queue")
 
 
+def test_a_message_may_say_anything(talk: Conversation) -> None:
+    talk.until(lambda: bool(talk.said("match")))
+    (talk.path / "shutdown_message").write_text("700 100 % of %s failed: %d\n")
+    assert the_end(talk).reason == "100 % of %s failed: %d"
+
+
 def test_told_to_halt_it_still_says_what_the_message_says(talk: Conversation) -> None:
     start_job(talk)
     (talk.path / "shutdown_message").write_text("500 Problem detected with environment\n")

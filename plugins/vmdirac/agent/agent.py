@@ -14,6 +14,7 @@ from vmdirac.agent.job import Job
 from vmdirac.agent.line import Line
 from vmdirac.agent.log import Log
 from vmdirac.agent.manager import LONGEST_WAIT, Manager, Message, credential, number
+from vmdirac.agent.matching import Matching
 from vmdirac.agent.outlook import Outlook
 from vmdirac.agent.rules import Rules, read_rules
 from vmdirac.agent.session import Session, SessionFile
@@ -57,16 +58,27 @@ class Agent:
         self._manager, self._secret, self._nonce = manager, secret, nonce
         self._session = session
         self._answer: Message = {}  # to register, without the token
-        self._supervisor, self._make_job = supervisor, make_job
+        self._supervisor = supervisor
         self._credentials, self._program = credentials, program
         self._log, self._clock, self._chance, self._wait = log, clock, chance, wait
         self._contact = Contact(manager, lines[0], log, clock, chance, self.finish)
-        self._delivery = Delivery(manager, lines[1], self._contact, uploader, log, self._unsure, self._dropped)
         self._outlook = Outlook(surroundings, log, clock, wall)
-        self._registration, self._heartbeat, self._match = Timer(), Timer(), Timer()
+        self._delivery = Delivery(manager, lines[1], self._contact, uploader, log, self._unsure, self._dropped)
+        self._matching = Matching(
+            self._contact,
+            supervisor,
+            self._delivery,
+            make_job,
+            self._outlook,
+            credentials,
+            log,
+            clock,
+            chance,
+            self._obey,
+        )
+        self._registration, self._heartbeat = Timer(), Timer()
         self._renewal, self._update = Timer(), Timer()  # of credentials, of the agent itself
         self._sense_at = 0.0
-        self._polls = 0  # matches in a row that gave nothing
         self._told_to_drain = False
         self._over: Optional[Departure] = None
         self._tell_halting = True
@@ -112,7 +124,7 @@ class Agent:
         self._delivery.collect()
         now = self._clock()
         for job in self._supervisor.look(now):
-            self._job_ended(job)
+            self._matching.ended(job)
         if now >= self._sense_at:
             self._sense(now)
         if self._over is None:
@@ -129,8 +141,8 @@ class Agent:
                 self._contact.ask("credentials", {"have": self._credentials.have()}, self._renewal, self._renewed)
             elif self._may_update() and now >= self._update.due:
                 self._contact.fetch("agent", LARGEST_PROGRAM, self._update, self._fetched)
-            elif now >= self._match.due and self._free() is not None:
-                self._send_match()
+            elif now >= self._matching.due and self._has_room():
+                self._matching.ask()
         self._delivery.send_next(now)
 
     def _pause(self) -> float:
@@ -144,8 +156,8 @@ class Agent:
                 due.append(self._renewal.due)
             if self._contact.token and self._may_update():
                 due.append(self._update.due)
-            if self._contact.token and self._free() is not None:
-                due.append(self._match.due)
+            if self._contact.token and self._has_room():
+                due.append(self._matching.due)
         due.extend(self._delivery.due())
         return min(max(0.0, min(due) - self._clock()), LONGEST_WAIT)
 
@@ -160,28 +172,17 @@ class Agent:
     def _draining(self) -> bool:
         return self._told_to_drain or self._outlook.wish is not None
 
-    def _free(self) -> Optional[Tuple[int, int]]:
-        """Processors and memory (MB, 0: unknown) for more jobs; None if none can be taken."""
-        jobs = self._running()
-        processors = self._rules.processors - sum(job.processors for job in jobs)
-        if processors <= 0 or self._draining() or self._outlook.jobs_are_a_pilots:
-            return None
-        if self._rules.credentials and not self._credentials.complete:
-            return None
-        if not self._rules.memory_mb:
-            return processors, 0
-        share = self._rules.memory_mb // self._rules.processors  # of a job that didn't say what it needs
-        memory_mb = self._rules.memory_mb - sum(job.memory_mb or share * job.processors for job in jobs)
-        return (processors, memory_mb) if memory_mb > 0 else None
+    def _has_room(self) -> bool:
+        return not self._draining() and self._matching.free() is not None
 
     def _sense(self, now: float) -> None:
         """Look at what is on the VM, and decide whether it is time to go."""
         self._sense_at = now + SENSE_PERIOD
         if self._outlook.look():
             wish = self._outlook.wish
-            self._log("leaving: %s" % wish.reason if wish else "stays after all")
+            self._log("leaving: %s", wish.reason if wish else "no more")
             self._heartbeat.due = min(self._heartbeat.due, now)
-            self._look_for_work(now)
+            self._matching.soon()
         self._outlook.guide_pilot(self._draining())
         work, rules = self._work(), self._rules
         if departure.may_end(self._outlook.wish, work, self._outlook.settled()):
@@ -222,6 +223,7 @@ class Agent:
     def _obey_rules(self, rules: Rules) -> None:
         self._rules = rules
         self._outlook.obey(rules)
+        self._matching.rules = rules
         self._contact.longest_backoff = min(LONGEST_BACKOFF, 2 * rules.heartbeat_period)
         self._sense_at = self._clock()
 
@@ -275,7 +277,8 @@ class Agent:
                     self._supervisor.stop(job, now)
         self._delivery.forget_lost()
 
-    def _obey(self, action: str) -> None:
+    def _obey(self, action: str) -> bool:
+        """Do what the manager wants; whether this agent goes on."""
         now = self._clock()
         if action == "halt":
             self.finish("told to halt")
@@ -288,56 +291,15 @@ class Agent:
             self._log("drain cancelled: takes jobs again")
             self._told_to_drain = False
             self._outlook.guide_pilot(self._draining())
-            self._look_for_work(now)
-
-    # Jobs
-
-    def _look_for_work(self, now: float) -> None:
-        if not self._match.failures:  # else the manager is down, and asking sooner doesn't help
-            self._match.due, self._polls = now, 0
-
-    def _send_match(self) -> None:
-        processors, memory_mb = self._free() or (0, 0)
-        message = {"processors": processors, "memory_mb": memory_mb, "count": min(processors, 256)}
-        self._contact.ask("match", message, self._match, self._matched)
-
-    def _matched(self, body: Message) -> None:
-        action, entries, now = str(body["action"]), list(body.get("jobs") or []), self._clock()
-        self._match.succeeded(now)
-        self._polls = 0 if entries else self._polls + 1
-        if not entries:
-            pause = min(self._rules.heartbeat_period, self._rules.poll_interval * 2.0 ** min(self._polls - 1, 16))
-            self._match.due = now + pause * (0.75 + 0.25 * self._chance())  # not all VMs at once
-        self._obey(action)
-        for entry in entries if self._over is None else []:
-            try:
-                job = self._make_job(entry)
-            except (KeyError, TypeError, ValueError) as error:
-                self._log("a job was not understood: %r", error)  # its lease runs out: it is not in heartbeats
-            else:
-                if all(job.lease != other.lease for other in self._running() + self._delivery.waiting):
-                    self._start(job)
-
-    def _start(self, job: Job) -> None:
-        job.features = self._outlook.features_of(str(job.id), job.processors, job.memory_mb, job.cpu_time)
-        job.environment = dict(self._credentials.environment(), **self._outlook.environment())
-        job.outputs_elsewhere = self._rules.outputs_elsewhere
-        if self._supervisor.start(job):
-            self._log("job %s (%s) started as process %s", job.id, job.name, job.pid)
-        else:
-            self._job_ended(job)
-
-    def _job_ended(self, job: Job) -> None:
-        self._log("job %s ended: exit code %s, %.1f s of CPU time", job.id, job.exit_code, job.cpu)
-        self._delivery.add(job)
-        self._look_for_work(self._clock())
+            self._matching.soon()
+        return self._over is None
 
     def _unsure(self) -> bool:
         return bool(self._heartbeat.failures)
 
     def _dropped(self) -> None:
         now = self._clock()
-        self._look_for_work(now)  # the manager may have counted its processors until now
+        self._matching.soon()  # the manager may have counted its processors until now
         self._sense_at = now
         if self._draining() and not self._heartbeat.failures:
             self._heartbeat.due = now  # so that it is known soon when nothing is left
@@ -350,7 +312,7 @@ class Agent:
         now = self._clock()
         self._renewal.succeeded(now + number(body, "next_in", 1.0, LONGEST_WAIT))
         if first:
-            self._look_for_work(now)
+            self._matching.soon()
 
     def _may_update(self) -> bool:
         """Another agent is wanted, and nothing would be lost by becoming it: jobs of another pilot are not ours."""
