@@ -156,7 +156,7 @@ def test_the_wheel_has_all_that_is_needed_and_nothing_else(wheel: Path) -> None:
     templates = {f"vmdirac/templates/{path.name}" for path in (CHECKOUT / "include" / "templates").iterdir()}
     assert {name for name in files if name.startswith("vmdirac/")} == ours | templates
     for part in (
-        "agent/vmdirac_agent.py",
+        "agent/__main__.py",
         "store/migrations/script.py.mako",
         "store/migrations/versions/0001_first_tables.py",
         "manager/static/vmdirac.js",

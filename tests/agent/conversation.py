@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from tests.agent.scripted_manager import SECRET, Call, ScriptedManager, job
-from vmdirac.agent.vmdirac_agent import Agent, Answer, Job, Line, Log, Manager, Supervisor
+from vmdirac.agent.agent import Agent
+from vmdirac.agent.credentials import Credentials
+from vmdirac.agent.job import Job
+from vmdirac.agent.line import Line
+from vmdirac.agent.log import Log
+from vmdirac.agent.manager import Answer, Manager
+from vmdirac.agent.session import SessionFile
+from vmdirac.agent.supervisor import Supervisor
+from vmdirac.agent.surroundings import Surroundings
+from vmdirac.agent.update import Program
+from vmdirac.agent.uploads import Uploader
 
 NONCE = "nonce-0123456789abcdef"
 
@@ -99,27 +109,48 @@ class FakeSupervisor(Supervisor):
 class Conversation:
     """One agent, its supervisor, its clock and what it said when. ``chance`` is what the next draw gives."""
 
-    def __init__(self, manager: ScriptedManager, path: Path, delivery: DirectLine | None = None) -> None:
+    def __init__(
+        self,
+        manager: ScriptedManager,
+        path: Path,
+        delivery: DirectLine | None = None,
+        program: Program | None = None,
+    ) -> None:
         self.manager = manager
         self.now = 1000.0
         self.chance = 1.0
         self.times: list[tuple[float, Call]] = []
         self.log: list[str] = []
         self.supervisor = FakeSupervisor()
+        self.path = path
+        self.wall = 1_800_000_000.0
         self.lines = (DirectLine(), delivery or DirectLine())
         self._reached: Callable[[], bool] = lambda: False
         self._until = 0.0
         manager.before_answer = lambda call: self.times.append((self.now, call))
         manager.heartbeat_period, manager.poll_interval = 60.0, 5.0
+        log = Log(lambda line: self.log.append(line.decode()))
         self.agent = Agent(
             manager=Manager(manager.url, "17"),
             secret=SECRET,
             nonce=NONCE,
+            session=SessionFile(str(path / "session.json"), manager.url, "17"),
             supervisor=self.supervisor,
             make_job=lambda matched: FakeJob(matched, str(path)),
             lines=self.lines,
-            log=Log(lambda line: self.log.append(line.decode())),
+            surroundings=Surroundings(
+                stop_file=str(path / "stop"),
+                shutdown_message=str(path / "shutdown_message"),
+                machine_features=str(path / "machinefeatures"),
+                job_features=str(path / "jobfeatures"),
+                site_features=str(path / "site"),
+            ),
+            credentials=Credentials(str(path / "credentials")),
+            uploader=Uploader(Manager(manager.url, "17"), None, log),
+            program=program,
+            log=log,
             clock=lambda: self.now,
+            wall=lambda: self.wall + self.now,
             chance=lambda: self.chance,
             wait=self._wait,
         )
@@ -138,9 +169,9 @@ class Conversation:
         end = self.now + seconds
         self.until(lambda: self.now >= end, seconds + 3600.0)
 
-    def to_its_end(self) -> int:
-        """Go on until the agent ends; return its exit code."""
-        self._reached, self._until = (lambda: False), self.now + 3600.0
+    def to_its_end(self, within: float = 3600.0) -> int:
+        """Go on until the agent ends, at most this long by its clock; return its exit code."""
+        self._reached, self._until = (lambda: False), self.now + within
         return self.agent.run()
 
     def said(self, route: str) -> list[Any]:

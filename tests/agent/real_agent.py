@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.agent.scripted_manager import PATIENCE_S, SECRET, ScriptedManager
-from vmdirac.agent import vmdirac_agent
+from vmdirac.contextualization.user_data import agent_source
 
 
 def interpreters() -> list[str]:
@@ -52,23 +52,25 @@ def running(mark: str, part: str = "environ") -> list[int]:
     return found
 
 
-class RealAgent:
+class AgentProcess:
     """An agent's process, started in a session of its own as a VM's would be."""
 
-    def __init__(self, manager: ScriptedManager, path: Path) -> None:
-        self.manager = manager
+    def __init__(self, url: str, path: Path, instance: int = 17, secret: str = SECRET) -> None:
+        self._identity = {"url": url, "instance": instance, "secret": secret}
         self.work_directory = path / "work"
         self.console = path / "console"
+        self.program = path / "vmdirac_agent.py"
         self._config = path / "config.json"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, interpreter: str = sys.executable) -> None:
-        values = {"url": self.manager.url, "instance": 17, "secret": SECRET}
-        self._config.write_text(json.dumps({**values, "work_directory": str(self.work_directory), "ca_file": None}))
+    def start(self, interpreter: str = sys.executable, program: bytes = b"", **optional: object) -> None:
+        values = {**self._identity, "work_directory": str(self.work_directory)}
+        self._config.write_text(json.dumps({**values, "ca_file": None, **optional}))
         self._config.chmod(0o600)
+        self.program.write_bytes(program or agent_source())
         with self.console.open("ab") as console:
             self._process = subprocess.Popen(
-                [interpreter, vmdirac_agent.__file__, str(self._config)],
+                [interpreter, str(self.program), str(self._config)],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=subprocess.STDOUT,
@@ -105,3 +107,11 @@ class RealAgent:
             for pid in self.jobs_processes():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+
+
+class RealAgent(AgentProcess):
+    """One that talks to the scripted manager."""
+
+    def __init__(self, manager: ScriptedManager, path: Path) -> None:
+        super().__init__(manager.url, path)
+        self.manager = manager

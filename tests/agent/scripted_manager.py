@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from vmdirac.manager.vm_files_messages import LogRequest, OutputsRequest, OutputsResponse, OutputTargetView
 from vmdirac.manager.vm_messages import (
     FinishRequest,
     FinishResponse,
@@ -29,6 +30,13 @@ from vmdirac.manager.vm_messages import (
     VmAction,
 )
 
+
+class CredentialsRequest(Message):
+    """``have``: the version of each credential that the VM has."""
+
+    have: dict[str, str]
+
+
 SECRET = "bootstrap-secret-0123456789"
 PREFIX = "/vmdirac/vm/v1/instances/17/"
 REQUESTS: Mapping[str, type[Message]] = {
@@ -36,7 +44,10 @@ REQUESTS: Mapping[str, type[Message]] = {
     "heartbeat": HeartbeatRequest,
     "match": MatchRequest,
     "finish": FinishRequest,
+    "outputs": OutputsRequest,
     "halting": HaltingRequest,
+    "log": LogRequest,
+    "credentials": CredentialsRequest,
 }
 PATIENCE_S = 30.0
 """Longest wait for what a real process does: only a test that fails takes that long."""
@@ -93,6 +104,13 @@ class ScriptedManager:
         self.changed = threading.Condition()
         self.heartbeat_period, self.poll_interval, self.processors, self.memory_mb = 0.3, 0.1, 2, 0
         self.load_average_timespan = 60.0
+        self.rules: dict[str, Any] = {"contact_deadline": 1e6}
+        self.lifetime_left: Callable[[], float | None] = lambda: None
+        self.agent: bytes = b""
+        self.agent_sha256 = ""
+        self.fetched = 0
+        self.store_url = ""  # where outputs are to be put
+        self.credentials: dict[str, Any] = {"credentials": [], "removed": [], "next_in": 300.0}
         self.action = VmAction.WORK
         self.waiting: list[dict[str, Any]] = []
         self.lost: list[str] = []
@@ -117,6 +135,13 @@ class ScriptedManager:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 manager._serve(self)
+
+            def do_GET(self) -> None:
+                manager.fetched += self.path == "/vmdirac/vm/v1/agent"
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(manager.agent)))
+                self.end_headers()
+                self.wfile.write(manager.agent)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -176,7 +201,7 @@ class ScriptedManager:
         except (ValidationError, KeyError) as error:
             self.refused.append(f"{path}: {error}")
             return Reply(422)
-        if not path.startswith(PREFIX) or (len(parts) > 1) != (route == "finish"):
+        if not path.startswith(PREFIX) or (len(parts) > 1) != (route in {"finish", "outputs"}):
             self.refused.append(f"no such path: {path}")
             return Reply(404)
         call = Call(route, token, message, int(parts[1]) if len(parts) > 1 else 0)
@@ -187,26 +212,30 @@ class ScriptedManager:
         if token not in (self.tokens if route != "register" else {SECRET}):
             return Reply(401)
         answer = getattr(self, f"_{route}")(message)
-        if not isinstance(answer, Message):
-            return answer or Reply(204, b"")
-        return Reply(200, answer.model_dump_json().encode(), {"Content-Type": "application/json"})
+        if isinstance(answer, Message):
+            return Reply(200, answer.model_dump_json().encode())
+        if isinstance(answer, dict):
+            return Reply(200, json.dumps(answer).encode())
+        return answer or Reply(204, b"")
 
-    def _register(self, message: RegisterRequest) -> RegisterResponse | Reply:
+    def _register(self, message: RegisterRequest) -> dict[str, Any] | Reply:
         if self._nonce not in {"", message.nonce}:
             return Reply(409)
         self._nonce = message.nonce
-        return RegisterResponse.model_validate(
-            {
-                "token": "token-1",
-                "token_expires_at": "2026-01-01T00:00:00Z",
-                "heartbeat_period": self.heartbeat_period,
-                "poll_interval": self.poll_interval,
-                "processors": self.processors,
-                "memory_mb": self.memory_mb,
-                "cpu_time": 1000,
-                "load_average_timespan": self.load_average_timespan,
-            }
-        )
+        answer = {
+            "token": "token-1",
+            "token_expires_at": "2026-01-01T00:00:00Z",
+            "heartbeat_period": self.heartbeat_period,
+            "poll_interval": self.poll_interval,
+            "processors": self.processors,
+            "memory_mb": self.memory_mb,
+            "cpu_time": 1000,
+            "load_average_timespan": self.load_average_timespan,
+            "lifetime_left": self.lifetime_left(),
+            **self.rules,
+        }
+        RegisterResponse.model_validate({key: value for key, value in answer.items() if key != "credentials"})
+        return answer
 
     def _heartbeat(self, _: HeartbeatRequest) -> HeartbeatResponse:
         if self.renewed_token:
@@ -215,6 +244,8 @@ class ScriptedManager:
             action=self.action,
             next_in=self.heartbeat_period,
             lost_leases=self.lost,
+            lifetime_left=self.lifetime_left(),
+            agent_sha256=self.agent_sha256,
             token=self.renewed_token,
         )
 
@@ -234,3 +265,18 @@ class ScriptedManager:
 
     def _halting(self, _: HaltingRequest) -> None:
         self.leases.clear()
+
+    def _outputs(self, message: OutputsRequest) -> OutputsResponse:
+        targets = [
+            OutputTargetView(
+                name=file.name, url=f"{self.store_url}/{file.name}?signature=secret", headers={"X-Of": "us"}
+            )
+            for file in message.files
+        ]
+        return OutputsResponse(accepted=message.lease in self.leases, targets=targets)
+
+    def _log(self, _: LogRequest) -> None:
+        pass
+
+    def _credentials(self, _: CredentialsRequest) -> dict[str, Any]:
+        return self.credentials

@@ -8,6 +8,8 @@ from pydantic import ValidationError
 
 from tests.config.sources import GOOD_POD
 from vmdirac.config.pods import PodConfig, PodRequirements
+from vmdirac.model.agent_rules import AgentRules
+from vmdirac.model.output_target import OutputTarget
 from vmdirac.model.pod import DeadlineOverrides, RunningPod, Traits
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import AfterDrainDeadline
@@ -79,6 +81,11 @@ def test_a_pod_with_everything() -> None:
         "load_average_timespan": 120,
         "halt_period": 3600,
         "halt_before_margin": 600,
+        "contact_deadline": 900,
+        "job_wrappers_location": "/scratch",
+        "pilot_stop_file": "/scratch/stop agent",
+        "output_url": " s3://bucket/results/ ",
+        "output_conn_id": "signer",
         "launch_deadline": 1,
         "boot_deadline": 2700,
         "silence_deadline": 3,
@@ -123,6 +130,8 @@ def test_a_pod_with_everything() -> None:
         load_average_timespan=timedelta(minutes=2),
         halt_period=timedelta(hours=1),
         halt_before_margin=timedelta(minutes=10),
+        agent_rules=AgentRules(900.0, "/scratch", "/scratch/stop agent"),
+        output_target=OutputTarget("s3://bucket/results", "signer"),
         deadlines=DeadlineOverrides(*(timedelta(seconds=seconds) for seconds in (1, 2700, 3, 4, 5, 6, 7))),
         revision=found.revision,
     )
@@ -212,6 +221,17 @@ def test_a_campaign_may_last_a_day_but_no_less() -> None:
         {"load_average_timespan": 0},
         {"load_average_timespan": 86401},
         {"halt_period": 0},
+        {"contact_deadline": 0},
+        {"output_url": "s3://"},
+        {"output_url": "http://store.example.org/results"},
+        {"output_url": "https://user:password@store.example.org/results"},
+        {"output_url": "https://store.example.org/results?key=secret"},
+        {"output_url": "/results"},
+        {"output_url": "https://store.example.org/results", "output_conn_id": "signer"},
+        {"output_conn_id": "signer"},
+        {"job_wrappers_location": "scratch"},
+        {"job_wrappers_location": "/scratch\n/etc"},
+        {"pilot_stop_file": "/scratch/stop_agent"},
         {"halt_period": "an hour"},
         {"halt_period": 600, "halt_before_margin": 0},
         {"priority": 1e10},
@@ -288,3 +308,16 @@ def test_what_is_no_date_is_refused(written: object) -> None:
 @pytest.mark.parametrize("value", [True, False])
 def test_a_number_of_vms_is_no_yes_or_no(value: object) -> None:
     assert "it must be a number, not yes or no" in mistakes(max_instances=value)
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        (None, None),
+        ("s3://bucket", OutputTarget("s3://bucket", "aws_default")),
+        ("https://store.example.org/results", OutputTarget("https://store.example.org/results")),
+        ("http://127.0.0.1:9000/results", OutputTarget("http://127.0.0.1:9000/results")),
+    ],
+)
+def test_where_outputs_go(url: str | None, target: OutputTarget | None) -> None:
+    assert pod(output_url=url).output_target == target

@@ -18,7 +18,8 @@ import pytest
 
 from tests.servers import certificates
 from tests.servers.certificates import Certificates
-from vmdirac.agent.vmdirac_agent import Manager, read_config
+from vmdirac.agent.config import read_config
+from vmdirac.agent.manager import Manager
 from vmdirac.config.settings import templates_folder
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER
 from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
 from vmdirac.config.settings import templates_folder
+from vmdirac.contextualization.agent_program import joined_agent
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER
 from vmdirac.contextualization.user_data import (
-    AGENT_FILE,
     AgentBoot,
     UserDataTemplates,
     agent_sha256,
@@ -171,7 +171,7 @@ def test_asked_for_again_it_is_the_same() -> None:
 
 
 def test_the_agents_digest_is_that_of_what_is_handed_out() -> None:
-    assert agent_sha256() == hashlib.sha256(AGENT_FILE.read_bytes()).hexdigest()
+    assert agent_source() == joined_agent()
     assert hashlib.sha256(agent_source()).hexdigest() == agent_sha256()
 
 

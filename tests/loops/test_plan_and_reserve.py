@@ -23,8 +23,10 @@ from vmdirac.config.settings import templates_folder
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER, bootstrap_secret, is_secret
 from vmdirac.loops.plan_and_reserve import plan_and_reserve
 from vmdirac.loops.tick import user_data_renderer
+from vmdirac.model.agent_rules import AgentRules
 from vmdirac.model.decision import ReasonCode
 from vmdirac.model.hold import Hold, HoldKind
+from vmdirac.model.output_target import OutputTarget
 from vmdirac.model.states import ImageStatus, InstanceStatus, RunningPodStatus, VmPolicy, VmStopPolicy
 from vmdirac.policy.plan import Candidate, Invalid
 from vmdirac.store import endpoints, queue, ticks
@@ -67,7 +69,15 @@ class TestReservation:
         assert len({row.launch_token for row in rows}) == len({row.name for row in rows}) == 3
 
     def test_the_request_is_frozen_with_a_place_for_the_secret(self, store: Store) -> None:
-        pod = a_pod(load_average_timespan=timedelta(minutes=5), max_allowed_price=0.25, revision="p1")
+        rules = AgentRules(900.0, "/scratch", "/scratch/stop")
+        target = OutputTarget("s3://bucket/results", "aws")
+        pod = a_pod(
+            agent_rules=rules,
+            output_target=target,
+            load_average_timespan=timedelta(minutes=5),
+            max_allowed_price=0.25,
+            revision="p1",
+        )
         world = World(store, [pod], [an_endpoint(revision="e1")], [an_image(max_allowed_price=9.0, revision="i1")])
         world.submit()
         plan = world.plan()
@@ -81,6 +91,12 @@ class TestReservation:
             "revision": plan.launches[0].candidate.revision,
             "endpoint_revision": "e1",
             "load_average_timespan": 300.0,
+            "agent": {
+                "contact_deadline": 900.0,
+                "job_wrappers_location": "/scratch",
+                "pilot_stop_file": "/scratch/stop",
+            },
+            "output": {"url": "s3://bucket/results", "conn_id": "aws"},
         }
         assert row.max_allowed_price == 0.25
         assert plan.launches[0].candidate.revision

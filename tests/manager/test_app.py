@@ -2,14 +2,15 @@
 
 from fastapi.routing import APIRoute
 
-from vmdirac.manager import scheduling_routes, ui_routes, vm_routes
+from vmdirac.manager import scheduling_routes, ui_files_routes, ui_routes, vm_files_routes, vm_routes
 from vmdirac.manager.app import create_app
 
 OPEN_TO_ALL = {"/vm/v1/agent"}
 
 
 def routes() -> list[APIRoute]:
-    routers = (vm_routes.router, ui_routes.router, scheduling_routes.router)
+    parts = (vm_routes, vm_files_routes, ui_routes, ui_files_routes, scheduling_routes)
+    routers = [part.router for part in parts]
     return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
 
 
@@ -44,6 +45,12 @@ def test_every_action_asks_for_a_further_one_and_refuses_other_sites() -> None:
     for route in actions:
         assert route.methods == {"POST"}
         assert {scheduling_routes.may_act, scheduling_routes.from_our_page} <= dependencies(route), route.path
+
+
+def test_what_vms_left_behind_takes_the_right_to_act() -> None:
+    for route in ui_files_routes.router.routes:
+        assert isinstance(route, APIRoute)
+        assert scheduling_routes.may_act in dependencies(route), route.path
 
 
 def test_the_app_has_no_other_routes() -> None:

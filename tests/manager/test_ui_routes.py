@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -31,10 +32,14 @@ def no_token_is_revoked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RevokedToken, "is_revoked", lambda *_, **__: False)
 
 
+def get(manager: Manager, path: str, role: str = "viewer") -> Any:
+    """What somebody of this role sees; of none, a stranger."""
+    token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=role, role=role))
+    return manager.client.get(f"/ui/v1/{path}", headers={"Authorization": f"Bearer {token}"} if role else {})
+
+
 def place(manager: Manager, instance_id: int, *, known: bool = True) -> Any:
-    token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="viewer", role="viewer"))
-    headers = {"Authorization": f"Bearer {token}"} if known else {}
-    return manager.client.get(f"/ui/v1/instances/{instance_id}", headers=headers)
+    return get(manager, f"instances/{instance_id}", "viewer" if known else "")
 
 
 def of_task(manager: Manager, **fields: Any) -> int:
@@ -78,3 +83,29 @@ def test_one_that_there_is_not(manager: Manager) -> None:
 
 def test_strangers_see_nothing(manager: Manager) -> None:
     assert place(manager, manager.instance(), known=False).status_code == 401
+
+
+def left_a_log(manager: Manager, content: bytes) -> int:
+    instance = manager.running()
+    answer = manager.post(instance, "log", {"log": base64.b64encode(content).decode()})
+    assert answer.status_code == 204
+    return instance
+
+
+def test_the_agents_log_is_read_by_those_who_may_act(manager: Manager) -> None:
+    instance = left_a_log(manager, b"<script>hostile</script>\xff\n")
+    assert place(manager, instance).json()["may_read_log"] is False
+    assert get(manager, f"instances/{instance}", "op").json()["may_read_log"] is True
+    answer = get(manager, f"instances/{instance}/log", "op")
+    assert (answer.status_code, answer.text) == (200, "<script>hostile</script>\ufffd\n")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert get(manager, f"instances/{instance}/log").status_code == 403
+    assert get(manager, f"instances/{instance}/log", "").status_code == 401
+
+
+def test_whether_there_is_a_log_is_seen_by_all(manager: Manager) -> None:
+    assert place(manager, manager.running()).json()["log_at"] is None
+    instance = left_a_log(manager, b"ended\n")
+    assert place(manager, instance).json()["log_at"] == manager.now.isoformat().replace("+00:00", "Z")
+    assert get(manager, f"instances/{manager.running()}/log", "op").status_code == 404

@@ -3,7 +3,9 @@
 import base64
 import math
 import time
-from datetime import UTC, datetime
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from tests.manager.conftest import Manager
 from vmdirac.config.settings import SecretKey, secret_keys
 from vmdirac.contextualization.user_data import agent_sha256, agent_source
 from vmdirac.manager.vm_tokens import LIFETIME, RENEWAL_GRACE, issue, verify
+from vmdirac.model.agent_rules import AgentRules
+from vmdirac.model.requirements import Offer
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus, StopReason
 from vmdirac.store import instances, leases, queue
 from vmdirac.store.installation import hearing_since
@@ -63,6 +67,8 @@ class TestHeartbeat:
             "action": "work",
             "next_in": 60,
             "lost_leases": [],
+            "lifetime_left": None,
+            "agent_sha256": agent_sha256(),
             "token": None,
             "token_expires_at": None,
         }
@@ -333,6 +339,77 @@ class TestWhoIsRefused:
             headers={"Authorization": f"Bearer {issue(secret_keys()[0], instance, manager.now).text}"},
         )
         assert answer.status_code == 422
+
+
+class TestWhatAVmSaysOfItself:
+    def test_jobs_of_another_pilot_keep_it_from_being_idle(self, manager: Manager) -> None:
+        instance = manager.running()
+        manager.heartbeat(instance, foreign_jobs=3, busy_processors=2)
+        row = manager.row(instance)
+        assert (row.idle_since, row.jobs, row.busy_processors) == (None, 3, 2)
+        manager.heartbeat(instance)
+        assert manager.row(instance).idle_since == manager.now
+
+    def test_a_drain_waits_for_them(self, manager: Manager) -> None:
+        instance = manager.running()
+        ask_to_drain(manager, instance)
+        manager.heartbeat(instance, foreign_jobs=1, draining=True)
+        assert manager.row(instance).drain_phase is DrainPhase.ACKNOWLEDGED
+        manager.heartbeat(instance, draining=True)
+        assert manager.row(instance).drain_phase is DrainPhase.EMPTY
+
+    def test_one_that_leaves_by_its_own_wish_is_stopping(self, manager: Manager) -> None:
+        instance = manager.running()
+        manager.submit()
+        job = taken(manager, instance)[0]
+        answer = manager.heartbeat(instance, jobs=held(job), leaving="its stop file is there", draining=True)
+        assert answer.json()["action"] == "drain"
+        row = manager.row(instance)
+        assert (row.status, row.drain_phase) == (InstanceStatus.STOPPING, DrainPhase.ACKNOWLEDGED)
+        assert row.stop_reason is StopReason.VM_REPORTED
+        with manager.store.read() as session:
+            reasons = [line.reason for line in instances.history(session, instance)]
+            assert leases.running_on(session, instance) == 1
+        assert any("it leaves: its stop file is there" in reason for reason in reasons)
+
+    def test_one_that_leaves_after_its_stop_was_cancelled_leaves_again(self, manager: Manager) -> None:
+        instance = manager.running()
+        manager.heartbeat(instance, leaving="its stop file is there", draining=True)
+        assert manager.row(instance).drain_phase is DrainPhase.EMPTY
+        manager.heartbeat(instance, draining=True)
+        assert manager.row(instance).status is InstanceStatus.STOPPING
+
+    def test_the_code_of_its_end_is_in_its_history(self, manager: Manager) -> None:
+        instance = manager.running()
+        answer = manager.post(instance, "halting", {"reason": "No more work available", "code": 300})
+        assert answer.status_code == 204
+        with manager.store.read() as session:
+            assert instances.history(session, instance)[-1].reason == "it halts: 300 No more work available"
+
+    @pytest.mark.parametrize("code", [99, 1000, -1, "three"])
+    def test_a_code_that_is_none_is_refused(self, manager: Manager, code: object) -> None:
+        assert manager.post(manager.running(), "halting", {"code": code}).status_code == 422
+
+
+class TestWhatAVmIsTold:
+    def test_how_long_it_lives(self, manager: Manager) -> None:
+        offer = asdict(Offer(cpu_time=600, processors=2, memory_mb=2000, max_lifetime=3600))
+        instance = manager.instance(offer=offer, last_launch_at=manager.now - timedelta(seconds=100))
+        assert manager.register(instance).json()["lifetime_left"] == 3500
+        manager.pass_time(seconds=600)
+        assert manager.heartbeat(instance).json()["lifetime_left"] == 2900
+        manager.pass_time(seconds=3000)
+        assert manager.heartbeat(instance).json()["lifetime_left"] == -100
+
+    def test_its_pods_rules(self, manager: Manager) -> None:
+        rules = AgentRules(900.0, "/scratch", "/scratch/stop")
+        answer = manager.register(manager.instance(request={"agent": rules.as_json()})).json()
+        assert {key: answer[key] for key in rules.as_json()} == rules.as_json()
+        assert manager.register(manager.instance()).json()["contact_deadline"] == AgentRules().contact_deadline
+
+    def test_which_agent_it_is_to_run(self, manager: Manager) -> None:
+        answer = manager.heartbeat(manager.running()).json()
+        assert answer["agent_sha256"] == sha256(manager.client.get("/vm/v1/agent").content).hexdigest()
 
 
 def test_the_agent_is_served_as_it_is(manager: Manager) -> None:

@@ -1,1 +1,1 @@
-"""The program that runs on a VM: one file, standard library only, copied to the VM as it is."""
+"""The program that runs on a VM: standard library only, joined into one file that VMs fetch."""

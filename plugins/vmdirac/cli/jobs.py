@@ -93,6 +93,7 @@ def show(store: Store, arguments: argparse.Namespace) -> int:
                 for item in details.attempts
             ],
             "files": [f"{direction}: {name}" for direction, name in details.files],
+            "uploads": [asdict(item) for item in details.uploads],
         }
         results = jobs_table.results(session, job.id) if arguments.output is not None else []
     print(json.dumps(described, indent=2, default=str))

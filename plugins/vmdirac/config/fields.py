@@ -6,9 +6,11 @@ import re
 from datetime import date, timedelta
 from hashlib import sha256
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from vmdirac.config.settings import LOOPBACK
 from vmdirac.model.pod import DeadlineOverrides, Traits
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=190, pattern=r"^[\w.@:/+-]+$")]
@@ -45,6 +47,22 @@ def _stays_in_its_directory(name: str) -> str:
 
 FileName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_stays_in_its_directory)]
 """A name that a file can have beside a job's command; whoever chose it, it leads nowhere else."""
+
+
+def _is_a_store(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.query or parts.fragment or parts.username is not None or not parts.hostname:
+        raise ValueError("it must be s3://bucket/prefix or https://host/path, without credentials or a query")
+    if parts.scheme not in {"s3", "https"} and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        raise ValueError("it must be s3://bucket/prefix or https://host/path: files go encrypted, but to loopback")
+    return value.rstrip("/")
+
+
+StoreUrl = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000), AfterValidator(_is_a_store)]
+"""Where files can be put over HTTP."""
+
+VmPath = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4096, pattern=r"^/[^\n]*$"), WITHOUT_NUL]
+"""An absolute path on a VM."""
 
 
 def _is_no_yes_or_no(value: object) -> object:

@@ -13,6 +13,8 @@ from vmdirac.config.fields import (
     Name,
     Price,
     Seconds,
+    StoreUrl,
+    VmPath,
     Weight,
     WithDeadlines,
     WithTraits,
@@ -20,10 +22,13 @@ from vmdirac.config.fields import (
     Words,
     revision_of,
 )
+from vmdirac.model.agent_rules import AgentRules
+from vmdirac.model.output_target import OutputTarget
 from vmdirac.model.pod import RunningPod
 from vmdirac.model.requirements import Offer, is_number_tag
 from vmdirac.model.states import AfterDrainDeadline
 
+DEFAULT_SIGNER = "aws_default"
 RUNNING_PODS_VARIABLE = "vmdirac_running_pods"
 
 
@@ -102,6 +107,11 @@ class PodConfig(WithDeadlines):
     load_average_timespan: Annotated[float, Field(gt=0, le=86400)] = 60.0
     halt_period: Seconds | None = None
     halt_before_margin: Seconds | None = None
+    contact_deadline: Seconds = AgentRules().contact_deadline
+    job_wrappers_location: VmPath | None = None
+    pilot_stop_file: VmPath | None = None
+    output_url: StoreUrl | None = None
+    output_conn_id: Name | None = None
 
     @field_validator("endpoints", mode="before")
     @classmethod
@@ -136,6 +146,26 @@ class PodConfig(WithDeadlines):
             raise ValueError("halt_before_margin is longer than halt_period")
         return self
 
+    @model_validator(mode="after")
+    def _a_pilot_that_is_stopped_has_jobs(self) -> PodConfig:
+        if self.pilot_stop_file is not None and self.job_wrappers_location is None:
+            raise ValueError(
+                "pilot_stop_file is another pilot's, whose jobs nobody counts without job_wrappers_location"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _who_signs_is_asked_for_s3(self) -> PodConfig:
+        if self.output_conn_id is not None and not (self.output_url or "").startswith("s3://"):
+            raise ValueError("output_conn_id signs for an output_url that begins with s3://, and there is none")
+        return self
+
+    def _output_target(self) -> OutputTarget | None:
+        url, signer = self.output_url, self.output_conn_id or DEFAULT_SIGNER
+        if url is None:
+            return None
+        return OutputTarget(url, signer) if url.startswith("s3://") else OutputTarget(url)
+
     def pod(self, name: str) -> RunningPod:
         """The pod as the decisions see it."""
         period = None if self.halt_period is None else timedelta(seconds=self.halt_period)
@@ -159,6 +189,12 @@ class PodConfig(WithDeadlines):
             load_average_timespan=timedelta(seconds=self.load_average_timespan),
             halt_period=period,
             halt_before_margin=timedelta(seconds=margin),
+            agent_rules=AgentRules(
+                contact_deadline=self.contact_deadline,
+                job_wrappers_location=self.job_wrappers_location or "",
+                pilot_stop_file=self.pilot_stop_file or "",
+            ),
+            output_target=self._output_target(),
             deadlines=self.deadlines(),
             revision=revision_of(self),
         )

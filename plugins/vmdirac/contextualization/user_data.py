@@ -6,13 +6,13 @@ import hashlib
 import json
 import shlex
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from vmdirac.contextualization.agent_program import joined_agent
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER
-
-AGENT_FILE = Path(__file__).parents[1] / "agent" / "vmdirac_agent.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,13 @@ class AgentBoot:
     ca: str = ""
 
 
+@lru_cache(maxsize=1)
 def agent_source() -> bytes:
-    """The agent as it is handed to VMs."""
-    return AGENT_FILE.read_bytes()
+    """The agent as it is handed to VMs: one file."""
+    return joined_agent()
 
 
+@lru_cache(maxsize=1)
 def agent_sha256() -> str:
     """Digest of :func:`agent_source`."""
     return hashlib.sha256(agent_source()).hexdigest()

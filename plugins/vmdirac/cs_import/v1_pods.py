@@ -32,7 +32,10 @@ STOPPING: tuple[Rule, ...] = (
             ("HaltBeforeMargin", "halt_before_margin"),
         )
     ),
-    *idle("JobWrappersLocation", "the agent on the VM starts the jobs itself, so it need not look for their files"),
+    *idle(
+        "JobWrappersLocation",
+        "the agent on the VM starts the jobs itself; job_wrappers_location is for VMs that have a pilot of their own",
+    ),
 )
 """What tells VMs when to stop; version 2 has it too, in other places."""
 

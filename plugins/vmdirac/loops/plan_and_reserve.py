@@ -115,6 +115,8 @@ def _reserve(
             "revision": candidate.revision,
             "endpoint_revision": candidate.endpoint.revision,
             "load_average_timespan": candidate.pod.load_average_timespan.total_seconds(),
+            "agent": candidate.pod.agent_rules.as_json(),
+            "output": target.as_json() if (target := candidate.pod.output_target) is not None else None,
         }
 
 

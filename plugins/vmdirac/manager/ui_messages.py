@@ -78,6 +78,7 @@ class InstancePlace(InstanceView):
     """All that is shown of one instance.
 
     ``boot_image``, ``flavor``: what the cloud was asked for; what it boots with stays here, it may hold a secret.
+    ``log_at``: when the agent's log came; ``None``: it sent none. ``may_read_log``: whether who asks may read it.
     ``with_it``: ids of all instances that the same task asked for, its own among them.
     """
 
@@ -87,5 +88,7 @@ class InstancePlace(InstanceView):
     error_kind: str | None
     expires_at: datetime | None
     history: list[HistoryView]
+    log_at: datetime | None
+    may_read_log: bool
     with_it: list[int]
     as_of: datetime

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
-from airflow.api_fastapi.core_api.security import requires_access_view
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_view
 from fastapi import APIRouter, Depends, HTTPException, Query
 
 from vmdirac.manager.ui_messages import HistoryView, InstancePage, InstancePlace, InstanceView, Summary
 from vmdirac.manager.vm_routes import InstanceId, Now, TheStore
 from vmdirac.model.states import InstanceStatus, JobStatus
-from vmdirac.store import instances, instances_table, one_offs, queue
+from vmdirac.store import instance_logs, instances, instances_table, one_offs, queue
 
 may_see = requires_access_view(AccessView.CLUSTER_ACTIVITY)
 
@@ -50,8 +51,9 @@ def instance_page(
 
 
 @router.get("/instances/{instance_id}")
-def instance_place(instance_id: InstanceId, at: Now, store: TheStore) -> InstancePlace:
+def instance_place(instance_id: InstanceId, at: Now, store: TheStore, user: GetUserDep) -> InstancePlace:
     """One instance with all that happened to it."""
+    allowed = get_auth_manager().is_authorized_connection(method="PUT", user=user)
     with store.read() as session:
         row, item = instances_table.one(session, instance_id), instances.get(session, instance_id)
         if row is None or item is None:
@@ -65,6 +67,8 @@ def instance_place(instance_id: InstanceId, at: Now, store: TheStore) -> Instanc
             error_kind=row.error_kind,
             expires_at=item.expires_at,
             history=[HistoryView.model_validate(line) for line in instances.history(session, instance_id)],
+            log_at=instance_logs.came_at(session, instance_id),
+            may_read_log=allowed,
             with_it=one_offs.siblings(session, item.requester_key) if item.requester_key is not None else [],
             as_of=at,
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
@@ -17,6 +17,11 @@ Nonce = Annotated[str, Field(min_length=16, max_length=128, pattern=r"^[0-9A-Za-
 LeaseId = Annotated[str, Field(min_length=1, max_length=64)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Total = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+MAX_FILES: Final = 64
+MAX_UPLOAD: Final = 5 * 2**30
+"""Bytes of one file that a VM may put elsewhere: as much as S3 takes in one piece."""
 
 
 class Message(BaseModel):
@@ -45,7 +50,12 @@ class RegisterRequest(Message):
 
 class RegisterResponse(Message):
     """``token`` authenticates every later call; ``processors`` are the VM's slots; ``load_average_timespan``: seconds
-    over which it averages the load that it reports."""
+    over which it averages the load that it reports; ``lifetime_left``: seconds after which it takes no more jobs.
+
+    ``contact_deadline``: seconds without us after which it powers itself off if it has no job. With
+    ``job_wrappers_location`` its jobs are another pilot's, counted there; ``pilot_stop_file`` keeps that one from jobs.
+    ``outputs_elsewhere``: what jobs leave in their output directories goes where ``outputs`` says.
+    """
 
     token: str
     token_expires_at: datetime
@@ -55,6 +65,11 @@ class RegisterResponse(Message):
     memory_mb: int
     cpu_time: int
     load_average_timespan: float
+    lifetime_left: float | None = None
+    contact_deadline: float
+    job_wrappers_location: str = ""
+    pilot_stop_file: str = ""
+    outputs_elsewhere: bool = False
 
 
 class HeldLease(Message):
@@ -63,31 +78,43 @@ class HeldLease(Message):
 
 
 class HeartbeatRequest(Message):
-    """``draining`` says that the VM takes no more jobs: with it, an asked drain counts as acknowledged."""
+    """``draining`` says that the VM takes no more jobs: with it, an asked drain counts as acknowledged.
+
+    ``foreign_jobs``: of another pilot. ``leaving``: why the VM is to go by its own wish; empty: it has none.
+    """
 
     load: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
     uptime: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
     busy_processors: Annotated[int, Field(ge=0, le=65535)] = 0
     jobs: Annotated[list[HeldLease], Field(max_length=4096)] = []
+    foreign_jobs: Annotated[int, Field(ge=0, le=65535)] = 0
     draining: bool = False
+    leaving: Annotated[str, Field(max_length=1000)] = ""
     transferred_files: Total = 0
     transferred_bytes: Total = 0
 
 
 class HeartbeatResponse(Message):
-    """``lost_leases``: jobs that are no longer this VM's; it stops them. ``token``: the new one, when renewed."""
+    """``lost_leases``: jobs that are no longer this VM's; it stops them. ``token``: the new one, when renewed.
+
+    ``lifetime_left``: as in the answer to ``register``. ``agent_sha256``: digest of the agent that VMs are to run.
+    """
 
     action: VmAction
     next_in: float
     lost_leases: list[str] = []
+    lifetime_left: float | None = None
+    agent_sha256: str = ""
     token: str | None = None
     token_expires_at: datetime | None = None
 
 
 class HaltingRequest(Message):
-    """``reason``: one word or sentence for people. Leases still held go back to the queue."""
+    """``reason``: one word or sentence for people; ``code``: that of one of Vac's shutdown messages. Leases that are
+    still held go back to the queue."""
 
     reason: Annotated[str, Field(max_length=1000)] = ""
+    code: Annotated[int, Field(ge=100, le=999)] | None = None
     load: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
     uptime: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 0.0
 
@@ -127,15 +154,27 @@ class MatchResponse(Message):
     jobs: list[MatchedJob] = []
 
 
+class UploadedFile(Message):
+    """A file that was put where ``outputs`` said."""
+
+    name: FileName
+    size: Annotated[int, Field(ge=0, le=MAX_UPLOAD)]
+
+
 class FinishRequest(Message):
-    """``exit_code``: the command's; negative: ended by that signal. ``message``: why it failed, for people."""
+    """``exit_code``: the command's; negative: ended by that signal. ``message``: why it failed, for people.
+
+    ``files``: those that were asked for by name; ``outputs``: what was in the output directory, or ``uploaded`` of it.
+    """
 
     lease: LeaseId
     exit_code: Annotated[int, Field(ge=-255, le=255)]
     cpu_seconds: Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)] = 0.0
     message: Annotated[str, Field(max_length=4000)] = ""
     log: Base64Bytes = b""
-    files: Annotated[list[JobFile], Field(max_length=64)] = []
+    files: Annotated[list[JobFile], Field(max_length=MAX_FILES)] = []
+    outputs: Annotated[list[JobFile], Field(max_length=MAX_FILES)] = []
+    uploaded: Annotated[list[UploadedFile], Field(max_length=MAX_FILES)] = []
 
 
 class FinishResponse(Message):

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Header, HTTPException, Path, Request, Re
 from sqlalchemy.orm import Session
 
 from vmdirac.config.settings import secret_keys
-from vmdirac.contextualization.user_data import agent_source
+from vmdirac.contextualization.user_data import agent_sha256, agent_source
 from vmdirac.manager import strangers, vm_service, vm_tokens
 from vmdirac.manager.vm_messages import (
     FinishRequest,
@@ -112,7 +112,7 @@ def turned_away(error: RefusedError, by: vm_tokens.VerifiedToken, at: datetime, 
 @router.get("/agent")
 def agent() -> Response:
     """The agent's program. No secret; VMs check its digest, which came with their user data."""
-    return Response(agent_source(), media_type="text/x-python")
+    return Response(agent_source(), media_type="application/zip")
 
 
 @router.post("/instances/{instance}/register")
@@ -141,6 +141,11 @@ def register(
         memory_mb=known.memory_mb,
         cpu_time=known.cpu_time,
         load_average_timespan=known.load_average_timespan,
+        lifetime_left=known.lifetime_left,
+        contact_deadline=known.agent_rules.contact_deadline,
+        job_wrappers_location=known.agent_rules.job_wrappers_location,
+        pilot_stop_file=known.agent_rules.pilot_stop_file,
+        outputs_elsewhere=known.outputs_elsewhere,
     )
 
 
@@ -164,6 +169,8 @@ def heartbeat(
         action=answer.action,
         next_in=answer.next_in,
         lost_leases=list(answer.lost_leases),
+        lifetime_left=answer.lifetime_left,
+        agent_sha256=agent_sha256(),
         token=issued.text if issued is not None else None,
         token_expires_at=issued.expires_at if issued is not None else None,
     )

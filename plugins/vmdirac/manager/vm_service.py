@@ -22,6 +22,8 @@ from vmdirac.manager.vm_messages import (
     RegisterRequest,
     VmAction,
 )
+from vmdirac.model.agent_rules import AgentRules
+from vmdirac.model.output_target import OutputTarget
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
 from vmdirac.policy.vm_answer import next_phase, should_halt
 from vmdirac.store import boots, instances, lease_usage, leases
@@ -67,6 +69,9 @@ class Registered:
     memory_mb: int
     cpu_time: int
     load_average_timespan: float
+    lifetime_left: float | None
+    agent_rules: AgentRules
+    outputs_elsewhere: bool
     launch_token: str
 
 
@@ -105,8 +110,17 @@ def register(
         row.memory_mb,
         int(row.offer["cpu_time"]),
         float(row.request.get("load_average_timespan", 60)),
+        _lifetime_left(row, now),
+        AgentRules.from_json(row.request.get("agent", {})),
+        bool(row.request.get("output")),
         row.launch_token,
     )
+
+
+def _lifetime_left(row: InstanceRow, now: datetime) -> float | None:
+    """For how long the VM may still work; ``None``: it has no end."""
+    lifetime = float(row.offer.get("max_lifetime") or 0)
+    return lifetime - (now - (row.last_launch_at or row.created_at)).total_seconds() if lifetime else None
 
 
 def _row(session: Session, instance_id: int) -> InstanceRow:
@@ -141,13 +155,14 @@ class HeartbeatAnswer:
     action: VmAction
     next_in: float
     lost_leases: Sequence[str]
+    lifetime_left: float | None = None
 
 
 def heartbeat(session: Session, instance_id: int, message: HeartbeatRequest, now: datetime) -> HeartbeatAnswer:
     """Hear a VM: its measurements, its leases, how far its drain is; and tell it what to do."""
     row = _row(session, instance_id)
     lost = leases.renew(session, row.id, [held.lease for held in message.jobs], now)
-    jobs = len(message.jobs)
+    jobs = len(message.jobs) + message.foreign_jobs
     # Idle is only a VM that has no lease by our books either: a job may be on its way to it.
     idle = not jobs and not message.busy_processors and not lease_usage.running_on(session, row.id)
     row.load, row.uptime = message.load, message.uptime
@@ -155,12 +170,29 @@ def heartbeat(session: Session, instance_id: int, message: HeartbeatRequest, now
     row.transferred_files, row.transferred_bytes = message.transferred_files, message.transferred_bytes
     _heard(session, row, now, "it called in again")
     _note_idleness(row, now, idle=idle)
+    if message.leaving and row.status is InstanceStatus.RUNNING:
+        _drain_by_its_own_wish(session, row, message.leaving, now)
     if row.status is InstanceStatus.STOPPING:
         phase = next_phase(row.drain_phase, draining=message.draining, jobs=0 if idle else max(1, jobs))
         if phase is not row.drain_phase:
             session.flush()
             _change(session, row, now, f"the drain is {phase}", drain_phase=phase, phase_since=now)
-    return HeartbeatAnswer(_action(row), row.heartbeat_period, lost)
+    return HeartbeatAnswer(_action(row), row.heartbeat_period, lost, _lifetime_left(row, now))
+
+
+def _drain_by_its_own_wish(session: Session, row: InstanceRow, wish: str, now: datetime) -> None:
+    """The VM takes no more jobs whatever we say: so nothing may be planned for it."""
+    session.flush()
+    _change(
+        session,
+        row,
+        now,
+        f"it leaves: {wish}",
+        to=InstanceStatus.STOPPING,
+        drain_phase=DrainPhase.ASKED,
+        phase_since=now,
+        stop_reason=StopReason.VM_REPORTED,
+    )
 
 
 def _note_idleness(row: InstanceRow, now: datetime, *, idle: bool) -> None:
@@ -233,6 +265,9 @@ def finish(session: Session, instance_id: int, job_id: int, message: FinishReque
         message=message.message,
         log=message.log,
         files=tuple(InputFile(file.name, file.content, file.executable) for file in message.files),
+        outputs=tuple(InputFile(file.name, file.content, file.executable) for file in message.outputs),
+        uploaded=tuple((file.name, file.size) for file in message.uploaded),
+        target=OutputTarget.from_json(row.request.get("output")),
     )
     return leases.finish(session, row.id, job_id, message.lease, result, now)
 
@@ -243,7 +278,8 @@ def halting(session: Session, instance_id: int, message: HaltingRequest, now: da
     leases.release(session, [row.id], "returned", now)
     row.heard_at, row.load, row.uptime, row.jobs = now, message.load, message.uptime, 0
     session.flush()
-    reason = f"it halts: {message.reason}" if message.reason else "it halts"
+    said = f"{message.code or ''} {message.reason}".strip()
+    reason = f"it halts: {said}" if said else "it halts"
     if row.status is InstanceStatus.STOPPING:
         phase = row.drain_phase if row.drain_phase is DrainPhase.DELETING else DrainPhase.EMPTY
         _change(session, row, now, reason, drain_phase=phase, phase_since=now)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
 from typing import Final
 
+from vmdirac.model.agent_rules import AgentRules
+from vmdirac.model.output_target import OutputTarget
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import AfterDrainDeadline, VmPolicy, VmStopPolicy
 
@@ -157,6 +159,8 @@ class RunningPod:
     :param min_working_load: load from which on a VM without a job counts as working all the same; ``None``: load does
         not count.
     :param load_average_timespan: over how long a VM averages the load that it reports.
+    :param agent_rules: how the agents on its VMs are to behave.
+    :param output_target: where its VMs put what jobs leave in their output directories; ``None``: it comes here.
     :param halt_period: a VM is only drained at the end of such a period of its life (of the cloud's accounting, say);
         ``None``: at any time. ``halt_before_margin``: how long before its end.
     :param revision: changes with its configuration; empty: not known.
@@ -180,6 +184,8 @@ class RunningPod:
     load_average_timespan: timedelta = timedelta(seconds=60)
     halt_period: timedelta | None = None
     halt_before_margin: timedelta = timedelta(seconds=300)
+    agent_rules: AgentRules = field(default_factory=AgentRules)
+    output_target: OutputTarget | None = None
     deadlines: DeadlineOverrides = field(default_factory=DeadlineOverrides)
     revision: str = ""
 

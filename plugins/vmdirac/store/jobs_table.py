@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from vmdirac.model.output_target import Upload
 from vmdirac.model.requirements import Requirements
 from vmdirac.model.states import JobStatus
-from vmdirac.store.tables import AttemptRow, JobFileRow, JobRow, TaskQueueRow
+from vmdirac.store.tables import AttemptRow, JobFileRow, JobRow, JobUploadRow, TaskQueueRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class JobDetails:
     requirements: Requirements
     attempts: Sequence[AttemptRow]
     files: Sequence[tuple[str, str]]
+    uploads: Sequence[Upload]
 
 
 def job_list(session: Session, statuses: Collection[JobStatus], limit: int) -> Sequence[JobRow]:
@@ -41,7 +43,9 @@ def job_details(session: Session, job_id: int) -> JobDetails | None:
     files = session.execute(
         select(JobFileRow.direction, JobFileRow.name).where(JobFileRow.job_id == job_id).order_by(JobFileRow.id)
     )
-    return JobDetails(job, Requirements.from_json(needs), attempts.all(), files.all())
+    uploads = session.scalars(select(JobUploadRow).where(JobUploadRow.job_id == job_id).order_by(JobUploadRow.id))
+    put = [Upload(row.name, row.location, row.size) for row in uploads]
+    return JobDetails(job, Requirements.from_json(needs), attempts.all(), files.all(), put)
 
 
 def results(session: Session, job_id: int) -> list[tuple[str, bytes]]:

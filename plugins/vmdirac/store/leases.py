@@ -16,13 +16,14 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from vmdirac.model.output_target import OutputTarget
 from vmdirac.model.requirements import Offer, Requirements
 from vmdirac.model.states import JobStatus
 from vmdirac.policy.matching import jobs_that_fit, matches
 from vmdirac.store import queue
 from vmdirac.store.changes import in_parts
 from vmdirac.store.lease_usage import InUse, in_use
-from vmdirac.store.tables import AttemptRow, InstanceRow, JobFileRow, JobRow
+from vmdirac.store.tables import AttemptRow, InstanceRow, JobFileRow, JobRow, JobUploadRow
 
 LEASE_PERIODS = 3
 """A lease lasts so many heartbeat periods."""
@@ -156,13 +157,21 @@ def renew(session: Session, instance_id: int, held: Collection[str], now: dateti
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a job ended, as its VM reports it."""
+    """How a job ended, as its VM reports it.
+
+    :param files: those that the job named.
+    :param outputs: what else it left, in its output directory.
+    :param uploaded: name and size of what of that went to ``target`` instead.
+    """
 
     exit_code: int
     cpu_seconds: float
     message: str
     log: bytes
     files: tuple[queue.InputFile, ...]
+    outputs: tuple[queue.InputFile, ...] = ()
+    uploaded: tuple[tuple[str, int], ...] = ()
+    target: OutputTarget | None = None
 
 
 def finish(session: Session, instance_id: int, job_id: int, lease: str, result: Result, now: datetime) -> bool:
@@ -191,8 +200,40 @@ def finish(session: Session, instance_id: int, job_id: int, lease: str, result: 
     job.finished_at = attempt.ended_at = now
     attempt.outcome, attempt.exit_code = job.status.value, result.exit_code
     job.lease = job.lease_until = None
-    _keep_files(session, job_id, kept.values(), result.log)
+    outputs = {file.name: file for file in result.outputs}
+    _keep_files(session, job_id, {**outputs, **kept}.values(), result.log)
+    _keep_uploads(session, job_id, attempt.number, result, now)
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A job that is a VM's: at which attempt it is, and where its outputs go; ``None``: they come here."""
+
+    attempt: int
+    target: OutputTarget | None
+
+
+def held(session: Session, instance_id: int, job_id: int, lease: str) -> Held | None:
+    """The job that this VM holds by this lease; ``None``: it is no longer its own."""
+    query = (
+        select(JobRow.attempts, InstanceRow.request)
+        .join(InstanceRow, JobRow.instance_id == InstanceRow.id)
+        .where(JobRow.id == job_id, JobRow.instance_id == instance_id)
+        .where(JobRow.status == JobStatus.RUNNING, JobRow.lease == lease)
+    )
+    found = session.execute(query).one_or_none()
+    return None if found is None else Held(found.attempts, OutputTarget.from_json(found.request.get("output")))
+
+
+def _keep_uploads(session: Session, job_id: int, attempt: int, result: Result, now: datetime) -> None:
+    session.execute(delete(JobUploadRow).where(JobUploadRow.job_id == job_id))
+    if result.target is None:
+        return
+    for name, size in dict(result.uploaded).items():
+        # Said by us, not by the VM: it can have put files nowhere else.
+        location = result.target.location(job_id, attempt, name)
+        session.add(JobUploadRow(job_id=job_id, name=name, location=location, size=size, at=now))
 
 
 def _keep_files(session: Session, job_id: int, files: Iterable[queue.InputFile], log: bytes) -> None:

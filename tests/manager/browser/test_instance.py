@@ -18,7 +18,7 @@ from tests.manager.browser.visitor import PAGE, SCROLLED, Visitor
 from vmdirac.model.one_off import Requester
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
-from vmdirac.store import instances
+from vmdirac.store import instance_logs, instances
 from vmdirac.store.database import Store
 
 if TYPE_CHECKING:
@@ -152,6 +152,26 @@ def test_of_a_pods_vm_it_says_what_the_vm_told(look: Look, store: Store) -> None
     assert fact(visitor, "Pod").inner_text() == running.pod
     assert fact(visitor, "Jobs").inner_text() == f"{running.jobs} of {running.processors}"
     assert visitor.page.get_by_text("Asked for by").count() == 0
+
+
+def test_the_agents_log_is_a_click_away_and_only_text(look: Look, store: Store, now: datetime) -> None:
+    with store.write() as session:
+        running = next(item for item in instances.unfinished(session) if item.status is InstanceStatus.RUNNING)
+        instance_logs.keep(session, running.id, f"registered\n{fleet.HOSTILE}\n".encode(), now)
+    visitor = look(running.id)
+    with visitor.page.expect_popup() as opened:
+        fact(visitor, "Agent's log (UTC)").get_by_role("link", name="Agent's log").click()
+    log = opened.value
+    log.wait_for_load_state()
+    assert log.locator("pre").inner_text().strip() == f"registered\n{fleet.HOSTILE}"
+    assert log.locator("img, script").count() == 0
+    log.close()
+
+
+def test_of_a_vm_without_a_log_none_is_spoken_of(look: Look, store: Store) -> None:
+    with store.read() as session:
+        running = next(item for item in instances.unfinished(session) if item.status is InstanceStatus.RUNNING)
+    assert look(running.id).page.get_by_text("Agent's log").count() == 0
 
 
 def test_it_can_be_read_in_light_and_dark_on_any_screen(

@@ -1,6 +1,6 @@
 /** One instance: what is known of it, and all that happened to it. Where links of tasks lead. */
 
-import { fetchInstance } from "./api.js";
+import { address, fetchInstance } from "./api.js";
 import { InstanceLink, NONE, Says, Status, Time, cellStyles, taskOf } from "./cells.js";
 import { ErrorDialog } from "./error_dialog.js";
 import { age, ahead, dateAndTime, load, uptime } from "./format.js";
@@ -85,6 +85,7 @@ function Facts({ instance, show }) {
     ["Addresses", [instance.public_ip, instance.private_ip].filter(Boolean).join(", ")],
     ["Boots", [instance.boot_image, instance.flavor].filter(Boolean).join(", ")],
     ["Started (UTC)", h(Time, { iso: instance.created_at, age: age(instance.created_at, instance.as_of) })],
+    instance.log_at && ["Agent's log (UTC)", h(AgentsLog, { instance })],
     instance.expires_at && ["Ends at the latest (UTC)", h(Ends, { instance })],
     ...(requester
       ? [
@@ -121,6 +122,14 @@ const Code = ({ text }) => (text ? h("bdi", { className: "code" }, text) : NONE)
 
 const Ends = ({ instance: { expires_at: ends, as_of: asOf, status } }) =>
   status === "Halted" ? dateAndTime(ends) : h("time", { dateTime: ends, title: ahead(ends, asOf) }, dateAndTime(ends));
+
+/** When it came; who may read it is led to it. */
+function AgentsLog({ instance: { id, log_at: at, may_read_log: mayRead, as_of: asOf } }) {
+  const when = h(Time, { iso: at, age: age(at, asOf) });
+  if (!mayRead) return when;
+  const href = address(`vmdirac/ui/v1/instances/${id}/log`);
+  return h("a", { href, target: "_blank", rel: "noreferrer", className: "link", "aria-label": "Agent's log" }, when);
+}
 
 const Siblings = ({ ids, own, show }) =>
   h(

@@ -5,6 +5,7 @@ from vmdirac.store.tables.base import Base
 from vmdirac.store.tables.endpoints import EndpointRow, FlavorRow, HoldRow
 from vmdirac.store.tables.installation import InstallationRow
 from vmdirac.store.tables.instances import HistoryRow, InstanceRow
+from vmdirac.store.tables.left_behind import InstanceLogRow, JobUploadRow
 from vmdirac.store.tables.orphans import OrphanRow
 from vmdirac.store.tables.pods import ImageRow, RunningPodRow
 from vmdirac.store.tables.queue import AttemptRow, JobFileRow, JobRow, TaskQueueRow
@@ -21,9 +22,11 @@ __all__ = [
     "HoldRow",
     "ImageRow",
     "InstallationRow",
+    "InstanceLogRow",
     "InstanceRow",
     "JobFileRow",
     "JobRow",
+    "JobUploadRow",
     "OfferRow",
     "OrphanRow",
     "RunningPodRow",

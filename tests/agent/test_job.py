@@ -16,8 +16,9 @@ import pytest
 
 from tests.agent.real_agent import running, wait_until
 from tests.agent.scripted_manager import job
-from vmdirac.agent import vmdirac_agent
-from vmdirac.agent.vmdirac_agent import MAX_FILE, Job, remove_tree
+from vmdirac.agent import job as job_module
+from vmdirac.agent.files import remove_tree
+from vmdirac.agent.job import MAX_FILE, Job
 from vmdirac.manager.body_limit import LARGE
 from vmdirac.manager.vm_messages import FinishRequest
 
@@ -50,7 +51,7 @@ class World:
 def result(ended: Job) -> FinishRequest:
     message, size = ended.result()
     finish = FinishRequest.model_validate(message)
-    assert sum(len(file.content) for file in finish.files) == size
+    assert sum(len(file.content) for file in finish.files + finish.outputs) == size
     return finish
 
 
@@ -100,6 +101,8 @@ def test_environment_is_minimal(world: World, monkeypatch: pytest.MonkeyPatch) -
         "VMDIRAC_JOB_ID": "1",
         "VMDIRAC_PROCESSORS": "3",
         "VMDIRAC_OUTPUT": started.directory,
+        "JOBFEATURES": started.directory + ".features",
+        "VMDIRAC_UPLOAD": started.directory + ".output",
     }
 
 
@@ -208,15 +211,15 @@ def test_missing_and_too_large_outputs_are_named(world: World) -> None:
 
 
 def test_all_outputs_together_have_a_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vmdirac_agent, "MAX_RESULT", 10)
+    monkeypatch.setattr(job_module, "MAX_RESULT", 10)
     _, finish = world.run("sh", "-c", "for n in 1 2 3; do printf 1234 > $n; done", output_files=["1", "2", "3"])
     assert [file.name for file in finish.files] == ["1", "2"]
     assert finish.message == "output not sent: 3: larger than 2 bytes"
 
 
 def test_the_largest_result_is_not_larger_than_the_manager_takes() -> None:
-    content = vmdirac_agent.MAX_RESULT + vmdirac_agent.MAX_LOG
-    names_and_message = vmdirac_agent.MAX_FILES * 4000 + 40_000
+    content = job_module.MAX_RESULT + job_module.MAX_LOG
+    names_and_message = 3 * job_module.MAX_FILES * 4000 + 40_000
     assert content * 4 / 3 + names_and_message < LARGE
 
 
@@ -265,7 +268,7 @@ def test_its_first_process_dies_with_the_agent(world: World) -> None:
     """Also if nobody else sees to it."""
     program = f"""
 import os, signal
-from vmdirac.agent.vmdirac_agent import Job
+from vmdirac.agent.job import Job
 started = Job({job(1, "sleep", "1000")!r}, {str(world.jobs_directory)!r})
 assert started.start()
 print(started.pid, flush=True)
@@ -309,3 +312,28 @@ def test_contents_are_freed_once_they_are_written(world: World) -> None:
     os.waitid(os.P_PID, started.pid, os.WEXITED | os.WNOWAIT)
     started.reap()
     assert content not in repr(matched)
+
+
+def test_what_is_left_in_the_output_directory_comes_too(world: World) -> None:
+    script = (
+        "printf 1 > $VMDIRAC_UPLOAD/one; printf 22 > $VMDIRAC_UPLOAD/two; mkdir $VMDIRAC_UPLOAD/sub; printf 3 > named"
+    )
+    _, finish = world.run("sh", "-c", script, output_files=["named"])
+    assert [(file.name, file.content) for file in finish.files] == [("named", b"3")]
+    assert [(file.name, file.content) for file in finish.outputs] == [("one", b"1"), ("two", b"22")]
+    assert finish.message == "output not sent: 'sub': not a plain file"
+    assert finish.uploaded == []
+
+
+def test_an_output_directory_that_was_replaced_leads_nowhere(world: World) -> None:
+    script = "printf 1 > $VMDIRAC_UPLOAD/one; mv $VMDIRAC_UPLOAD gone; ln -s / $VMDIRAC_UPLOAD"
+    _, finish = world.run("sh", "-c", script)
+    assert [file.name for file in finish.outputs] == ["one"]
+
+
+def test_named_and_other_files_share_one_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_module, "MAX_RESULT", 10)
+    script = "printf 123456 > named; cd $VMDIRAC_UPLOAD; printf 1234 > a; printf 1 > b"
+    _, finish = world.run("sh", "-c", script, output_files=["named"])
+    assert [file.name for file in finish.files + finish.outputs] == ["named", "a"]
+    assert finish.message == "output not sent: b: larger than 0 bytes"

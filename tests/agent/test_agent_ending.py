@@ -78,7 +78,7 @@ def test_halt_in_the_answer_to_a_match_starts_nothing(talk: Conversation) -> Non
     talk.manager.script["match"] = [Reply(200, json.dumps(answer).encode())]
     assert talk.to_its_end() == 0
     assert talk.supervisor.stopped == []
-    assert talk.routes() == ["register", "heartbeat", "match", "halting"]
+    assert talk.routes() == ["register", "heartbeat", "match", "log", "halting"]
 
 
 def test_the_end_waits_only_a_while_for_the_manager(talk: Conversation) -> None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.agent.scripted_manager import SECRET, ScriptedManager
-from vmdirac.agent.vmdirac_agent import Manager
+from vmdirac.agent.manager import Manager
 
 MESSAGE = {"nonce": "nonce-0123456789abcdef"}
 

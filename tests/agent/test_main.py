@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 
-from tests.agent.real_agent import RealAgent, interpreters, wait_until
+from tests.agent.real_agent import RealAgent, interpreters, running, wait_until
 from tests.agent.scripted_manager import SECRET, Call, Reply, ScriptedManager, job
+from tests.agent.store_server import store_server
+from vmdirac.agent.update import digest_of
+from vmdirac.contextualization.agent_program import AGENT_PACKAGE, joined_agent
 from vmdirac.manager.vm_messages import VmAction
 
 pytestmark = pytest.mark.slow
@@ -87,12 +91,7 @@ def test_ends_when_its_instance_is_over(manager: ScriptedManager, agent: RealAge
 
 
 def test_a_plain_address_elsewhere_is_refused_with_a_message(agent: RealAgent) -> None:
-    class Elsewhere(ScriptedManager):
-        url = "http://manager.example.org/vmdirac"
-
-    agent.manager = Elsewhere()
-    agent.manager.stop()
-    agent.start()
+    agent.start(url="http://manager.example.org/vmdirac")
     assert agent.ended() == 2
     assert "use https" in agent.log()
 
@@ -185,9 +184,95 @@ def test_killed_with_its_group_it_leaves_nothing_and_comes_back_as_itself(
     wait_until(lambda: not agent.own_processes(), "the end of the keeper")
     wait_until(lambda: not set(session) & set(agent.jobs_processes()), "the end of the job")
 
-    assert len(list((agent.work_directory / "jobs").iterdir())) == 2
+    assert len(list((agent.work_directory / "jobs").iterdir())) == 4
     manager.waiting = [job(2, "true")]
     agent.start()
     manager.wait_for(lambda: manager.result(2))
-    assert len({message.nonce for message in manager.said("register")}) == 1
+    assert len(manager.said("register")) == 1
     wait_until(lambda: not list((agent.work_directory / "jobs").iterdir()), "the removal of old files")
+
+
+def another_agent(path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """An agent that differs from this one."""
+    shutil.copytree(AGENT_PACKAGE, path, ignore=shutil.ignore_patterns("__pycache__"))
+    main = path / "main.py"
+    main.write_text(main.read_text().replace('log("agent %s', 'log("the other agent %s'))
+    with monkeypatch.context() as patched:
+        patched.setattr("vmdirac.contextualization.agent_program.AGENT_PACKAGE", path)
+        return joined_agent()
+
+
+@pytest.mark.parametrize("interpreter", interpreters(), ids=lambda path: Path(path).resolve().name)
+def test_a_new_agent_goes_on_in_the_same_process_after_the_job(
+    manager: ScriptedManager, agent: RealAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interpreter: str
+) -> None:
+    go = tmp_path / "go"
+    manager.waiting = [job(1, "sh", "-c", f"while [ ! -e {go} ]; do sleep 0.05; done")]
+    agent.start(interpreter)
+    wait_until(agent.jobs_processes, "the start of the job")
+    with manager.changed:
+        manager.agent = another_agent(tmp_path / "other", monkeypatch)
+        manager.agent_sha256 = digest_of(manager.agent)
+        heard = len(manager.said("heartbeat"))
+    manager.wait_for(lambda: len(manager.said("heartbeat")) > heard + 3)
+    assert manager.fetched == 0
+    go.touch()
+    manager.wait_for(lambda: manager.result(1))
+    wait_until(lambda: "the other agent" in agent.log(), "the new agent")
+    manager.waiting = [job(2, "true")]
+    manager.wait_for(lambda: manager.result(2))
+    with manager.changed:
+        manager.action = VmAction.HALT
+    assert agent.ended() == 0
+    assert (len(manager.said("register")), len(manager.said("halting"))) == (1, 1)
+    assert agent.log().count("goes on as the VM that had registered") == 1
+    assert b"the other agent" in manager.said("log")[0].log
+    assert not running("vmdirac_agent.py.new", "cmdline")
+
+
+def test_the_vm_is_powered_off_when_nobody_needs_it(manager: ScriptedManager, agent: RealAgent, tmp_path: Path) -> None:
+    manager.action = VmAction.HALT
+    agent.start(poweroff=["touch", str(tmp_path / "off")])
+    assert agent.ended() == 0
+    assert (tmp_path / "off").exists()
+
+
+def test_the_vm_stays_on_when_its_agent_is_terminated(
+    manager: ScriptedManager, agent: RealAgent, tmp_path: Path
+) -> None:
+    agent.start(poweroff=["touch", str(tmp_path / "off")])
+    manager.wait_for(lambda: manager.said("heartbeat"))
+    os.kill(agent.pid, signal.SIGTERM)
+    assert agent.ended() == 0
+    assert not (tmp_path / "off").exists()
+
+
+def test_a_job_sees_what_it_may_use_and_its_credentials(manager: ScriptedManager, agent: RealAgent) -> None:
+    manager.rules["credentials"] = True
+    proxy = {"name": "proxy", "environment": "X509_USER_PROXY", "content": "VGhlIHByb3h5", "version": "1"}
+    manager.credentials = {"credentials": [proxy], "removed": [], "next_in": 300.0}
+    script = "cat $MACHINEFEATURES/total_cpu $JOBFEATURES/allocated_cpu $JOBFEATURES/cpu_limit_secs $X509_USER_PROXY"
+    manager.waiting = [job(1, "sh", "-c", script, cpu_time=77)]
+    agent.start()
+    manager.wait_for(lambda: manager.result(1))
+    result = manager.result(1)
+    assert result is not None
+    assert result.log == b"2\n1\n77\nThe proxy"
+
+
+def test_outputs_are_put_into_the_store_and_counted(manager: ScriptedManager, agent: RealAgent) -> None:
+    manager.rules["outputs_elsewhere"] = True
+    script = "head -c 3000000 /dev/zero > $VMDIRAC_UPLOAD/large; printf x > $VMDIRAC_UPLOAD/small; printf y > named"
+    manager.waiting = [job(1, "sh", "-c", script, output_files=["named"])]
+    with store_server() as store:
+        store.script = [503]
+        manager.store_url = store.url
+        agent.start()
+        manager.wait_for(lambda: manager.result(1))
+        assert {path: len(content) for path, content in store.files.items()} == {
+            "/large?signature=secret": 3_000_000,
+            "/small?signature=secret": 1,
+        }
+    manager.wait_for(lambda: manager.said("heartbeat")[-1].transferred_files == 3)
+    assert manager.said("heartbeat")[-1].transferred_bytes == 3_000_002
+    assert "signature" not in agent.log()

@@ -6,7 +6,7 @@ import pytest
 
 from tests.agent.conversation import NONCE, Conversation, start_job
 from tests.agent.scripted_manager import SECRET, Reply, job
-from vmdirac.agent.vmdirac_agent import Job
+from vmdirac.agent.job import Job
 
 
 def test_registers_then_reports_then_asks_for_work(talk: Conversation) -> None:
@@ -89,9 +89,11 @@ def test_asks_for_what_is_free_and_not_at_all_when_full(talk: Conversation) -> N
 def test_jobs_that_are_not_understood_do_not_stop_the_others(
     talk: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = talk.agent._make_job
+    real = talk.agent._matching._make_job
     monkeypatch.setattr(
-        talk.agent, "_make_job", lambda entry: real({**entry, "processors": "many"} if entry["job"] == 1 else entry)
+        talk.agent._matching,
+        "_make_job",
+        lambda entry: real({**entry, "processors": "many"} if entry["job"] == 1 else entry),
     )
     talk.manager.waiting = [job(1, "run"), job(2, "run")]
     talk.until(lambda: bool(talk.supervisor.running))

@@ -1,0 +1,60 @@
+"""Processes as the kernel shows them."""
+
+import contextlib
+import os
+from typing import Any, Callable, Dict, Iterable, NamedTuple
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Process(NamedTuple):
+    """A process as /proc shows it. ``cpu``: seconds used by it and by the children that it waited for."""
+
+    parent: int
+    session: int
+    alive: bool
+    cpu: float
+
+
+def processes() -> Dict[int, Process]:
+    """All processes of this VM by their pid."""
+    table = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            with open(f"/proc/{name}/stat", "rb") as file:
+                text = file.read()
+            values = text[text.rindex(b")") + 2 :].split()  # the name before it may contain anything
+            cpu = sum(map(int, values[11:15])) / CLOCK_TICKS
+            table[int(name)] = Process(int(values[1]), int(values[3]), values[0] not in b"ZX", cpu)
+    return table
+
+
+def add_descendants(owner: Dict[int, Any], table: Dict[int, Process]) -> None:
+    """Give every process below an owned one the same owner, whatever its session."""
+    found = list(owner)
+    while found:
+        found = [pid for pid, process in table.items() if pid not in owner and process.parent in owner]
+        owner.update({pid: owner[table[pid].parent] for pid in found})
+
+
+def kill(pids: Iterable[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def load_prctl() -> Callable[[int, int], int]:
+    """The C library's prctl with one argument; where there is none, a stand-in that does nothing."""
+    try:
+        import ctypes
+
+        function = ctypes.CDLL(None).prctl
+    except (ImportError, OSError, AttributeError):
+        return lambda *_: -1
+    function.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+    return lambda option, value: int(function(option, value, 0, 0, 0))
+
+
+prctl = load_prctl()

@@ -1,0 +1,51 @@
+"""The part of the VM interface by which VMs leave something behind."""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import APIRouter, HTTPException
+from sqlalchemy.orm import Session
+
+from vmdirac.hooks.upload_permissions import permit
+from vmdirac.manager.vm_files_messages import LogRequest, OutputsRequest, OutputsResponse, OutputTargetView
+from vmdirac.manager.vm_routes import Caller, InstanceId, JobId, Now, TheStore, refused
+from vmdirac.manager.vm_service import Refusal
+from vmdirac.model.errors import ConfigError
+from vmdirac.store import instance_logs, instances, leases
+
+logger = logging.getLogger(__name__)
+
+router = APIRouter(prefix="/vm/v1", tags=["VMs"])
+
+
+@router.post("/instances/{instance}/log", status_code=204)
+def log(instance: InstanceId, by: Caller, message: LogRequest, at: Now, store: TheStore) -> None:
+    """Keep the agent's log with its instance, also with one that is over."""
+
+    def work(session: Session) -> bool:
+        if instances.locked(session, instance) is None:
+            return False
+        instance_logs.keep(session, instance, message.log, at)
+        return True
+
+    if not store.transact(work):
+        raise refused(Refusal.NOT_THERE, instance)
+
+
+@router.post("/instances/{instance}/jobs/{job}/outputs")
+def outputs(instance: InstanceId, job: JobId, by: Caller, message: OutputsRequest, store: TheStore) -> OutputsResponse:
+    """Say where a job's files are to be put, as long as the job is this VM's."""
+    with store.read() as session:
+        held = leases.held(session, instance, job, message.lease)
+    if held is None or held.target is None:
+        return OutputsResponse(accepted=held is not None, targets=[])
+    places = [(file, held.target.location(job, held.attempt, file.name)) for file in message.files]
+    try:
+        # Outside of any transaction: a connection that assumes a role has to ask for it.
+        given = [(file.name, permit(held.target, place, file.size)) for file, place in places]
+    except ConfigError as error:
+        logger.error("instance %s: files of job %s cannot be put away: %s", instance, job, error)
+        raise HTTPException(503, "no permission can be given now", {"Retry-After": "60"}) from None
+    targets = [OutputTargetView(name=name, url=one.url, headers=dict(one.headers)) for name, one in given]
+    return OutputsResponse(accepted=True, targets=targets)

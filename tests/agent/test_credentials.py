@@ -1,0 +1,69 @@
+"""Credentials for the work: kept for jobs, readable for nobody else."""
+
+from __future__ import annotations
+
+import base64
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vmdirac.agent.credentials import LARGEST, Credentials
+
+
+def entry(name: str = "proxy", content: bytes = b"secret", version: str = "v1", **values: Any) -> dict[str, Any]:
+    encoded = base64.b64encode(content).decode()
+    return {"name": name, "environment": "X509_USER_PROXY", "content": encoded, "version": version, **values}
+
+
+@pytest.fixture
+def credentials(tmp_path: Path) -> Credentials:
+    return Credentials(str(tmp_path / "credentials"))
+
+
+def test_each_is_a_file_for_its_owner_alone(credentials: Credentials, tmp_path: Path) -> None:
+    assert not credentials.complete
+    credentials.take({"credentials": [entry(), entry("token", b"two", "v7", environment=None)], "removed": []})
+    assert credentials.complete
+    files = {path.name: path for path in (tmp_path / "credentials").iterdir()}
+    assert {name: path.read_bytes() for name, path in files.items()} == {"proxy": b"secret", "token": b"two"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files.values()} == {0o600}
+    assert stat.S_IMODE((tmp_path / "credentials").stat().st_mode) == 0o700
+    assert credentials.have() == {"proxy": "v1", "token": "v7"}
+    assert credentials.environment() == {"X509_USER_PROXY": str(files["proxy"])}
+
+
+def test_only_what_changed_comes_and_what_is_no_longer_given_goes(credentials: Credentials, tmp_path: Path) -> None:
+    credentials.take({"credentials": [entry(), entry("token", environment="TOKEN")]})
+    credentials.take({"credentials": [entry(content=b"renewed", version="v2")], "removed": ["token", "never there"]})
+    assert credentials.have() == {"proxy": "v2"}
+    assert [path.read_bytes() for path in (tmp_path / "credentials").iterdir()] == [b"renewed"]
+    assert credentials.environment().keys() == {"X509_USER_PROXY"}
+
+
+def test_nothing_of_an_earlier_agent_stays(credentials: Credentials, tmp_path: Path) -> None:
+    credentials.take({"credentials": [entry()]})
+    assert Credentials(str(tmp_path / "credentials")).have() == {}
+    assert not (tmp_path / "credentials").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        entry("../escape"),
+        entry(".."),
+        entry(environment="LD PRELOAD"),
+        entry(environment="A=B"),
+        {**entry(), "content": "no base64!"},
+        entry(content=b"x" * (LARGEST + 1)),
+        {"name": "proxy"},
+    ],
+)
+def test_what_cannot_be_kept_is_an_error_and_changes_nothing(
+    credentials: Credentials, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises((ValueError, KeyError)):
+        credentials.take({"credentials": [wrong]})
+    assert not credentials.complete
+    assert list((tmp_path / "credentials").iterdir()) == []

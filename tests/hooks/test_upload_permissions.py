@@ -1,0 +1,77 @@
+"""Permissions to put one file into a store: tried on a real S3 (moto's), without any key on the VM's side."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import boto3  # type: ignore[import-untyped]
+import pytest
+from moto.server import ThreadedMotoServer
+
+from vmdirac.hooks.upload_permissions import permit
+from vmdirac.model.errors import ConfigError
+from vmdirac.model.output_target import OutputTarget
+
+TARGET = OutputTarget("s3://bucket/results", "signer")
+LOCATION = TARGET.location(12, 3, "a b%.root")
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def signer(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    style = {"s3": {"addressing_style": "path"}}
+    extra = {"endpoint_url": s3, "region_name": "us-east-1", "config_kwargs": style}
+    connection = {"conn_type": "aws", "login": "key", "password": "very-secret-key", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_SIGNER", json.dumps(connection))
+
+
+def put(url: str, content: bytes, headers: dict[str, str]) -> int:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    connection.request("PUT", f"{parts.path}?{parts.query}", content, headers)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+@pytest.mark.usefixtures("signer")
+def test_a_file_is_put_without_a_key(s3: str) -> None:
+    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    client = boto3.client("s3", endpoint_url=s3, region_name="us-east-1", **keys)
+    client.create_bucket(Bucket="bucket")
+    given = permit(TARGET, LOCATION, 5)
+    assert "very-secret-key" not in given.url
+    assert put(given.url, b"hello", dict(given.headers)) == 200
+    assert client.get_object(Bucket="bucket", Key="results/12/3/a b%.root")["Body"].read() == b"hello"
+
+
+@pytest.mark.usefixtures("signer")
+def test_it_is_good_for_one_place_one_size_and_a_while() -> None:
+    given = permit(TARGET, LOCATION, 5)
+    parts = urlsplit(given.url)
+    assert parts.path == "/bucket/results/12/3/a%20b%25.root"
+    assert "content-length" in parts.query
+    assert "X-Amz-Expires=3600" in parts.query
+    assert given.headers == {"Content-Length": "5"}
+
+
+def test_a_store_that_wants_no_signature_is_used_as_it_is() -> None:
+    target = OutputTarget("https://store.example.org/results")
+    given = permit(target, target.location(12, 3, "a"), 5)
+    assert (given.url, given.headers) == ("https://store.example.org/results/12/3/a", {})
+
+
+def test_a_signer_that_there_is_not_is_an_error_without_secrets() -> None:
+    with pytest.raises(ConfigError, match="none_of_this_name cannot sign for s3://bucket"):
+        permit(OutputTarget("s3://bucket", "none_of_this_name"), "s3://bucket/1/1/a", 5)
