@@ -66,6 +66,12 @@ CONFIGURATION = {
                 "float",
                 "30",
             ),
+            "renewal_grace_days": _option(
+                "For how many days a VM's expired token may still be used to renew itself, and for nothing else: for so"
+                " long VMs outlive an outage of ours.",
+                "float",
+                "7",
+            ),
             "templates_folder": _option(
                 "Folder with user data templates of your own. Default: the templates that come with us.", "string", ""
             ),

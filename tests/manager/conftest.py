@@ -1,24 +1,32 @@
 """The manager's app around a real store, with a clock that the tests set."""
 
 import secrets
+import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import update
 
+from tests.fakes.configured import a_pod, an_endpoint, an_image
+from vmdirac.config.loader import Configuration
 from vmdirac.config.settings import secret_keys
 from vmdirac.contextualization.bootstrap_secret import bootstrap_secret, fingerprint
 from vmdirac.manager import vm_routes
 from vmdirac.manager.app import create_app
+from vmdirac.manager.configured import Configured
 from vmdirac.manager.vm_tokens import issue
+from vmdirac.model.pod import DeadlineOverrides
 from vmdirac.model.requirements import Offer, Requirements
 from vmdirac.model.states import ImageStatus, InstanceStatus
 from vmdirac.store import queue
 from vmdirac.store.database import Store
-from vmdirac.store.tables import Base, ImageRow, InstanceRow
+from vmdirac.store.tables import Base, ImageRow, InstallationRow, InstanceRow
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -27,6 +35,7 @@ START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 class Manager:
     """The app, its store, its clock, and instances to call it."""
 
+    app: FastAPI
     client: TestClient
     store: Store
     now: datetime = START
@@ -65,6 +74,25 @@ class Manager:
 
     def secret(self, instance: int) -> str:
         return bootstrap_secret(secret_keys()[0], self.row(instance).launch_token)
+
+    def hears_since(self, at: datetime) -> None:
+        """From now on the app counts as having been within reach since then; its own mark, of the real clock, is there
+        first."""
+        deadline = time.monotonic() + 60
+        while True:
+            with self.store.write() as session:
+                changed = session.execute(update(InstallationRow).values(hearing_since=at))
+                if getattr(changed, "rowcount", 0):
+                    return
+            assert time.monotonic() < deadline, "the manager never marked"
+            time.sleep(0.05)
+
+    def configure(self, boot: timedelta, context: timedelta = timedelta(minutes=10)) -> None:
+        """A configuration in which these are the deadlines of all instances."""
+        deadlines = DeadlineOverrides(boot=boot, context=context)
+        pod, endpoint = replace(a_pod("pod"), image="image", deadlines=deadlines), an_endpoint("cloud")
+        found = Configuration({"pod": pod}, {"image": an_image("image")}, {"cloud": endpoint}, (), (), complete=True)
+        self.app.state.configured = Configured(lambda: found)
 
     def row(self, instance: int) -> InstanceRow:
         with self.store.read() as session:
@@ -106,6 +134,15 @@ class Manager:
 
 
 @pytest.fixture
+def sqlite_store(tmp_path: Path) -> Iterator[Store]:
+    """A store alone, for what has nothing to do with the database."""
+    store = Store(f"sqlite:///{tmp_path / 'alone.db'}")
+    Base.metadata.create_all(store.engine)
+    yield store
+    store.close()
+
+
+@pytest.fixture
 def manager(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
     """The app on each kind of database."""
     monkeypatch.setenv("AIRFLOW__VMDIRAC__SQL_ALCHEMY_CONN", database_url)
@@ -115,7 +152,7 @@ def manager(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mana
         session.add(ImageRow(name="image", status=ImageStatus.NEW, changed_at=START, defined_at=START))
     app = create_app()
     with TestClient(app) as client:
-        manager = Manager(client, store)
+        manager = Manager(app, client, store)
         app.dependency_overrides[vm_routes.now] = lambda: manager.now
         yield manager
     store.close()

@@ -156,7 +156,8 @@ SCHEDULER_INTERVAL = Number("scheduler_interval", 60, 86400)
 SWEEP_INTERVAL = Number("sweep_interval", 60, 86400)
 DECISION_RETENTION_DAYS = Number("decision_retention_days", 7, 36500)
 PLAN_TIME_BUDGET = Number("plan_time_budget", 30, 3600)
-NUMBERS = (SCHEDULER_INTERVAL, SWEEP_INTERVAL, DECISION_RETENTION_DAYS, PLAN_TIME_BUDGET)
+RENEWAL_GRACE_DAYS = Number("renewal_grace_days", 7, 365)
+NUMBERS = (SCHEDULER_INTERVAL, SWEEP_INTERVAL, DECISION_RETENTION_DAYS, PLAN_TIME_BUDGET, RENEWAL_GRACE_DAYS)
 
 
 def scheduler_interval() -> float:
@@ -177,6 +178,11 @@ def decision_retention() -> timedelta:
 def plan_time_budget() -> float:
     """Seconds of CPU after which a plan is what has been planned by then."""
     return PLAN_TIME_BUDGET.or_default()
+
+
+def renewal_grace() -> timedelta:
+    """For how long an expired token of a VM may still renew itself, and do nothing else."""
+    return timedelta(days=RENEWAL_GRACE_DAYS.or_default())
 
 
 def templates_folder() -> Path:

@@ -74,8 +74,33 @@ class HistoryView(BaseModel):
     reason: str
 
 
+class RefusalView(BaseModel):
+    """How often calls for an instance were refused for one reason."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    reason: str
+    calls: int
+    last_at: datetime
+
+
+class HandoutView(BaseModel):
+    """A version of a credential that an instance was given."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    version: str
+    expires_at: datetime | None
+    first_at: datetime
+    last_at: datetime
+    times: int
+
+
 class InstancePlace(InstanceView):
     """All that is shown of one instance.
+
+    ``suspicious``: somebody else came with its bootstrap secret too.
 
     ``boot_image``, ``flavor``: what the cloud was asked for; what it boots with stays here, it may hold a secret.
     ``with_it``: ids of all instances that the same task asked for, its own among them.
@@ -86,6 +111,9 @@ class InstancePlace(InstanceView):
     forced: bool
     error_kind: str | None
     expires_at: datetime | None
+    suspicious: bool
+    refusals: list[RefusalView]
+    credentials: list[HandoutView]
     history: list[HistoryView]
     with_it: list[int]
     as_of: datetime

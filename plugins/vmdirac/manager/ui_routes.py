@@ -9,10 +9,18 @@ from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import requires_access_view
 from fastapi import APIRouter, Depends, HTTPException, Query
 
-from vmdirac.manager.ui_messages import HistoryView, InstancePage, InstancePlace, InstanceView, Summary
+from vmdirac.manager.ui_messages import (
+    HandoutView,
+    HistoryView,
+    InstancePage,
+    InstancePlace,
+    InstanceView,
+    RefusalView,
+    Summary,
+)
 from vmdirac.manager.vm_routes import InstanceId, Now, TheStore
 from vmdirac.model.states import InstanceStatus, JobStatus
-from vmdirac.store import instances, instances_table, one_offs, queue
+from vmdirac.store import handouts, instances, instances_table, one_offs, queue, refusals
 
 may_see = requires_access_view(AccessView.CLUSTER_ACTIVITY)
 
@@ -64,6 +72,9 @@ def instance_place(instance_id: InstanceId, at: Now, store: TheStore) -> Instanc
             forced=row.forced,
             error_kind=row.error_kind,
             expires_at=item.expires_at,
+            suspicious=row.suspicious,
+            refusals=[RefusalView.model_validate(line) for line in refusals.of_instance(session, instance_id)],
+            credentials=[HandoutView.model_validate(line) for line in handouts.of_instance(session, instance_id)],
             history=[HistoryView.model_validate(line) for line in instances.history(session, instance_id)],
             with_it=one_offs.siblings(session, item.requester_key) if item.requester_key is not None else [],
             as_of=at,

@@ -19,6 +19,7 @@ class DeadlineOverrides:
 
     launch: timedelta | None = None
     boot: timedelta | None = None
+    context: timedelta | None = None
     silence: timedelta | None = None
     stalled_grace: timedelta | None = None
     delete: timedelta | None = None
@@ -30,7 +31,8 @@ class Deadlines:
     """How long an instance may stay where it is (design §7).
 
     :param launch: in New before the cloud is looked at by token.
-    :param boot: from the launch to the first call of the VM.
+    :param boot: from the launch to the first call of the VM, or until it can be logged in to over ssh.
+    :param context: of one try to contextualize it over ssh, until its first call.
     :param silence: without a call of the VM.
     :param stalled_grace: in Stalled before the VM is stopped by force.
     :param delete: from a delete that was asked for to the next try.
@@ -40,6 +42,7 @@ class Deadlines:
 
     launch: timedelta = timedelta(minutes=5)
     boot: timedelta = timedelta(minutes=15)
+    context: timedelta = timedelta(minutes=10)
     silence: timedelta = timedelta(minutes=40)
     stalled_grace: timedelta = timedelta(minutes=15)
     delete: timedelta = timedelta(minutes=10)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from vmdirac.model.alert import Alert, AlertKind
+from vmdirac.store.changes import in_parts
 from vmdirac.store.tables import AlertRow
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,16 @@ def end_alert(session: Session, kind: AlertKind, subject: str, now: datetime) ->
         .where(AlertRow.kind == kind, AlertRow.subject == subject, AlertRow.ended_at.is_(None))
         .values(ended_at=now)
     )
+
+
+def end_alerts(session: Session, kind: AlertKind, subjects: Collection[str], now: datetime) -> None:
+    """The same of many."""
+    for part in in_parts(sorted(subjects)):
+        session.execute(
+            update(AlertRow)
+            .where(AlertRow.kind == kind, AlertRow.subject.in_(part), AlertRow.ended_at.is_(None))
+            .values(ended_at=now)
+        )
 
 
 def open_alerts(session: Session) -> list[Alert]:

@@ -3,6 +3,7 @@
 from vmdirac.store.tables.alerts import AlertRow
 from vmdirac.store.tables.base import Base
 from vmdirac.store.tables.endpoints import EndpointRow, FlavorRow, HoldRow
+from vmdirac.store.tables.identity import CredentialHandoutRow, RefusalRow
 from vmdirac.store.tables.installation import InstallationRow
 from vmdirac.store.tables.instances import HistoryRow, InstanceRow
 from vmdirac.store.tables.orphans import OrphanRow
@@ -14,6 +15,7 @@ __all__ = [
     "AlertRow",
     "AttemptRow",
     "Base",
+    "CredentialHandoutRow",
     "DecisionRow",
     "EndpointRow",
     "FlavorRow",
@@ -26,6 +28,7 @@ __all__ = [
     "JobRow",
     "OfferRow",
     "OrphanRow",
+    "RefusalRow",
     "RunningPodRow",
     "TaskQueueRow",
     "TickDemandRow",
