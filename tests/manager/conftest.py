@@ -2,8 +2,8 @@
 
 import secrets
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,11 @@ from vmdirac.manager import vm_routes
 from vmdirac.manager.app import create_app
 from vmdirac.manager.configured import Configured
 from vmdirac.manager.vm_tokens import issue
+from vmdirac.model.credential import CredentialSource
 from vmdirac.model.pod import DeadlineOverrides
 from vmdirac.model.requirements import Offer, Requirements
 from vmdirac.model.states import ImageStatus, InstanceStatus
+from vmdirac.policy.plan import Invalid
 from vmdirac.store import queue
 from vmdirac.store.database import Store
 from vmdirac.store.tables import Base, ImageRow, InstallationRow, InstanceRow
@@ -81,17 +83,32 @@ class Manager:
         deadline = time.monotonic() + 60
         while True:
             with self.store.write() as session:
-                changed = session.execute(update(InstallationRow).values(hearing_since=at))
+                marked = update(InstallationRow).where(InstallationRow.served_at.is_not(None))
+                changed = session.execute(marked.values(hearing_since=at))
                 if getattr(changed, "rowcount", 0):
                     return
             assert time.monotonic() < deadline, "the manager never marked"
             time.sleep(0.05)
 
-    def configure(self, boot: timedelta, context: timedelta = timedelta(minutes=10)) -> None:
-        """A configuration in which these are the deadlines of all instances."""
-        deadlines = DeadlineOverrides(boot=boot, context=context)
-        pod, endpoint = replace(a_pod("pod"), image="image", deadlines=deadlines), an_endpoint("cloud")
-        found = Configuration({"pod": pod}, {"image": an_image("image")}, {"cloud": endpoint}, (), (), complete=True)
+    def configure(
+        self,
+        boot: timedelta = timedelta(minutes=15),
+        context: timedelta = timedelta(minutes=10),
+        credentials: Mapping[str, Sequence[CredentialSource]] | None = None,
+        invalid: Sequence[Invalid] = (),
+    ) -> None:
+        """A configuration in which these are the deadlines of all instances, and these the credentials of the pods."""
+        pods = {
+            name: a_pod(
+                name,
+                image="image",
+                deadlines=DeadlineOverrides(boot=boot, context=context),
+                credentials=tuple(sources),
+            )
+            for name, sources in (credentials or {"pod": ()}).items()
+        }
+        images, endpoints = {"image": an_image("image")}, {"cloud": an_endpoint("cloud")}
+        found = Configuration(pods, images, endpoints, (), tuple(invalid), complete=True)
         self.app.state.configured = Configured(lambda: found)
 
     def row(self, instance: int) -> InstanceRow:

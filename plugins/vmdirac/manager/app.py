@@ -22,6 +22,7 @@ from vmdirac import __version__
 from vmdirac.manager import scheduling_routes, ui_routes, vm_routes
 from vmdirac.manager.body_limit import BodyLimit
 from vmdirac.manager.configured import Configured
+from vmdirac.manager.credential_desk import CredentialDesk
 from vmdirac.manager.refusals import Refusals
 from vmdirac.store.database import Store
 from vmdirac.store.installation import MARK_EVERY, mark_hearing
@@ -63,6 +64,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await marking
     with suppress(SQLAlchemyError):
         app.state.refusals.write(store, datetime.now(UTC))
+    app.state.credentials.close()
     store.close()
 
 
@@ -106,6 +108,7 @@ def create_app() -> FastAPI:
     )
     app.state.refusals = Refusals()
     app.state.configured = Configured()
+    app.state.credentials = CredentialDesk()
     app.add_middleware(BodyLimit)
     app.add_exception_handler(vm_routes.CallRefusedError, count_and_answer)
     app.add_exception_handler(RequestValidationError, say_what_is_wrong)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Final
 
 from vmdirac.config.loader import Configuration, load_configuration
 from vmdirac.config.source import AirflowConfigSource
 from vmdirac.loops.deadlines import can_be_judged, deadlines_of
+from vmdirac.model.credential import CredentialSource
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import Deadlines
 
@@ -59,6 +60,11 @@ class Configured:
         except Exception as error:  # noqa: BLE001 - whatever it is, VMs are served without it
             log.error("the configuration could not be read: %s", type(error).__name__)
             return None
+
+    def credentials(self, pod: str) -> Sequence[CredentialSource] | None:
+        """The credentials of a pod. ``None``: they are not known, or not any more; its VMs keep what they have."""
+        found = self.get()
+        return found.pods[pod].credentials if found is not None and pod in found.pods else None
 
     def deadlines(self, instance: Instance) -> Deadlines | None:
         """Those that hold for it; ``None``: they are not known now."""

@@ -11,9 +11,11 @@ from typing import Annotated
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
+from vmdirac.config.credentials import CredentialName
 from vmdirac.config.fields import FileName
 
 Nonce = Annotated[str, Field(min_length=16, max_length=128, pattern=r"^[0-9A-Za-z_-]+$")]
+Version = Annotated[str, Field(max_length=64)]
 LeaseId = Annotated[str, Field(min_length=1, max_length=64)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Total = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -45,7 +47,7 @@ class RegisterRequest(Message):
 
 class RegisterResponse(Message):
     """``token`` authenticates every later call; ``processors`` are the VM's slots; ``load_average_timespan``: seconds
-    over which it averages the load that it reports."""
+    over which it averages the load that it reports; ``credentials``: it has to ask for some before its first job."""
 
     token: str
     token_expires_at: datetime
@@ -55,6 +57,7 @@ class RegisterResponse(Message):
     memory_mb: int
     cpu_time: int
     load_average_timespan: float
+    credentials: bool
 
 
 class HeldLease(Message):
@@ -142,3 +145,27 @@ class FinishResponse(Message):
     """``accepted`` false: the lease was no longer this VM's, the result was kept as late and not counted."""
 
     accepted: bool
+
+
+class CredentialsRequest(Message):
+    """``have``: versions of the credentials that the VM has, by name."""
+
+    have: Annotated[dict[CredentialName, Version], Field(max_length=64)] = {}
+
+
+class GivenCredential(Message):
+    """``environment``: the variable that names its file to jobs; ``content`` in base64; ``version`` changes with it."""
+
+    name: str
+    environment: str | None
+    content: str = Field(repr=False)
+    version: str
+    expires_at: datetime | None
+
+
+class CredentialsResponse(Message):
+    """Only what the VM does not have is in ``credentials``; ``removed``: its pod has them no more."""
+
+    credentials: list[GivenCredential]
+    removed: list[str]
+    next_in: float

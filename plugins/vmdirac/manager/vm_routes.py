@@ -10,12 +10,16 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, HTTPException, Path, Request, Response
 from pydantic import StringConstraints
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
 from vmdirac.config.settings import renewal_grace, secret_keys
 from vmdirac.contextualization.user_data import agent_source
 from vmdirac.manager import strangers, vm_service, vm_tokens
 from vmdirac.manager.configured import Configured
+from vmdirac.manager.credential_desk import CredentialDesk, NotNowError
 from vmdirac.manager.vm_messages import (
+    CredentialsRequest,
+    CredentialsResponse,
     FinishRequest,
     FinishResponse,
     HaltingRequest,
@@ -35,6 +39,9 @@ log = logging.getLogger(__name__)
 TOKEN_HEADER = "X-VMDIRAC-Token"  # noqa: S105 - the name of a header
 RETRY_AFTER = {Refusal.TOO_EARLY: 2, Refusal.NOT_THERE: 60}
 """Seconds, for calls that may be served later."""
+
+CREDENTIALS_RETRY = 15
+"""Seconds after which a VM asks again for credentials that could not be read."""
 
 POLL_SHARE = 4
 """An idle VM asks for jobs so many times a heartbeat period."""
@@ -92,6 +99,12 @@ def the_configured(request: Request) -> Configured:
     return found
 
 
+def the_desk(request: Request) -> CredentialDesk:
+    """Who gives out credentials."""
+    found: CredentialDesk = request.app.state.credentials
+    return found
+
+
 def the_token(tokens: Tokens) -> str:
     """The secret or token that came with the call."""
     return tokens[0]
@@ -99,6 +112,7 @@ def the_token(tokens: Tokens) -> str:
 
 Now = Annotated[datetime, Depends(now)]
 TheStore = Annotated[Store, Depends(the_store)]
+TheDesk = Annotated[CredentialDesk, Depends(the_desk)]
 TheConfigured = Annotated[Configured, Depends(the_configured)]
 Token = Annotated[str, Depends(the_token)]
 
@@ -181,6 +195,8 @@ def register(
         memory_mb=known.memory_mb,
         cpu_time=known.cpu_time,
         load_average_timespan=known.load_average_timespan,
+        # Where it is not known the VM asks, and waits until it is.
+        credentials=configured.credentials(known.pod) != (),
     )
 
 
@@ -218,6 +234,27 @@ def match(instance: InstanceId, by: Caller, message: MatchRequest, at: Now, stor
     except RefusedError as error:
         raise turned_away(error, by, at, store) from None
     return MatchResponse(action=action, jobs=jobs)
+
+
+@router.post("/instances/{instance}/credentials")
+async def credentials(
+    instance: InstanceId,
+    by: Caller,
+    message: CredentialsRequest,
+    at: Now,
+    store: TheStore,
+    configured: TheConfigured,
+    desk: TheDesk,
+) -> CredentialsResponse:
+    """Give a VM the credentials of its pod. Not in a thread of those that serve heartbeats: a source may be slow."""
+    try:
+        return await desk.serve(store, configured, instance, message.have, at)
+    except RefusedError as error:
+        refusal = error
+    except NotNowError:
+        detail = "a credential of this pod cannot be read now"
+        raise HTTPException(503, detail, {"Retry-After": str(CREDENTIALS_RETRY)}) from None
+    raise await run_in_threadpool(turned_away, refusal, by, at, store)
 
 
 @router.post("/instances/{instance}/jobs/{job}/finish")

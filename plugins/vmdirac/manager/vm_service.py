@@ -77,6 +77,7 @@ class Registered:
     cpu_time: int
     load_average_timespan: float
     launch_token: str
+    pod: str
 
 
 def register(
@@ -124,6 +125,7 @@ def register(
         int(row.offer["cpu_time"]),
         float(row.request.get("load_average_timespan", 60)),
         row.launch_token,
+        row.pod,
     )
 
 
@@ -239,6 +241,14 @@ def renewal(session: Session, instance_id: int) -> HeartbeatAnswer:
     if revoked(row):
         raise RefusedError(Refusal.GONE)
     return HeartbeatAnswer(_action(row), AGAIN_AT_ONCE_SECONDS, [], renewable=True)
+
+
+def entitled(session: Session, instance_id: int) -> str:
+    """The pod whose credentials this VM may have; one that drains may while it has jobs, or is to work again."""
+    row = _row(session, instance_id)
+    if _action(row) is VmAction.HALT:
+        raise RefusedError(Refusal.GONE)
+    return row.pod
 
 
 def match(

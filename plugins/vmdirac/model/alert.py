@@ -14,6 +14,8 @@ class AlertKind(StrEnum):
     """So many VMs carry our tag and are unknown that it is probably our database that is wrong."""
     NEEDS_A_PERSON = "needs_a_person"
     """A VM that cannot be deleted, however often it was tried."""
+    CREDENTIAL = "credential"
+    """A credential of a pod that cannot be read."""
     SUSPICIOUS = "suspicious"
     """Somebody else than the VM that registered knows its bootstrap secret."""
 

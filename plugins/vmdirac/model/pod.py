@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
 from typing import Final
 
+from vmdirac.model.credential import CredentialSource
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import VmPolicy, VmStopPolicy
 
@@ -158,6 +159,7 @@ class RunningPod:
     :param load_average_timespan: over how long a VM averages the load that it reports.
     :param halt_period: a VM is only drained at the end of such a period of its life (of the cloud's accounting, say);
         ``None``: at any time. ``halt_before_margin``: how long before its end.
+    :param credentials: what its VMs are given for the work.
     :param revision: changes with its configuration; empty: not known.
     """
 
@@ -178,6 +180,7 @@ class RunningPod:
     load_average_timespan: timedelta = timedelta(seconds=60)
     halt_period: timedelta | None = None
     halt_before_margin: timedelta = timedelta(seconds=300)
+    credentials: tuple[CredentialSource, ...] = ()
     deadlines: DeadlineOverrides = field(default_factory=DeadlineOverrides)
     revision: str = ""
 
