@@ -20,12 +20,13 @@ from starlette.types import Scope
 
 from vmdirac import __version__
 from vmdirac.manager import scheduling_routes, ui_routes, vm_routes
-from vmdirac.manager.body_limit import BodyLimit
+from vmdirac.manager.body_limit import BodyLimit, BodyRefusedError
 from vmdirac.manager.configured import Configured
 from vmdirac.manager.credential_desk import CredentialDesk
 from vmdirac.manager.refusals import Refusals
 from vmdirac.store.database import Store
 from vmdirac.store.installation import MARK_EVERY, mark_hearing
+from vmdirac.store.refusals import NOBODYS
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,14 @@ def say_what_is_wrong(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": findings}, status_code=422)
 
 
+async def count_body_and_answer(request: Request, error: Exception) -> Response:
+    """The answer to a body that is refused while it is read; it is counted."""
+    if not isinstance(error, BodyRefusedError):
+        raise error
+    request.app.state.refusals.note(NOBODYS, error.reason)
+    return await http_exception_handler(request, error)
+
+
 async def count_and_answer(request: Request, error: Exception) -> Response:
     """The answer to a VM whose call is refused, which is counted."""
     if not isinstance(error, vm_routes.CallRefusedError):
@@ -111,6 +120,7 @@ def create_app() -> FastAPI:
     app.state.credentials = CredentialDesk()
     app.add_middleware(BodyLimit)
     app.add_exception_handler(vm_routes.CallRefusedError, count_and_answer)
+    app.add_exception_handler(BodyRefusedError, count_body_and_answer)
     app.add_exception_handler(RequestValidationError, say_what_is_wrong)
     app.add_exception_handler(OperationalError, say_that_it_is_down)
     app.include_router(vm_routes.router)
