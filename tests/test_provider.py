@@ -157,6 +157,8 @@ def test_declared_defaults_are_those_without_the_declaration(monkeypatch: pytest
         "sweep_interval": settings.sweep_interval,
         "decision_retention_days": lambda: settings.decision_retention().total_seconds() / 86400,
         "plan_time_budget": settings.plan_time_budget,
+        "renewal_grace_days": lambda: settings.renewal_grace().total_seconds() / 86400,
+        "credential_audit_days": lambda: settings.credential_audit_retention().total_seconds() / 86400,
     }
     for name, without in numbers.items():
         monkeypatch.delenv(f"AIRFLOW__VMDIRAC__{name.upper()}", raising=False)

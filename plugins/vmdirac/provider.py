@@ -66,6 +66,36 @@ CONFIGURATION = {
                 "float",
                 "30",
             ),
+            "renewal_grace_days": _option(
+                "For how many days a VM's expired token may still be used to renew itself, and for nothing else: for so"
+                " long VMs outlive an outage of ours.",
+                "float",
+                "7",
+            ),
+            "credentials_folders": _option(
+                "Folders, with commas between them, below which the files are that pods may name as credentials of"
+                " their VMs. Default: pods may name no file.",
+                "string",
+                "",
+                "/etc/vmdirac/credentials",
+            ),
+            "credential_connections": _option(
+                "Ids of connections, with commas between them, whose secrets pods may name as credentials of their"
+                " VMs. Default: pods may name no connection.",
+                "string",
+                "",
+                "robot_token",
+            ),
+            "credential_commands": _option(
+                "JSON object of commands by name, each a list of the program's full path and its arguments, whose"
+                " output pods may name as credentials of their VMs. Default: pods may name no command.",
+                "string",
+                "",
+                '{"token": ["/usr/bin/oidc-token", "robot"]}',
+            ),
+            "credential_audit_days": _option(
+                "For how many days it is kept which VM was given which credential.", "float", "90"
+            ),
             "templates_folder": _option(
                 "Folder with user data templates of your own. Default: the templates that come with us.", "string", ""
             ),

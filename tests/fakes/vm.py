@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tests.fakes.account import Machine
 from tests.fakes.world import Installation, World
+from vmdirac.loops.deadlines import deadlines_of
 from vmdirac.manager import vm_service
 from vmdirac.manager.vm_messages import (
     FinishRequest,
@@ -45,9 +46,9 @@ class CallingVm:
     def register(self) -> None:
         """Call in for the first time; raises RefusedError if it is not taken."""
         message = RegisterRequest(nonce=f"nonce-of-{self.cloud_id}-{self.instance_id}")
-        now = self.world.clock()
+        now, deadlines = self.world.clock(), deadlines_of(self.world.configuration)
         answer = self.world.store.transact(
-            lambda session: vm_service.register(session, self.instance_id, self._secret, message, now)
+            lambda session: vm_service.register(session, self.instance_id, self._secret, message, now, deadlines)
         )
         if isinstance(answer, Refusal):
             raise RefusedError(answer)

@@ -28,7 +28,7 @@ def test_the_vm_that_registered_keeps_its_instance(store: Store) -> None:
     secret = world.cloud.requests[0].user_data.split()[1]
     message = RegisterRequest(nonce="n" * 32, private_ip=address)
     with store.write() as session:
-        vm_service.register(session, vm.instance_id, secret, message, world.clock())
+        vm_service.register(session, vm.instance_id, secret, message, world.clock(), lambda _: Deadlines())
     world.clock.advance(minutes=5)
     world.reconcile()
     assert vm.instance.cloud_id == second.cloud_id

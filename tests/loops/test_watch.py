@@ -12,7 +12,7 @@ from vmdirac.model.errors import AuthError
 from vmdirac.model.states import ImageStatus
 from vmdirac.store import alerts, endpoints
 from vmdirac.store.database import Store
-from vmdirac.store.tables import ImageRow, InstanceRow
+from vmdirac.store.tables import ImageRow
 
 
 def told(world: World) -> set[tuple[AlertKind, str]]:
@@ -32,7 +32,7 @@ def test_an_endpoint_is_suspended_until_it_is_resumed(store: Store) -> None:
     assert told(world) == set()
 
 
-def test_an_image_in_error_an_orphan_and_a_vm_that_two_want_to_be(store: Store) -> None:
+def test_an_image_in_error_and_an_orphan(store: Store) -> None:
     world = World(store)
     world.submit(1)
     world.tick()
@@ -41,9 +41,6 @@ def test_an_image_in_error_an_orphan_and_a_vm_that_two_want_to_be(store: Store) 
     world.reconcile()
     with store.write() as session:
         session.execute(update(ImageRow).values(status=ImageStatus.ERROR, error_message="it never boots"))
-        session.execute(update(InstanceRow).values(suspicious=True))
-    (item,) = world.instances()
     kinds = dict(told(world))
-    assert kinds.keys() == {AlertKind.BREAKER_OPEN, AlertKind.ORPHAN_FOUND, AlertKind.SUSPICIOUS_IDENTITY}
+    assert kinds.keys() == {AlertKind.BREAKER_OPEN, AlertKind.ORPHAN_FOUND}
     assert kinds[AlertKind.BREAKER_OPEN] == "image worker"
-    assert kinds[AlertKind.SUSPICIOUS_IDENTITY] == f"instance {item.id}"

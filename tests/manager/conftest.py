@@ -1,26 +1,36 @@
 """The manager's app around a real store, with a clock that the tests set."""
 
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.models.revoked_token import RevokedToken
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import update
 
+from tests.fakes.configured import a_pod, an_endpoint, an_image
 from tests.manager.people import People
+from vmdirac.config.loader import Configuration
 from vmdirac.config.settings import secret_keys
 from vmdirac.contextualization.bootstrap_secret import bootstrap_secret, fingerprint
 from vmdirac.manager import vm_routes
 from vmdirac.manager.app import create_app
+from vmdirac.manager.configured import Configured
 from vmdirac.manager.vm_tokens import issue
+from vmdirac.model.credential import CredentialSource
+from vmdirac.model.pod import DeadlineOverrides
 from vmdirac.model.requirements import Offer, Requirements
 from vmdirac.model.states import ImageStatus, InstanceStatus
+from vmdirac.policy.plan import Invalid
 from vmdirac.store import queue
 from vmdirac.store.database import Store
-from vmdirac.store.tables import Base, ImageRow, InstanceRow
+from vmdirac.store.tables import Base, ImageRow, InstallationRow, InstanceRow
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -29,6 +39,7 @@ START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 class Manager:
     """The app, its store, its clock, and instances to call it."""
 
+    app: FastAPI
     client: TestClient
     store: Store
     now: datetime = START
@@ -67,6 +78,40 @@ class Manager:
 
     def secret(self, instance: int) -> str:
         return bootstrap_secret(secret_keys()[0], self.row(instance).launch_token)
+
+    def hears_since(self, at: datetime) -> None:
+        """From now on the app counts as having been within reach since then; its own mark, of the real clock, is there
+        first."""
+        deadline = time.monotonic() + 60
+        while True:
+            with self.store.write() as session:
+                marked = update(InstallationRow).where(InstallationRow.served_at.is_not(None))
+                changed = session.execute(marked.values(hearing_since=at))
+                if getattr(changed, "rowcount", 0):
+                    return
+            assert time.monotonic() < deadline, "the manager never marked"
+            time.sleep(0.05)
+
+    def configure(
+        self,
+        boot: timedelta = timedelta(minutes=15),
+        context: timedelta = timedelta(minutes=10),
+        credentials: Mapping[str, Sequence[CredentialSource]] | None = None,
+        invalid: Sequence[Invalid] = (),
+    ) -> None:
+        """A configuration in which these are the deadlines of all instances, and these the credentials of the pods."""
+        pods = {
+            name: a_pod(
+                name,
+                image="image",
+                deadlines=DeadlineOverrides(boot=boot, context=context),
+                credentials=tuple(sources),
+            )
+            for name, sources in (credentials or {"pod": ()}).items()
+        }
+        images, endpoints = {"image": an_image("image")}, {"cloud": an_endpoint("cloud")}
+        found = Configuration(pods, images, endpoints, (), tuple(invalid), complete=True)
+        self.app.state.configured = Configured(lambda: found)
 
     def row(self, instance: int) -> InstanceRow:
         with self.store.read() as session:
@@ -108,6 +153,15 @@ class Manager:
 
 
 @pytest.fixture
+def sqlite_store(tmp_path: Path) -> Iterator[Store]:
+    """A store alone, for what has nothing to do with the database."""
+    store = Store(f"sqlite:///{tmp_path / 'alone.db'}")
+    Base.metadata.create_all(store.engine)
+    yield store
+    store.close()
+
+
+@pytest.fixture
 def manager(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
     """The app on each kind of database."""
     monkeypatch.setenv("AIRFLOW__VMDIRAC__SQL_ALCHEMY_CONN", database_url)
@@ -117,7 +171,7 @@ def manager(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mana
         session.add(ImageRow(name="image", status=ImageStatus.NEW, changed_at=START, defined_at=START))
     app = create_app()
     with TestClient(app) as client:
-        manager = Manager(client, store)
+        manager = Manager(app, client, store)
         app.dependency_overrides[vm_routes.now] = lambda: manager.now
         yield manager
     store.close()

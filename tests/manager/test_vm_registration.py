@@ -2,13 +2,18 @@
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
-from tests.manager.conftest import Manager
+from tests.manager.conftest import START, Manager
+from vmdirac.config.loader import Configuration
 from vmdirac.config.settings import secret_keys
+from vmdirac.manager.configured import Configured
 from vmdirac.manager.vm_tokens import verify
+from vmdirac.model.alert import AlertKind
 from vmdirac.model.states import ImageStatus, InstanceStatus
+from vmdirac.store import alerts, instances
 from vmdirac.store.tables import HistoryRow, ImageRow
 
 
@@ -36,16 +41,43 @@ def test_a_lost_answer_kills_no_vm(manager: Manager) -> None:
 
 
 def test_the_answer_is_not_repeated_for_ever(manager: Manager) -> None:
+    manager.hears_since(START)
     instance = manager.running()
     manager.pass_time(minutes=10, seconds=1)
     assert manager.register(instance).status_code == 409
+    assert not manager.row(instance).suspicious
+
+
+def test_nor_after_the_token_was_used_whatever_was_away_since(manager: Manager) -> None:
+    manager.hears_since(START)
+    instance = manager.running()
+    manager.pass_time(seconds=60)
+    manager.heartbeat(instance)
+    manager.pass_time(hours=1)
+    manager.hears_since(manager.now)
+    assert manager.register(instance).status_code == 409
+
+
+def test_an_answer_lost_in_an_outage_of_ours_is_repeated_after_it(manager: Manager) -> None:
+    manager.hears_since(START)
+    instance = manager.running()
+    manager.pass_time(hours=3)
+    manager.hears_since(manager.now)
+    manager.pass_time(minutes=9)
+    assert manager.register(instance).status_code == 200
 
 
 def test_another_nonce_is_refused_and_makes_the_instance_suspicious(manager: Manager) -> None:
     instance = manager.running()
     assert manager.register(instance, nonce="x" * 32).status_code == 409
+    assert manager.register(instance, nonce="y" * 32).status_code == 409
     assert manager.row(instance).suspicious
     assert manager.register(instance).status_code == 200, "the rightful VM goes on"
+    with manager.store.read() as session:
+        [alert] = alerts.open_alerts(session)
+        assert (alert.kind, alert.subject) == (AlertKind.SUSPICIOUS, f"instance {instance}")
+        said = [line.reason for line in instances.history(session, instance)]
+    assert said == ["it called in", "somebody else came with its bootstrap secret after it had registered"]
 
 
 def test_exactly_one_of_fifty_wins(manager: Manager) -> None:
@@ -107,3 +139,65 @@ def test_nobody_can_be_a_vm_that_was_started_without_an_agent(manager: Manager) 
     for secret in (manager.secret(instance), "0" * 64, "x"):
         assert manager.register(instance, secret=secret).status_code == 401
     assert manager.row(instance).registered_at is None
+
+
+class TestBootDeadline:
+    """The secret is good from the launch to the boot deadline; an outage of ours uses up none of that."""
+
+    def test_it_is_good_until_then_and_no_longer(self, manager: Manager) -> None:
+        manager.hears_since(START)
+        manager.configure(boot=timedelta(minutes=15))
+        in_time, too_late = manager.instance(), manager.instance()
+        manager.pass_time(minutes=15)
+        assert manager.register(in_time).status_code == 200
+        manager.pass_time(seconds=1)
+        answer = manager.register(too_late)
+        assert answer.status_code == 410
+        assert "boot deadline" in answer.json()["detail"]
+        assert manager.row(too_late).status is InstanceStatus.SUBMITTED
+        assert manager.row(too_late).nonce_hash is None
+        assert manager.register(in_time).status_code == 200, "who has registered may go on asking for its answer"
+
+    def test_a_boot_during_an_outage_of_ours_has_its_whole_deadline_after_it(self, manager: Manager) -> None:
+        manager.configure(boot=timedelta(minutes=15))
+        instance = manager.instance()
+        manager.pass_time(hours=5)
+        manager.hears_since(manager.now)
+        manager.pass_time(minutes=15)
+        assert manager.register(instance).status_code == 200
+
+    def test_over_ssh_it_counts_from_the_try_that_handed_it_over(self, manager: Manager) -> None:
+        manager.hears_since(START)
+        manager.configure(boot=timedelta(minutes=15), context=timedelta(minutes=30))
+        launched = manager.now
+        manager.pass_time(minutes=20)
+        first, second = (
+            manager.instance(InstanceStatus.CONTEXTUALIZING, created_at=launched, last_launch_at=launched)
+            for _ in range(2)
+        )
+        manager.pass_time(minutes=30)
+        assert manager.register(first).status_code == 200
+        manager.pass_time(seconds=1)
+        assert manager.register(second).status_code == 410
+
+    def test_a_row_that_lost_its_registration_does_not_open_the_secret_again(self, manager: Manager) -> None:
+        """As from a backup: the VM goes on with its token, and its user data can be read by its jobs."""
+        manager.hears_since(START)
+        manager.configure(boot=timedelta(minutes=15))
+        instance = manager.instance(last_launch_at=manager.now)
+        manager.pass_time(minutes=20)
+        assert manager.heartbeat(instance).status_code == 200
+        assert manager.row(instance).status is InstanceStatus.RUNNING
+        assert manager.register(instance).status_code == 410
+
+    def test_what_is_not_known_is_not_over(self, manager: Manager) -> None:
+        """As while the Variables cannot be read: no sweep stops the VM either."""
+        manager.hears_since(START)
+        manager.app.state.configured = Configured(nothing)
+        instance = manager.instance()
+        manager.pass_time(hours=5)
+        assert manager.register(instance).status_code == 200
+
+
+def nothing() -> Configuration:
+    raise RuntimeError("the configuration cannot be read")

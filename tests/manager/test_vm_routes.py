@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.manager.conftest import Manager
-from vmdirac.config.settings import SecretKey, secret_keys
+from vmdirac.config.settings import SecretKey, renewal_grace, secret_keys
 from vmdirac.contextualization.user_data import agent_sha256, agent_source
-from vmdirac.manager.vm_tokens import LIFETIME, RENEWAL_GRACE, issue, verify
+from vmdirac.manager.vm_tokens import LIFETIME, issue, verify
 from vmdirac.model.agent_rules import AgentRules
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus, StopReason
@@ -292,7 +292,7 @@ class TestWhoIsRefused:
         instance = manager.running()
         token = issue(secret_keys()[0], instance, manager.now).text
         before = manager.row(instance)
-        manager.pass_time(seconds=RENEWAL_GRACE.total_seconds())
+        manager.pass_time(seconds=renewal_grace().total_seconds())
         for what, body in CALLS[1:]:
             assert manager.post(instance, what, body, token).status_code == 401
         answer = manager.post(instance, "heartbeat", {"load": 9, "uptime": 9, "draining": True}, token)
@@ -312,7 +312,7 @@ class TestWhoIsRefused:
     @pytest.mark.parametrize(("what", "body"), CALLS)
     def test_bad_tokens(self, manager: Manager, what: str, body: dict[str, Any]) -> None:
         instance = manager.running()
-        expired = issue(secret_keys()[0], instance, manager.now - LIFETIME - RENEWAL_GRACE).text
+        expired = issue(secret_keys()[0], instance, manager.now - LIFETIME - renewal_grace()).text
         forged = issue(SecretKey(b"f" * 32), instance, manager.now).text
         for token in (expired, forged, "nonsense", manager.secret(instance)):
             answer = manager.post(instance, what, body, token)

@@ -6,7 +6,7 @@ import pytest
 
 from vmdirac.model.states import DrainPhase as P
 from vmdirac.model.states import InstanceStatus as S
-from vmdirac.policy.vm_answer import next_phase, should_halt
+from vmdirac.policy.vm_answer import is_revoked, next_phase, should_halt
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,10 @@ def test_when_a_vm_is_to_end(status: S, phase: P | None, *, forced: bool) -> Non
     over = status in {S.HALTED, S.ERROR}
     given_up = status is S.STOPPING and (forced or phase is P.DELETING)
     assert should_halt(status, phase, forced=forced) is (over or given_up)
+
+
+@pytest.mark.parametrize(("status", "phase", "said"), list(product(S, [None, *P], [False, True])))
+def test_from_when_on_a_token_is_good_for_nothing_more(status: S, phase: P | None, *, said: bool) -> None:
+    over = status in {S.HALTED, S.ERROR}
+    drained = status is S.STOPPING and (said or phase is P.DELETING)
+    assert is_revoked(status, phase, said_halting=said) is (over or drained)

@@ -15,12 +15,12 @@ HOLD = Hold("alpha", HoldKind.AUTH, "who are you?", NOW, NOW + timedelta(minutes
 
 
 def test_nothing_is_wrong() -> None:
-    assert findings([], {}, [], []) == {}
+    assert findings([], {}, []) == {}
 
 
 @pytest.mark.parametrize("kind", HoldKind)
 def test_holds_that_do_not_end_by_waiting(kind: HoldKind) -> None:
-    found = findings([replace(HOLD, kind=kind)], {}, [], [])
+    found = findings([replace(HOLD, kind=kind)], {}, [])
     told = KIND_OF_HOLD.get(kind)
     assert found == ({(told, "alpha"): f"launches are held ({kind}): who are you?"} if told else {})
 
@@ -30,16 +30,15 @@ def test_each_pod_and_endpoint_is_told_once() -> None:
         replace(HOLD, kind=HoldKind.CONFIG, pod="pod"),
         replace(HOLD, kind=HoldKind.CONFIG, pod="pod", flavor="x"),
     )
-    assert [subject for _, subject in findings([HOLD, pod, other], {}, [], [])] == ["alpha", "pod pod on alpha"]
+    assert [subject for _, subject in findings([HOLD, pod, other], {}, [])] == ["alpha", "pod pod on alpha"]
 
 
-def test_images_orphans_and_suspicious_vms() -> None:
+def test_images_and_orphans() -> None:
     orphan = Orphan("alpha", "i-7", "token", NOW, NOW)
-    found = findings([], {"worker": "it never boots"}, [orphan], [(12, "alpha")])
+    found = findings([], {"worker": "it never boots"}, [orphan])
     assert found.keys() == {
         (AlertKind.BREAKER_OPEN, "image worker"),
         (AlertKind.ORPHAN_FOUND, "VM i-7 of alpha"),
-        (AlertKind.SUSPICIOUS_IDENTITY, "instance 12"),
     }
     assert found[AlertKind.BREAKER_OPEN, "image worker"].endswith("it never boots")
 

@@ -12,7 +12,7 @@ from vmdirac import __version__
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands."""
-    from vmdirac.cli import db, import_cs, jobs, plan, status, stop, validate, why
+    from vmdirac.cli import db, identity, import_cs, jobs, plan, status, stop, validate, why
 
     parser = argparse.ArgumentParser(
         prog="vmdirac", description="Virtual machines on federated clouds for a queue of waiting jobs."
@@ -24,6 +24,7 @@ def build_parser() -> argparse.ArgumentParser:
     why.add_parser(commands)
     status.add_parser(commands)
     stop.add_parser(commands)
+    identity.add_parser(commands)
     jobs.add_parser(commands)
     db.add_parser(commands)
     import_cs.add_parser(commands)

@@ -40,7 +40,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     image.set_defaults(run=reset_image)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Lines with columns as wide as they need to be."""
     cells = [list(head), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
     return "\n".join(
@@ -74,7 +75,7 @@ def list_pods(store: Store, _: argparse.Namespace) -> int:
             )
             for row in pods.all_pods(session)
         ]
-    print(_table(("pod", "state", "vms", "campaign", "since", "message"), rows))
+    print(table(("pod", "state", "vms", "campaign", "since", "message"), rows))
     return 0
 
 
@@ -89,7 +90,7 @@ def list_images(store: Store, _: argparse.Namespace) -> int:
             (row.name, row.status, row.failures, ago((now - row.changed_at).total_seconds()), row.error_message)
             for row in pods.all_images(session)
         ]
-    print(_table(("image", "state", "failures", "since", "message"), rows))
+    print(table(("image", "state", "failures", "since", "message"), rows))
     return 0
 
 
@@ -112,7 +113,7 @@ def list_endpoints(store: Store, _: argparse.Namespace) -> int:
             for row in session.scalars(select(EndpointRow).order_by(EndpointRow.name))
             for item in accounts.limits_of_row(row)
         ]
-    print(_table(("endpoint", "vms", "listed", "error of the list"), rows))
+    print(table(("endpoint", "vms", "listed", "error of the list"), rows))
     for name, item, ours in limits:
         print(f"account: {name}: of {item.limit} {item.measure} {ours} are ours and {item.others} others'")
     for hold in holds:

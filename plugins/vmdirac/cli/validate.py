@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from airflow.configuration import conf
@@ -72,8 +72,14 @@ def _settings() -> Iterator[Problem]:
 
 
 def _vms() -> Iterator[Problem]:
-    """What VMs are told of the manager."""
-    for name, read in (("vm_url", settings.vm_url), ("vm_ca_file", settings.vm_ca)):
+    """What VMs are told of the manager, and what they may be given."""
+    settings_read: dict[str, Callable[[], object]] = {
+        "vm_url": settings.vm_url,
+        "vm_ca_file": settings.vm_ca,
+        "credentials_folders": settings.credentials_folders,
+        "credential_commands": settings.credential_commands,
+    }
+    for name, read in settings_read.items():
         try:
             read()
         except settings.SettingsError as error:

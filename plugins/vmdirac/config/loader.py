@@ -10,11 +10,14 @@ from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from vmdirac.config import settings
+from vmdirac.config.credentials import Allowed
 from vmdirac.config.endpoints import EndpointError, parse_endpoint
 from vmdirac.config.fields import Name
 from vmdirac.config.images import IMAGES_VARIABLE, ImageConfig
 from vmdirac.config.pods import RUNNING_PODS_VARIABLE, PodConfig
 from vmdirac.config.problems import Problem, did_you_mean, sentences
+from vmdirac.config.settings import SettingsError
 from vmdirac.config.source import ConfigSource, UnreadableError
 from vmdirac.model.cloud import Shape
 from vmdirac.model.pod import Endpoint, Image, RunningPod
@@ -77,12 +80,13 @@ def load_configuration(source: ConfigSource, more_endpoints: Iterable[str] = ())
         endpoint = _endpoint(source, name, problems)
         if endpoint is not None:
             endpoints[name] = endpoint
+    refused_credentials = _refused_credentials(pods.values(), problems)
     for pod in pods.values():
         for endpoint_name, _ in pod.endpoints:
-            message = _why_not(pod, endpoint_name, images, endpoints)
+            message = _why_not(pod, endpoint_name, images, endpoints) or refused_credentials.get(pod.name, "")
             if message:
                 invalid.append(Invalid(pod.name, endpoint_name, message))
-                if endpoint_name in endpoints:
+                if endpoint_name in endpoints and message != refused_credentials.get(pod.name):
                     problems.append(Problem(f"pod {pod.name!r}", f"{endpoint_name}: {message}"))
     return Configuration(pods, images, endpoints, tuple(problems), tuple(invalid), pods_readable, invalid_images)
 
@@ -127,6 +131,30 @@ def _json_object(source: ConfigSource, variable: str, problems: list[Problem]) -
         problems.append(Problem(where, f"it must be a JSON object by name, not a {type(value).__name__}"))
         return {}, False
     return value, True
+
+
+def _refused_credentials(pods: Iterable[RunningPod], problems: list[Problem]) -> dict[str, str]:
+    """For each pod with credentials that it may not use: which. Its VMs would boot, wait for them, and do nothing."""
+    refused = {}
+    for pod in pods:
+        if not pod.credentials:
+            continue
+        try:
+            findings = list(allowed_sources().findings(pod.credentials))
+        except SettingsError as error:
+            findings = [f"credentials: {error}"]
+        if findings:
+            refused[pod.name] = "; ".join(findings)
+            problems.extend(Problem(f"pod {pod.name!r}", finding) for finding in findings)
+    return refused
+
+
+def allowed_sources() -> Allowed:
+    """What pods may use as credentials in this Airflow.
+
+    :raises SettingsError: if a setting is wrong.
+    """
+    return Allowed(settings.credentials_folders(), settings.credential_connections(), settings.credential_commands())
 
 
 def _kind_of(error: Exception) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
+from vmdirac.config.credentials import CredentialConfig, CredentialName
 from vmdirac.config.fields import (
     Day,
     InstanceCount,
@@ -105,6 +106,7 @@ class PodConfig(WithDeadlines):
     heartbeat_period: Annotated[float, Field(ge=1, le=3600)] = 60.0
     min_working_load: Annotated[float, Field(gt=0, le=1e6)] | None = None
     load_average_timespan: Annotated[float, Field(gt=0, le=86400)] = 60.0
+    credentials: Annotated[dict[CredentialName, CredentialConfig], Field(max_length=16)] = Field(default_factory=dict)
     halt_period: Seconds | None = None
     halt_before_margin: Seconds | None = None
     contact_deadline: Seconds = AgentRules().contact_deadline
@@ -129,6 +131,14 @@ class PodConfig(WithDeadlines):
     def _at_least_one(cls, value: dict[str, float]) -> dict[str, float]:
         if not value:
             raise ValueError("at least one endpoint is needed")
+        return value
+
+    @field_validator("credentials")
+    @classmethod
+    def _each_variable_names_one(cls, value: dict[str, CredentialConfig]) -> dict[str, CredentialConfig]:
+        named = [config.environment for config in value.values() if config.environment is not None]
+        if twice := sorted({name for name in named if named.count(name) > 1}):
+            raise ValueError(f"two credentials have the same environment: {', '.join(twice)}")
         return value
 
     @model_validator(mode="after")
@@ -195,6 +205,7 @@ class PodConfig(WithDeadlines):
                 pilot_stop_file=self.pilot_stop_file or "",
             ),
             output_target=self._output_target(),
+            credentials=tuple(config.source(credential) for credential, config in self.credentials.items()),
             deadlines=self.deadlines(),
             revision=revision_of(self),
         )

@@ -5,6 +5,7 @@ Read anew at each call: Airflow caches its configuration itself.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import re
@@ -156,7 +157,16 @@ SCHEDULER_INTERVAL = Number("scheduler_interval", 60, 86400)
 SWEEP_INTERVAL = Number("sweep_interval", 60, 86400)
 DECISION_RETENTION_DAYS = Number("decision_retention_days", 7, 36500)
 PLAN_TIME_BUDGET = Number("plan_time_budget", 30, 3600)
-NUMBERS = (SCHEDULER_INTERVAL, SWEEP_INTERVAL, DECISION_RETENTION_DAYS, PLAN_TIME_BUDGET)
+RENEWAL_GRACE_DAYS = Number("renewal_grace_days", 7, 365)
+CREDENTIAL_AUDIT_DAYS = Number("credential_audit_days", 90, 36500)
+NUMBERS = (
+    SCHEDULER_INTERVAL,
+    SWEEP_INTERVAL,
+    DECISION_RETENTION_DAYS,
+    PLAN_TIME_BUDGET,
+    RENEWAL_GRACE_DAYS,
+    CREDENTIAL_AUDIT_DAYS,
+)
 
 
 def scheduler_interval() -> float:
@@ -177,6 +187,59 @@ def decision_retention() -> timedelta:
 def plan_time_budget() -> float:
     """Seconds of CPU after which a plan is what has been planned by then."""
     return PLAN_TIME_BUDGET.or_default()
+
+
+def renewal_grace() -> timedelta:
+    """For how long an expired token of a VM may still renew itself, and do nothing else."""
+    return timedelta(days=RENEWAL_GRACE_DAYS.or_default())
+
+
+def credential_audit_retention() -> timedelta:
+    """For how long it is kept which VM was given which credential."""
+    return timedelta(days=CREDENTIAL_AUDIT_DAYS.or_default())
+
+
+def _words(text: str | None) -> list[str]:
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
+def credentials_folders() -> tuple[Path, ...]:
+    """Folders below which the files are that pods may name as credentials; none unless configured.
+
+    :raises SettingsError: if one of them is not an absolute path.
+    """
+    folders = [Path(word) for word in _words(conf.get(SECTION, "credentials_folders", fallback=""))]
+    for folder in folders:
+        if not folder.is_absolute() or ".." in folder.parts:
+            raise SettingsError(f"{folder} is not an absolute path without '..'")
+    return tuple(folders)
+
+
+def credential_connections() -> frozenset[str]:
+    """Ids of the connections whose secrets pods may name as credentials; none unless configured."""
+    return frozenset(_words(conf.get(SECTION, "credential_connections", fallback="")))
+
+
+def credential_commands() -> dict[str, tuple[str, ...]]:
+    """Commands, with their arguments, whose output pods may name as credentials; none unless configured.
+
+    :raises SettingsError: if it is no JSON object of lists of words, or a program is not named by its full path.
+    """
+    text = conf.get(SECTION, "credential_commands", fallback="") or "{}"
+    try:
+        commands = json.loads(text)
+    except ValueError:
+        commands = None
+    well_formed = isinstance(commands, dict) and all(
+        isinstance(words, list) and words and all(isinstance(word, str) and "\0" not in word for word in words)
+        for words in commands.values()
+    )
+    if not well_formed:
+        raise SettingsError('it must be a JSON object such as {"token": ["/usr/bin/oidc-token", "robot"]}')
+    for name, words in commands.items():
+        if not Path(words[0]).is_absolute():
+            raise SettingsError(f"{name}: the program must be named by its full path")
+    return {name: tuple(words) for name, words in commands.items()}
 
 
 def templates_folder() -> Path:

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from vmdirac.explain.phrases import reasons, when
 from vmdirac.model.one_off import Requester
 from vmdirac.model.states import InstanceStatus
-from vmdirac.store import instances
-from vmdirac.store.tables import DecisionRow, HistoryRow, InstanceRow
+from vmdirac.store import handouts, instances, refusals
+from vmdirac.store.tables import CredentialHandoutRow, DecisionRow, HistoryRow, InstanceRow
 
 ENDING = frozenset({InstanceStatus.STOPPING, InstanceStatus.STALLED, InstanceStatus.HALTED, InstanceStatus.ERROR})
 
@@ -34,6 +34,16 @@ def explain_instance(session: Session, instance_id: int, now: datetime) -> list[
     if ending is not None:
         why = f" ({row.stop_reason})" if row.stop_reason is not None else ""
         lines.append(f"stopped: {ending.reason}{why}")
+    if row.suspicious:
+        lines.append("suspicious: somebody else came with its bootstrap secret after it had registered")
+    lines += [
+        f"refused: {item.calls} calls, {item.reason.replace('_', ' ')}, the last {when(item.last_at, now)}"
+        for item in refusals.of_instance(session, instance_id)
+    ]
+    lines += [
+        f"was given credential {item.name}, version {item.version[:8]}, {when(item.first_at, now)}{_until(item, now)}"
+        for item in handouts.of_instance(session, instance_id)
+    ]
     if row.error_message:
         lines.append(f"last error: {row.error_kind}: {row.error_message}")
     return [*lines, "history:", *(_line(item, now) for item in history)]
@@ -48,6 +58,10 @@ def _decision(session: Session, row: InstanceRow) -> list[str]:
         return []
     saw = f"tick {found.tick_id} saw {found.jobs} matching jobs and {found.active} active VMs there"
     return [f"{saw}, and started {found.planned}: {reasons(found)}"]
+
+
+def _until(item: CredentialHandoutRow, now: datetime) -> str:
+    return f", good until {when(item.expires_at, now)}" if item.expires_at is not None else ""
 
 
 def _line(item: HistoryRow, now: datetime) -> str:

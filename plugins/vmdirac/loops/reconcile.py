@@ -119,6 +119,8 @@ def _change(session: Session, endpoint: str, work: Corrections) -> None:
         work.was_made(id_)
     # Instances first, then jobs, as a VM's own calls lock them.
     leases.release(session, [item.id for item in work.lost], "lost", work.now)
+    subjects = [f"instance {item.id}" for item in work.lost]
+    alerts.end_alerts(session, AlertKind.SUSPICIOUS, subjects, work.now)
     for item in work.lost:
         if needs_a_person(item.delete_attempts):
             alerts.end_alert(session, AlertKind.NEEDS_A_PERSON, f"instance {item.id}", work.now)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from vmdirac.model.states import ImageStatus
 from vmdirac.policy.watch import WATCHED, findings
-from vmdirac.store import alerts, endpoints, instances, orphans, pods
+from vmdirac.store import alerts, endpoints, orphans, pods
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,6 @@ def watch(store: Store, now: datetime) -> int:
             endpoints.holds(session, now),
             {row.name: row.error_message for row in pods.all_images(session) if row.status is ImageStatus.ERROR},
             orphans.everywhere(session),
-            instances.suspicious(session),
         )
         for (kind, subject), message in sorted(found.items()):
             alerts.raise_alert(session, kind, subject, message, now)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
@@ -19,9 +20,13 @@ from starlette.types import Scope
 
 from vmdirac import __version__
 from vmdirac.manager import scheduling_routes, stop_routes, ui_files_routes, ui_routes, vm_files_routes, vm_routes
-from vmdirac.manager.body_limit import BodyLimit
+from vmdirac.manager.body_limit import BodyLimit, BodyRefusedError
+from vmdirac.manager.configured import Configured
+from vmdirac.manager.credential_desk import CredentialDesk
+from vmdirac.manager.refusals import Refusals
 from vmdirac.store.database import Store
 from vmdirac.store.installation import MARK_EVERY, mark_hearing
+from vmdirac.store.refusals import NOBODYS
 
 log = logging.getLogger(__name__)
 
@@ -53,18 +58,22 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.store = None
         yield
         return
-    marking = asyncio.create_task(_keep_marking(store))
+    marking = asyncio.create_task(_keep_marking(store, app.state.refusals))
     yield
     marking.cancel()
     with suppress(asyncio.CancelledError):
         await marking
+    with suppress(SQLAlchemyError):
+        app.state.refusals.write(store, datetime.now(UTC))
+    app.state.credentials.close()
     store.close()
 
 
-async def _keep_marking(store: Store) -> None:
+async def _keep_marking(store: Store, refusals: Refusals) -> None:
     while True:
         try:
             await run_in_threadpool(mark_hearing, store, datetime.now(UTC))
+            await run_in_threadpool(refusals.write, store, datetime.now(UTC))
         except SQLAlchemyError as error:
             log.error("vmdirac's database cannot be used (%s): has `airflow db migrate` been run?", error)
         await asyncio.sleep(MARK_EVERY.total_seconds())
@@ -85,12 +94,33 @@ def say_what_is_wrong(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": findings}, status_code=422)
 
 
+async def count_body_and_answer(request: Request, error: Exception) -> Response:
+    """The answer to a body that is refused while it is read; it is counted."""
+    if not isinstance(error, BodyRefusedError):
+        raise error
+    request.app.state.refusals.note(NOBODYS, error.reason)
+    return await http_exception_handler(request, error)
+
+
+async def count_and_answer(request: Request, error: Exception) -> Response:
+    """The answer to a VM whose call is refused, which is counted."""
+    if not isinstance(error, vm_routes.CallRefusedError):
+        raise error
+    request.app.state.refusals.note(error.instance, error.reason)
+    return await http_exception_handler(request, error)
+
+
 def create_app() -> FastAPI:
     """The app with the VM interface, what people may see, and the page's files."""
     app = FastAPI(
         title="vmdirac", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
+    app.state.refusals = Refusals()
+    app.state.configured = Configured()
+    app.state.credentials = CredentialDesk()
     app.add_middleware(BodyLimit)
+    app.add_exception_handler(vm_routes.CallRefusedError, count_and_answer)
+    app.add_exception_handler(BodyRefusedError, count_body_and_answer)
     app.add_exception_handler(RequestValidationError, say_what_is_wrong)
     app.add_exception_handler(OperationalError, say_that_it_is_down)
     app.include_router(vm_routes.router)

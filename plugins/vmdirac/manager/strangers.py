@@ -35,7 +35,7 @@ def note_registration(
     for token in orphans.tokens(session):
         # All are looked at, whatever is found: how long it takes tells nothing.
         for key in keys:
-            if hmac.compare_digest(bootstrap_secret(key, token), secret) and not found:
+            if hmac.compare_digest(bootstrap_secret(key, token).encode(), secret.encode()) and not found:
                 note_call(session, instance_id, token, now)
                 found = True
     return found

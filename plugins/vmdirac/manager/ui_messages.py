@@ -74,8 +74,33 @@ class HistoryView(BaseModel):
     reason: str
 
 
+class RefusalView(BaseModel):
+    """How often calls for an instance were refused for one reason."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    reason: str
+    calls: int
+    last_at: datetime
+
+
+class HandoutView(BaseModel):
+    """A version of a credential that an instance was given."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    version: str
+    expires_at: datetime | None
+    first_at: datetime
+    last_at: datetime
+    times: int
+
+
 class InstancePlace(InstanceView):
     """All that is shown of one instance.
+
+    ``suspicious``: somebody else came with its bootstrap secret too.
 
     ``boot_image``, ``flavor``: what the cloud was asked for; what it boots with stays here, it may hold a secret.
     ``log_at``: when the agent's log came; ``None``: it sent none. ``may_read_log``: whether who asks may read it.
@@ -87,6 +112,9 @@ class InstancePlace(InstanceView):
     forced: bool
     error_kind: str | None
     expires_at: datetime | None
+    suspicious: bool
+    refusals: list[RefusalView]
+    credentials: list[HandoutView]
     history: list[HistoryView]
     log_at: datetime | None
     may_read_log: bool

@@ -10,10 +10,18 @@ from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_view
 from fastapi import APIRouter, Depends, HTTPException, Query
 
-from vmdirac.manager.ui_messages import HistoryView, InstancePage, InstancePlace, InstanceView, Summary
+from vmdirac.manager.ui_messages import (
+    HandoutView,
+    HistoryView,
+    InstancePage,
+    InstancePlace,
+    InstanceView,
+    RefusalView,
+    Summary,
+)
 from vmdirac.manager.vm_routes import InstanceId, Now, TheStore
 from vmdirac.model.states import InstanceStatus, JobStatus
-from vmdirac.store import instance_logs, instances, instances_table, one_offs, queue
+from vmdirac.store import handouts, instance_logs, instances, instances_table, one_offs, queue, refusals
 
 may_see = requires_access_view(AccessView.CLUSTER_ACTIVITY)
 
@@ -66,6 +74,9 @@ def instance_place(instance_id: InstanceId, at: Now, store: TheStore, user: GetU
             forced=row.forced,
             error_kind=row.error_kind,
             expires_at=item.expires_at,
+            suspicious=row.suspicious,
+            refusals=[RefusalView.model_validate(line) for line in refusals.of_instance(session, instance_id)],
+            credentials=[HandoutView.model_validate(line) for line in handouts.of_instance(session, instance_id)],
             history=[HistoryView.model_validate(line) for line in instances.history(session, instance_id)],
             log_at=instance_logs.came_at(session, instance_id),
             may_read_log=allowed,

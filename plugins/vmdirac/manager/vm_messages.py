@@ -11,9 +11,11 @@ from typing import Annotated, Final
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
+from vmdirac.config.credentials import CredentialName
 from vmdirac.config.fields import FileName
 
 Nonce = Annotated[str, Field(min_length=16, max_length=128, pattern=r"^[0-9A-Za-z_-]+$")]
+Version = Annotated[str, Field(max_length=64)]
 LeaseId = Annotated[str, Field(min_length=1, max_length=64)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Total = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -54,7 +56,8 @@ class RegisterResponse(Message):
 
     ``contact_deadline``: seconds without us after which it powers itself off if it has no job. With
     ``job_wrappers_location`` its jobs are another pilot's, counted there; ``pilot_stop_file`` keeps that one from jobs.
-    ``outputs_elsewhere``: what jobs leave in their output directories goes where ``outputs`` says.
+    ``outputs_elsewhere``: what jobs leave in their output directories goes where ``outputs`` says; ``credentials``: it
+    has to ask for some before its first job.
     """
 
     token: str
@@ -65,8 +68,9 @@ class RegisterResponse(Message):
     memory_mb: int
     cpu_time: int
     load_average_timespan: float
-    lifetime_left: float | None = None
     contact_deadline: float
+    credentials: bool
+    lifetime_left: float | None = None
     job_wrappers_location: str = ""
     pilot_stop_file: str = ""
     outputs_elsewhere: bool = False
@@ -181,3 +185,27 @@ class FinishResponse(Message):
     """``accepted`` false: the lease was no longer this VM's, the result was kept as late and not counted."""
 
     accepted: bool
+
+
+class CredentialsRequest(Message):
+    """``have``: versions of the credentials that the VM has, by name."""
+
+    have: Annotated[dict[CredentialName, Version], Field(max_length=64)] = {}
+
+
+class GivenCredential(Message):
+    """``environment``: the variable that names its file to jobs; ``content`` in base64; ``version`` changes with it."""
+
+    name: str
+    environment: str | None
+    content: str = Field(repr=False)
+    version: str
+    expires_at: datetime | None
+
+
+class CredentialsResponse(Message):
+    """Only what the VM does not have is in ``credentials``; ``removed``: its pod has them no more."""
+
+    credentials: list[GivenCredential]
+    removed: list[str]
+    next_in: float

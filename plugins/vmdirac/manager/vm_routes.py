@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Path, Request, Response
+from pydantic import StringConstraints
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
-from vmdirac.config.settings import secret_keys
+from vmdirac.config.settings import renewal_grace, secret_keys
 from vmdirac.contextualization.user_data import agent_sha256, agent_source
 from vmdirac.manager import strangers, vm_service, vm_tokens
+from vmdirac.manager.configured import Configured
+from vmdirac.manager.credential_desk import CredentialDesk, NotNowError
 from vmdirac.manager.vm_messages import (
+    CredentialsRequest,
+    CredentialsResponse,
     FinishRequest,
     FinishResponse,
     HaltingRequest,
@@ -33,12 +40,17 @@ TOKEN_HEADER = "X-VMDIRAC-Token"  # noqa: S105 - the name of a header
 RETRY_AFTER = {Refusal.TOO_EARLY: 2, Refusal.NOT_THERE: 60}
 """Seconds, for calls that may be served later."""
 
+CREDENTIALS_RETRY = 15
+"""Seconds after which a VM asks again for credentials that could not be read."""
+
 POLL_SHARE = 4
 """An idle VM asks for jobs so many times a heartbeat period."""
 
 STATUS_OF = {
     Refusal.WRONG_SECRET: 401,
     Refusal.OTHER_NONCE: 409,
+    Refusal.REPEATED_TOO_LATE: 409,
+    Refusal.BOOTED_TOO_LATE: 410,
     Refusal.TOO_EARLY: 425,
     Refusal.GONE: 410,
     Refusal.NOT_THERE: 503,
@@ -46,9 +58,26 @@ STATUS_OF = {
 
 InstanceId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 JobId = Annotated[int, Path(ge=1, le=2**63 - 1)]
-Token = Annotated[str, Header(alias=TOKEN_HEADER, min_length=1, max_length=4096)]
+TokenText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+Tokens = Annotated[list[TokenText], Header(alias=TOKEN_HEADER, min_length=1, max_length=1)]
+"""Exactly one: of two, who stands in front of us might check the one and we the other."""
 
 router = APIRouter(prefix="/vm/v1", tags=["VMs"])
+
+
+class CallRefusedError(HTTPException):
+    """The answer to a call that is not served; the app counts it.
+
+    :param instance: for which it is counted.
+    :param reason: the name of this one is counted.
+    """
+
+    def __init__(
+        self, instance: int, reason: StrEnum, status: int, detail: str, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(status, detail, headers)
+        self.instance = instance
+        self.reason = reason.name.lower()
 
 
 def now() -> datetime:
@@ -64,18 +93,38 @@ def the_store(request: Request) -> Store:
     return store
 
 
+def the_configured(request: Request) -> Configured:
+    """The configuration that the app knows."""
+    found: Configured = request.app.state.configured
+    return found
+
+
+def the_desk(request: Request) -> CredentialDesk:
+    """Who gives out credentials."""
+    found: CredentialDesk = request.app.state.credentials
+    return found
+
+
+def the_token(tokens: Tokens) -> str:
+    """The secret or token that came with the call."""
+    return tokens[0]
+
+
 Now = Annotated[datetime, Depends(now)]
 TheStore = Annotated[Store, Depends(the_store)]
+TheDesk = Annotated[CredentialDesk, Depends(the_desk)]
+TheConfigured = Annotated[Configured, Depends(the_configured)]
+Token = Annotated[str, Depends(the_token)]
 
 
 def caller(instance: InstanceId, token: Token, at: Now) -> vm_tokens.VerifiedToken:
     """The VM that calls. A token of another instance is refused, whatever else it is good for."""
-    return _verified(instance, token, at, grace=timedelta(0))
+    return _verified(instance, token, at, timedelta(0))
 
 
 def caller_or_returner(instance: InstanceId, token: Token, at: Now) -> vm_tokens.VerifiedToken:
     """The VM that calls, even if its token expired while it could not reach us."""
-    return _verified(instance, token, at, grace=vm_tokens.RENEWAL_GRACE)
+    return _verified(instance, token, at, renewal_grace())
 
 
 def _verified(instance: int, token: str, at: datetime, grace: timedelta) -> vm_tokens.VerifiedToken:
@@ -83,10 +132,12 @@ def _verified(instance: int, token: str, at: datetime, grace: timedelta) -> vm_t
         verified = vm_tokens.verify(secret_keys(), token, at, grace)
     except vm_tokens.TokenRefusedError as error:
         log.warning("a call for instance %s was refused: the token: %s", instance, error)
-        raise HTTPException(401, "the token is refused") from None
+        raise CallRefusedError(instance, error.flaw, 401, "the token is refused") from None
     if verified.instance_id != instance:
         log.warning("instance %s called for instance %s: refused", verified.instance_id, instance)
-        raise HTTPException(403, "the token is another instance's")
+        # Counted for the one whose token it is: that is who should not have called.
+        flaw = vm_tokens.TokenFlaw.TOKEN_OF_ANOTHER
+        raise CallRefusedError(verified.instance_id, flaw, 403, "the token is another instance's")
     return verified
 
 
@@ -99,7 +150,7 @@ def refused(refusal: Refusal, instance: int) -> HTTPException:
     log.warning("a call of instance %s was refused: %s", instance, refusal.value)
     pause = RETRY_AFTER.get(refusal)
     headers = {"Retry-After": str(pause)} if pause is not None else None
-    return HTTPException(STATUS_OF[refusal], refusal.value, headers)
+    return CallRefusedError(instance, refusal, STATUS_OF[refusal], refusal.value, headers)
 
 
 def turned_away(error: RefusedError, by: vm_tokens.VerifiedToken, at: datetime, store: Store) -> HTTPException:
@@ -117,12 +168,15 @@ def agent() -> Response:
 
 @router.post("/instances/{instance}/register")
 def register(
-    instance: InstanceId, token: Token, message: RegisterRequest, at: Now, store: TheStore
+    instance: InstanceId, token: Token, message: RegisterRequest, at: Now, store: TheStore, configured: TheConfigured
 ) -> RegisterResponse:
     """Exchange the single-use bootstrap secret for a token."""
 
+    # Read before the row is locked: what is asked for below is then there already.
+    configured.get()
+
     def work(session: Session) -> vm_service.Registered | Refusal:
-        known = vm_service.register(session, instance, token, message, at)
+        known = vm_service.register(session, instance, token, message, at, configured.deadlines)
         if known is Refusal.WRONG_SECRET and instances.get(session, instance) is None:
             ours = strangers.note_registration(session, instance, token, secret_keys(), at)
             return Refusal.NOT_THERE if ours else known
@@ -146,6 +200,8 @@ def register(
         job_wrappers_location=known.agent_rules.job_wrappers_location,
         pilot_stop_file=known.agent_rules.pilot_stop_file,
         outputs_elsewhere=known.outputs_elsewhere,
+        # Where it is not known the VM asks, and waits until it is.
+        credentials=configured.credentials(known.pod) != (),
     )
 
 
@@ -164,7 +220,8 @@ def heartbeat(
         answer = store.transact(work)
     except RefusedError as error:
         raise turned_away(error, by, at, store) from None
-    issued = vm_tokens.issue(secret_keys()[0], instance, at, by.launch_token) if by.wants_renewal(at) else None
+    renewed = answer.renewable and by.wants_renewal(at)
+    issued = vm_tokens.issue(secret_keys()[0], instance, at, by.launch_token) if renewed else None
     return HeartbeatResponse(
         action=answer.action,
         next_in=answer.next_in,
@@ -184,6 +241,27 @@ def match(instance: InstanceId, by: Caller, message: MatchRequest, at: Now, stor
     except RefusedError as error:
         raise turned_away(error, by, at, store) from None
     return MatchResponse(action=action, jobs=jobs)
+
+
+@router.post("/instances/{instance}/credentials")
+async def credentials(
+    instance: InstanceId,
+    by: Caller,
+    message: CredentialsRequest,
+    at: Now,
+    store: TheStore,
+    configured: TheConfigured,
+    desk: TheDesk,
+) -> CredentialsResponse:
+    """Give a VM the credentials of its pod. Not in a thread of those that serve heartbeats: a source may be slow."""
+    try:
+        return await desk.serve(store, configured, instance, message.have, at)
+    except RefusedError as error:
+        refusal = error
+    except NotNowError:
+        detail = "a credential of this pod cannot be read now"
+        raise HTTPException(503, detail, {"Retry-After": str(CREDENTIALS_RETRY)}) from None
+    raise await run_in_threadpool(turned_away, refusal, by, at, store)
 
 
 @router.post("/instances/{instance}/jobs/{job}/finish")

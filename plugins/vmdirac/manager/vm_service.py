@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hmac
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -23,15 +24,21 @@ from vmdirac.manager.vm_messages import (
     VmAction,
 )
 from vmdirac.model.agent_rules import AgentRules
+from vmdirac.model.alert import AlertKind
+from vmdirac.model.instance import Instance
 from vmdirac.model.output_target import OutputTarget
+from vmdirac.model.pod import Deadlines
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
-from vmdirac.policy.vm_answer import next_phase, should_halt
-from vmdirac.store import boots, instances, lease_usage, leases
+from vmdirac.policy.first_call import first_call_until
+from vmdirac.policy.vm_answer import is_revoked, next_phase, should_halt
+from vmdirac.store import alerts, boots, installation, instances, lease_usage, leases
+from vmdirac.store.changes import write_history
 from vmdirac.store.queue import InputFile
 from vmdirac.store.tables import InstanceRow, JobFileRow
 
 REPLAY_WINDOW: Final = timedelta(minutes=10)
-"""For so long the same secret with the same nonce gets its answer again: a lost answer kills no VM."""
+"""For so long the same secret with the same nonce gets its answer again: a lost answer kills no VM. Lost in an
+outage of ours, it may be asked for again for so long after that."""
 
 AGAIN_AT_ONCE_SECONDS: Final = 1.0
 
@@ -47,6 +54,8 @@ class Refusal(StrEnum):
 
     WRONG_SECRET = "the secret is not this instance's"  # noqa: S105
     OTHER_NONCE = "this instance has registered already"
+    REPEATED_TOO_LATE = "this instance has registered already, and that is long ago"
+    BOOTED_TOO_LATE = "the boot deadline of this instance is over"
     TOO_EARLY = "the launch is not recorded yet"
     GONE = "this instance is over"
     NOT_THERE = "this instance is not known: try again later"
@@ -73,15 +82,23 @@ class Registered:
     agent_rules: AgentRules
     outputs_elsewhere: bool
     launch_token: str
+    pod: str
 
 
 def register(
-    session: Session, instance_id: int, secret: str, message: RegisterRequest, now: datetime
+    session: Session,
+    instance_id: int,
+    secret: str,
+    message: RegisterRequest,
+    now: datetime,
+    deadlines: Callable[[Instance], Deadlines | None],
 ) -> Registered | Refusal:
     """Exchange the bootstrap secret, once. Exactly one nonce wins; the same one may ask again for a while.
 
     A refusal is returned and not raised, because one of them is also a fact to be committed: the instance is
     suspicious.
+
+    :param deadlines: those that hold for an instance; ``None``: they are not known now, and then none is over.
     """
     row = instances.locked(session, instance_id)
     # The same work and the same answer whether the id or the secret is wrong: nothing can be learned from it.
@@ -93,17 +110,19 @@ def register(
         return Refusal.TOO_EARLY
     nonce = fingerprint(message.nonce)
     if row.nonce_hash is None:
+        if _is_too_late(session, row, deadlines, now):
+            return Refusal.BOOTED_TOO_LATE
         row.nonce_hash, row.registered_at = nonce, now
         row.private_ip = message.private_ip or row.private_ip
         row.reported_ip = message.private_ip
         row.hostname, row.agent_version = message.hostname, message.agent_version
         _heard(session, row, now, "it called in")
         boots.note_success(session, row, now)
-    elif row.nonce_hash != nonce:
-        row.suspicious = True
+    elif not hmac.compare_digest(row.nonce_hash, nonce):
+        _suspect(session, row, now)
         return Refusal.OTHER_NONCE
-    elif row.registered_at is None or now - row.registered_at > REPLAY_WINDOW:
-        return Refusal.OTHER_NONCE
+    elif now > _repeated_until(session, row, now):
+        return Refusal.REPEATED_TOO_LATE
     return Registered(
         row.heartbeat_period,
         row.processors,
@@ -114,6 +133,7 @@ def register(
         AgentRules.from_json(row.request.get("agent", {})),
         bool(row.request.get("output")),
         row.launch_token,
+        row.pod,
     )
 
 
@@ -121,6 +141,37 @@ def _lifetime_left(row: InstanceRow, now: datetime) -> float | None:
     """For how long the VM may still work; ``None``: it has no end."""
     lifetime = float(row.offer.get("max_lifetime") or 0)
     return lifetime - (now - (row.last_launch_at or row.created_at)).total_seconds() if lifetime else None
+
+
+def _is_too_late(
+    session: Session, row: InstanceRow, deadlines: Callable[[Instance], Deadlines | None], now: datetime
+) -> bool:
+    hearing, instance = installation.hearing_since(session, now), instances.get(session, row.id)
+    if hearing is None or instance is None:
+        # We have only just begun to serve VMs again: whatever is over, was over without them.
+        return False
+    known = deadlines(instance)
+    return known is not None and now > first_call_until(instance, known, hearing)
+
+
+def _repeated_until(session: Session, row: InstanceRow, now: datetime) -> datetime:
+    since = row.registered_at or row.created_at
+    if row.heard_at is None or row.heard_at <= since:
+        # It has not used its token yet, so it may have been an outage of ours that took the answer away.
+        since = max(since, installation.hearing_since(session, now) or now)
+    return since + REPLAY_WINDOW
+
+
+def _suspect(session: Session, row: InstanceRow, now: datetime) -> None:
+    """Two know the secret. Which of them is the VM cannot be told from here: a person has to look."""
+    what = "somebody else came with its bootstrap secret after it had registered"
+    if not row.suspicious:
+        row.suspicious = True
+        session.flush()
+        write_history(session, {row.id: what}, now)
+    where = f"VM {row.cloud_id} of pod {row.pod} on {row.endpoint}"
+    message = f"{what} ({where}): who can read its user data? The first one goes on; stop it if you doubt it"
+    alerts.raise_alert(session, AlertKind.SUSPICIOUS, f"instance {row.id}", message, now)
 
 
 def _row(session: Session, instance_id: int) -> InstanceRow:
@@ -150,11 +201,12 @@ def _change(session: Session, row: InstanceRow, now: datetime, reason: str, **va
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatAnswer:
-    """What the VM is told."""
+    """What the VM is told; ``renewable``: it may have a new token."""
 
     action: VmAction
     next_in: float
     lost_leases: Sequence[str]
+    renewable: bool
     lifetime_left: float | None = None
 
 
@@ -177,7 +229,9 @@ def heartbeat(session: Session, instance_id: int, message: HeartbeatRequest, now
         if phase is not row.drain_phase:
             session.flush()
             _change(session, row, now, f"the drain is {phase}", drain_phase=phase, phase_since=now)
-    return HeartbeatAnswer(_action(row), row.heartbeat_period, lost, _lifetime_left(row, now))
+    return HeartbeatAnswer(
+        _action(row), row.heartbeat_period, lost, renewable=not revoked(row), lifetime_left=_lifetime_left(row, now)
+    )
 
 
 def _drain_by_its_own_wish(session: Session, row: InstanceRow, wish: str, now: datetime) -> None:
@@ -205,14 +259,30 @@ def _note_idleness(row: InstanceRow, now: datetime, *, idle: bool) -> None:
 
 
 def _action(row: InstanceRow) -> VmAction:
-    if should_halt(row.status, row.drain_phase, forced=row.forced):
+    if should_halt(row.status, row.drain_phase, forced=row.forced) or revoked(row):
         return VmAction.HALT
     return VmAction.DRAIN if row.status is InstanceStatus.STOPPING else VmAction.WORK
 
 
+def revoked(row: InstanceRow) -> bool:
+    """See :func:`vmdirac.policy.vm_answer.is_revoked`."""
+    return is_revoked(row.status, row.drain_phase, said_halting=row.halting_at is not None)
+
+
 def renewal(session: Session, instance_id: int) -> HeartbeatAnswer:
     """The answer to a VM whose token expired while it could not reach us: a new one, and nothing else is done."""
-    return HeartbeatAnswer(_action(_row(session, instance_id)), AGAIN_AT_ONCE_SECONDS, [])
+    row = _row(session, instance_id)
+    if revoked(row):
+        raise RefusedError(Refusal.GONE)
+    return HeartbeatAnswer(_action(row), AGAIN_AT_ONCE_SECONDS, [], renewable=True)
+
+
+def entitled(session: Session, instance_id: int) -> str:
+    """The pod whose credentials this VM may have; one that drains may while it has jobs, or is to work again."""
+    row = _row(session, instance_id)
+    if _action(row) is VmAction.HALT:
+        raise RefusedError(Refusal.GONE)
+    return row.pod
 
 
 def match(
@@ -275,6 +345,9 @@ def finish(session: Session, instance_id: int, job_id: int, message: FinishReque
 def halting(session: Session, instance_id: int, message: HaltingRequest, now: datetime) -> None:
     """The VM says that it ends: its jobs go back to the queue, and it is to be deleted."""
     row = _row(session, instance_id)
+    if row.status is InstanceStatus.STOPPING and row.halting_at is not None:
+        # Said before: its answer was lost.
+        return
     leases.release(session, [row.id], "returned", now)
     row.heard_at, row.load, row.uptime, row.jobs = now, message.load, message.uptime, 0
     session.flush()
@@ -282,7 +355,7 @@ def halting(session: Session, instance_id: int, message: HaltingRequest, now: da
     reason = f"it halts: {said}" if said else "it halts"
     if row.status is InstanceStatus.STOPPING:
         phase = row.drain_phase if row.drain_phase is DrainPhase.DELETING else DrainPhase.EMPTY
-        _change(session, row, now, reason, drain_phase=phase, phase_since=now)
+        _change(session, row, now, reason, drain_phase=phase, phase_since=now, halting_at=now)
         return
     if row.status is InstanceStatus.NEW:
         # Its launch is not recorded yet; the next list finds it, running or not.
@@ -295,5 +368,6 @@ def halting(session: Session, instance_id: int, message: HaltingRequest, now: da
         to=InstanceStatus.STOPPING,
         drain_phase=DrainPhase.EMPTY,
         phase_since=now,
+        halting_at=now,
         stop_reason=StopReason.VM_REPORTED,
     )

@@ -7,9 +7,11 @@ make tokens for people.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
 import jwt
@@ -20,13 +22,27 @@ AUDIENCE: Final = "vmdirac-vm"
 LIFETIME: Final = timedelta(hours=1)
 ALGORITHM: Final = "HS256"
 LAUNCH_CLAIM: Final = "vmdirac-launch"
+INSTANCE: Final = re.compile(r"[1-9][0-9]{0,18}")
 
-RENEWAL_GRACE: Final = timedelta(days=7)
-"""For so long an expired token may still renew itself, and do nothing else: an outage of ours costs no VM."""
+REFUSED_BY_LIBRARY: Final = (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What PyJWT and conversions raise on what is no token of ours: a kid, or a claim, can be any JSON."""
+
+
+class TokenFlaw(StrEnum):
+    """Why a token is not good."""
+
+    TOKEN_INVALID = "it is not valid"  # noqa: S105
+    TOKEN_KEY_UNKNOWN = "it is signed with a key that is not configured"  # noqa: S105
+    TOKEN_EXPIRED = "it has expired"  # noqa: S105
+    TOKEN_OF_ANOTHER = "it is another instance's"  # noqa: S105
 
 
 class TokenRefusedError(Exception):
     """The token is not good; the message says why, without the token."""
+
+    def __init__(self, flaw: TokenFlaw) -> None:
+        super().__init__(flaw.value)
+        self.flaw = flaw
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +66,25 @@ def issue(key: SecretKey, instance_id: int, now: datetime, launch_token: str = "
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """Who a good token speaks for, when it was issued and when it expires."""
+    """Who a good token speaks for, when it was issued and when it expires.
+
+    :param signed_anew: whether a token of today would be signed with another key.
+    """
 
     instance_id: int
     issued_at: datetime
     expires_at: datetime
     launch_token: str = ""
+    signed_anew: bool = False
 
     def has_expired(self, now: datetime) -> bool:
         """Whether it is good for nothing any more but its own renewal."""
         return now >= self.expires_at
 
     def wants_renewal(self, now: datetime) -> bool:
-        """Half-way through its life, so that one lost answer does no harm."""
-        return now - self.issued_at >= LIFETIME / 2
+        """Half-way through its life, so that one lost answer does no harm; and at once when the key has changed, so
+        that the old one is soon needed no more."""
+        return self.signed_anew or now - self.issued_at >= LIFETIME / 2
 
 
 def verify(keys: Sequence[SecretKey], text: str, now: datetime, grace: timedelta = timedelta(0)) -> VerifiedToken:
@@ -76,21 +97,28 @@ def verify(keys: Sequence[SecretKey], text: str, now: datetime, grace: timedelta
         key_id = jwt.get_unverified_header(text).get("kid")
         key = next((key for key in keys if key.key_id == key_id), None)
         if key is None:
-            raise TokenRefusedError("it is signed with a key that is not configured")
+            raise TokenRefusedError(TokenFlaw.TOKEN_KEY_UNKNOWN)
         claims = jwt.decode(
             text,
             key.value,
             algorithms=[ALGORITHM],
             audience=AUDIENCE,
             # Time is ours to judge: the same clock decides everything else about the instance.
-            options={"verify_exp": False, "verify_iat": False, "require": ["exp", "iat", "sub", "aud"]},
+            options={
+                "verify_exp": False,
+                "verify_iat": False,
+                "strict_aud": True,
+                "require": ["exp", "iat", "sub", "aud"],
+            },
         )
+        if not INSTANCE.fullmatch(claims["sub"]):
+            raise TokenRefusedError(TokenFlaw.TOKEN_INVALID)
         instance_id = int(claims["sub"])
         issued_at = datetime.fromtimestamp(claims["iat"], UTC)
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
         launch_token = str(claims.get(LAUNCH_CLAIM, ""))
-    except (jwt.InvalidTokenError, ValueError) as error:
-        raise TokenRefusedError(f"it is not valid: {type(error).__name__}") from None
-    if now >= expires_at + grace:
-        raise TokenRefusedError("it has expired")
-    return VerifiedToken(instance_id, issued_at, expires_at, launch_token)
+    except REFUSED_BY_LIBRARY:
+        raise TokenRefusedError(TokenFlaw.TOKEN_INVALID) from None
+    if now - grace >= expires_at:
+        raise TokenRefusedError(TokenFlaw.TOKEN_EXPIRED)
+    return VerifiedToken(instance_id, issued_at, expires_at, launch_token, signed_anew=key != keys[0])

@@ -22,8 +22,10 @@ class AlertKind(StrEnum):
     """VMs are not started because those before them did not boot."""
     ORPHAN_FOUND = "orphan_found"
     """A VM carries our tag and is unknown."""
-    SUSPICIOUS_IDENTITY = "suspicious_identity"
-    """Somebody else has tried to call in as one of our VMs."""
+    CREDENTIAL = "credential"
+    """A credential of a pod that cannot be read."""
+    SUSPICIOUS = "suspicious"
+    """Somebody else than the VM that registered knows its bootstrap secret."""
 
 
 @dataclass(frozen=True, slots=True)

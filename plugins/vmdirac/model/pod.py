@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from vmdirac.model.agent_rules import AgentRules
+from vmdirac.model.credential import CredentialSource
 from vmdirac.model.output_target import OutputTarget
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import AfterDrainDeadline, VmPolicy, VmStopPolicy
@@ -21,6 +22,7 @@ class DeadlineOverrides:
 
     launch: timedelta | None = None
     boot: timedelta | None = None
+    context: timedelta | None = None
     silence: timedelta | None = None
     stalled_grace: timedelta | None = None
     drain: timedelta | None = None
@@ -33,7 +35,8 @@ class Deadlines:
     """How long an instance may stay where it is (design §7).
 
     :param launch: in New before the cloud is looked at by token.
-    :param boot: from the launch to the first call of the VM.
+    :param boot: from the launch to the first call of the VM, or until it can be logged in to over ssh.
+    :param context: of one try to contextualize it over ssh, until its first call.
     :param silence: without a call of the VM.
     :param stalled_grace: in Stalled before the VM is stopped by force.
     :param drain: from the moment on at which it was asked to drain; what happens then, the pod says.
@@ -44,6 +47,7 @@ class Deadlines:
 
     launch: timedelta = timedelta(minutes=5)
     boot: timedelta = timedelta(minutes=15)
+    context: timedelta = timedelta(minutes=10)
     silence: timedelta = timedelta(minutes=40)
     stalled_grace: timedelta = timedelta(minutes=15)
     drain: timedelta = timedelta(hours=6)
@@ -163,6 +167,7 @@ class RunningPod:
     :param output_target: where its VMs put what jobs leave in their output directories; ``None``: it comes here.
     :param halt_period: a VM is only drained at the end of such a period of its life (of the cloud's accounting, say);
         ``None``: at any time. ``halt_before_margin``: how long before its end.
+    :param credentials: what its VMs are given for the work.
     :param revision: changes with its configuration; empty: not known.
     """
 
@@ -186,6 +191,7 @@ class RunningPod:
     halt_before_margin: timedelta = timedelta(seconds=300)
     agent_rules: AgentRules = field(default_factory=AgentRules)
     output_target: OutputTarget | None = None
+    credentials: tuple[CredentialSource, ...] = ()
     deadlines: DeadlineOverrides = field(default_factory=DeadlineOverrides)
     revision: str = ""
 

@@ -16,6 +16,16 @@ def next_phase(phase: DrainPhase | None, *, draining: bool, jobs: int) -> DrainP
     return DrainPhase.ACKNOWLEDGED if jobs else DrainPhase.EMPTY
 
 
+def is_revoked(status: InstanceStatus, phase: DrainPhase | None, *, said_halting: bool) -> bool:
+    """Whether the VM's token is good for nothing any more but to be told to end, and to say that it does.
+
+    Not yet when the drain is empty: until its deletion began, the stop may still be taken back.
+    """
+    if status in {InstanceStatus.HALTED, InstanceStatus.ERROR}:
+        return True
+    return status is InstanceStatus.STOPPING and (said_halting or phase is DrainPhase.DELETING)
+
+
 def should_halt(status: InstanceStatus, phase: DrainPhase | None, *, forced: bool) -> bool:
     """Whether the VM is to end now. An empty VM waits: until its deletion began, the stop may still be taken back."""
     if status in {InstanceStatus.HALTED, InstanceStatus.ERROR}:

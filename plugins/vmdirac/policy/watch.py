@@ -27,7 +27,6 @@ WATCHED: Final = frozenset(
         AlertKind.ENDPOINT_SUSPENDED,
         AlertKind.BREAKER_OPEN,
         AlertKind.ORPHAN_FOUND,
-        AlertKind.SUSPICIOUS_IDENTITY,
     }
 )
 """What is told here, and what is over when it is not told any more."""
@@ -37,12 +36,10 @@ def findings(
     holds: Iterable[Hold],
     broken_images: Mapping[str, str],
     orphans: Iterable[Orphan],
-    suspicious: Iterable[tuple[int, str]],
 ) -> dict[Found, str]:
     """All that is wrong of the kinds that are watched, each with a sentence.
 
     :param broken_images: why images are in Error, by name.
-    :param suspicious: ids and endpoints of instances whose secret somebody else has used.
     """
     found: dict[Found, str] = {}
     for hold in holds:
@@ -56,8 +53,4 @@ def findings(
     for orphan in orphans:
         subject = f"VM {orphan.cloud_id} of {orphan.endpoint}"
         found[AlertKind.ORPHAN_FOUND, subject] = "it carries our tag, and no instance knows it"
-    for instance_id, endpoint in suspicious:
-        found[AlertKind.SUSPICIOUS_IDENTITY, f"instance {instance_id}"] = (
-            f"somebody else has tried to register as this VM on {endpoint}: whoever has its user data has its secret"
-        )
     return found

@@ -10,6 +10,7 @@ from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from vmdirac.model.alert import Alert, AlertKind
+from vmdirac.store.changes import in_parts
 from vmdirac.store.tables import AlertRow
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,17 @@ def end_alert(session: Session, kind: AlertKind, subject: str, now: datetime) ->
 def end_others(session: Session, kind: AlertKind, still: Collection[str], now: datetime) -> None:
     """Of this kind nothing is wrong but with these subjects."""
     query = select(AlertRow.subject).where(AlertRow.kind == kind, AlertRow.ended_at.is_(None))
-    for subject in sorted(set(session.scalars(query)) - set(still)):
-        end_alert(session, kind, subject, now)
+    end_alerts(session, kind, set(session.scalars(query)) - set(still), now)
+
+
+def end_alerts(session: Session, kind: AlertKind, subjects: Collection[str], now: datetime) -> None:
+    """The same of many."""
+    for part in in_parts(sorted(subjects)):
+        session.execute(
+            update(AlertRow)
+            .where(AlertRow.kind == kind, AlertRow.subject.in_(part), AlertRow.ended_at.is_(None))
+            .values(ended_at=now)
+        )
 
 
 def open_alerts(session: Session) -> list[Alert]:

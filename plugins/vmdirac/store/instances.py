@@ -100,16 +100,6 @@ def locked(session: Session, instance_id: int) -> InstanceRow | None:
     return session.scalar(select(InstanceRow).where(InstanceRow.id == instance_id).with_for_update())
 
 
-def suspicious(session: Session) -> list[tuple[int, str]]:
-    """Ids and endpoints of instances whose secret somebody else has used, as long as they have a VM."""
-    query = (
-        select(InstanceRow.id, InstanceRow.endpoint)
-        .where(InstanceRow.suspicious.is_(True), HOLDS_A_PLACE)
-        .order_by(InstanceRow.id)
-    )
-    return [(row.id, row.endpoint) for row in session.execute(query)]
-
-
 def counts(session: Session) -> dict[InstanceStatus, int]:
     """How many instances are in each state; states without any are left out."""
     query = select(InstanceRow.status, func.count()).group_by(InstanceRow.status)

@@ -9,6 +9,8 @@ const { Alert, Span, Stack } = ChakraUI;
 const TITLES = Object.freeze({
   orphans: "Many unknown VMs",
   needs_a_person: "A VM that cannot be deleted",
+  credential: "A credential that cannot be read",
+  suspicious: "Somebody else knows a VM's secret",
 });
 
 /** @param {{overview: object}} props */

@@ -7,6 +7,7 @@ import { age, ahead, dateAndTime, load, uptime } from "./format.js";
 import { ChakraUI, React, h } from "./host.js";
 import { Inside, Loading, Notice } from "./notices.js";
 import { Section } from "./section.js";
+import { wordOf } from "./states.js";
 import { DataTable } from "./table.js";
 
 const { Box, Button, DataList, Heading, HStack, Stack, useRecipe } = ChakraUI;
@@ -23,6 +24,19 @@ const HISTORY = Object.freeze([
     show: ({ status, drain_phase: phase }) => h(Status, { status, phase, reason: null }),
   },
   { label: "What happened", span: 6, show: ({ reason }, { onRead }) => h(Says, { text: reason, onOpen: onRead }) },
+]);
+
+const CREDENTIALS = Object.freeze([
+  { label: "Credential", span: 3, width: "178px", first: true, show: ({ name }) => h(Code, { text: name }) },
+  { label: "Version", span: 3, width: "120px", show: ({ version }) => h(Code, { text: version.slice(0, 8) }) },
+  {
+    label: "Good until (UTC)",
+    span: 2,
+    width: "178px",
+    show: ({ expires_at: ends }) => (ends ? dateAndTime(ends) : NONE),
+  },
+  { label: "Last given (UTC)", span: 2, width: "178px", show: ({ last_at: at, age }) => h(Time, { iso: at, age }) },
+  { label: "Times", span: 2, width: "80px", show: ({ times }) => times },
 ]);
 
 function Body({ data, view: { id }, show }) {
@@ -56,6 +70,18 @@ function Instance({ instance, show }) {
         { id: "instance-error", title: "Error" },
         h(Says, { text: kind ? `${kind}: ${error}` : error, bad: true, onOpen: setRead }),
       ),
+    instance.credentials.length > 0 &&
+      h(
+        Section,
+        { id: "instance-credentials", title: "Credentials", count: instance.credentials.length },
+        h(DataTable, {
+          label: "Credentials",
+          columns: CREDENTIALS,
+          rows: instance.credentials.map((line) => ({ ...line, age: age(line.last_at, asOf) })),
+          keyOf: ({ name, version }) => `${name} ${version}`,
+          minWidth: "700px",
+        }),
+      ),
     h(
       Section,
       { id: "instance-history", title: "History", count: history.length },
@@ -86,6 +112,8 @@ function Facts({ instance, show }) {
     ["Boots", [instance.boot_image, instance.flavor].filter(Boolean).join(", ")],
     ["Started (UTC)", h(Time, { iso: instance.created_at, age: age(instance.created_at, instance.as_of) })],
     instance.log_at && ["Agent's log (UTC)", h(AgentsLog, { instance })],
+    instance.suspicious && ["Suspicious", "somebody else came with its bootstrap secret after it had registered"],
+    instance.refusals.length > 0 && ["Refused calls", h(Refusals, { instance })],
     instance.expires_at && ["Ends at the latest (UTC)", h(Ends, { instance })],
     ...(requester
       ? [
@@ -130,6 +158,14 @@ function AgentsLog({ instance: { id, log_at: at, may_read_log: mayRead, as_of: a
   const href = address(`vmdirac/ui/v1/instances/${id}/log`);
   return h("a", { href, target: "_blank", rel: "noreferrer", className: "link", "aria-label": "Agent's log" }, when);
 }
+const Refusals = ({ instance: { refusals, as_of: asOf } }) =>
+  h(
+    Stack,
+    { gap: 0 },
+    refusals.map(({ reason, calls, last_at: at }) =>
+      h("span", { key: reason }, `${calls} × ${wordOf(reason)}, last ${age(at, asOf)}`),
+    ),
+  );
 
 const Siblings = ({ ids, own, show }) =>
   h(

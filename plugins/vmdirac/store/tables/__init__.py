@@ -3,6 +3,7 @@
 from vmdirac.store.tables.alerts import AlertRow
 from vmdirac.store.tables.base import Base
 from vmdirac.store.tables.endpoints import EndpointRow, FlavorRow, HoldRow
+from vmdirac.store.tables.identity import CredentialHandoutRow, RefusalRow
 from vmdirac.store.tables.installation import InstallationRow
 from vmdirac.store.tables.instances import HistoryRow, InstanceRow
 from vmdirac.store.tables.left_behind import InstanceLogRow, JobUploadRow
@@ -15,6 +16,7 @@ __all__ = [
     "AlertRow",
     "AttemptRow",
     "Base",
+    "CredentialHandoutRow",
     "DecisionRow",
     "EndpointRow",
     "FlavorRow",
@@ -29,6 +31,7 @@ __all__ = [
     "JobUploadRow",
     "OfferRow",
     "OrphanRow",
+    "RefusalRow",
     "RunningPodRow",
     "TaskQueueRow",
     "TickDemandRow",

@@ -26,6 +26,8 @@ class InstanceRow(Base):
     ``version`` counts the changes of what decisions are made from and is compared on every one of them; a heartbeat
     that changes no state only writes its measurements and leaves it alone.
 
+    ``halting_at``: when the VM said that it ends.
+
     ``requester``: the task that asked for this one VM (:class:`~vmdirac.model.one_off.Requester`), and the key by which
     it finds it again; null for VMs of pods; ``requester_try``: the number of its try that has the VM now. ``pod`` and
     ``image`` are empty then.
@@ -82,6 +84,7 @@ class InstanceRow(Base):
     nonce_hash: Mapped[str | None] = mapped_column(String(64))
     registered_at: Mapped[OptionalTime]
     suspicious: Mapped[bool] = mapped_column(default=False)
+    halting_at: Mapped[OptionalTime]
     hostname: Mapped[str] = mapped_column(String(255), default="")
     agent_version: Mapped[str] = mapped_column(String(32), default="")
 

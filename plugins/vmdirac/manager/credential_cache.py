@@ -1,0 +1,92 @@
+"""Credentials as they were read a short time ago: a thousand VMs that ask at once cause one reading."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from vmdirac.model.credential import Credential, CredentialError, CredentialFault, CredentialSource
+from vmdirac.policy.credentials import TRIED_AGAIN, fresh_until
+
+READERS: Final = 8
+"""Threads of their own: a file system or a command that hangs must not hold those that serve heartbeats."""
+
+PATIENCE_S: Final = 10.0
+"""How long a call waits for a reading; after that its VM comes again."""
+
+Read = Callable[[CredentialSource, datetime], Credential]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    found: Credential | CredentialError
+    fresh_until: datetime
+
+
+class CredentialCache:
+    """What each source said last. To be used from one event loop."""
+
+    def __init__(self, read: Read, patience: float = PATIENCE_S) -> None:
+        self._read = read
+        self._patience = patience
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="vmdirac-credentials")
+        self._entries: dict[CredentialSource, _Entry] = {}
+        self._reading: dict[CredentialSource, asyncio.Future[_Entry]] = {}
+
+    async def get(self, source: CredentialSource, now: datetime) -> Credential:
+        """The credential, read now or a moment ago.
+
+        :raises CredentialError: if it cannot be had now.
+        """
+        entry = self._entries.get(source)
+        if entry is None or now >= entry.fresh_until or _has_ended(entry.found, now):
+            entry = await self._anew(source, now, entry)
+        if isinstance(entry.found, CredentialError):
+            raise entry.found
+        return entry.found
+
+    async def _anew(self, source: CredentialSource, now: datetime, old: _Entry | None) -> _Entry:
+        reading = self._reading.get(source)
+        if reading is None:
+            self._forget(now)
+            reading = asyncio.ensure_future(self._read_now(source, now))
+            self._reading[source] = reading
+            reading.add_done_callback(lambda _: self._reading.pop(source))
+        try:
+            # Shielded: whoever else waits for it goes on waiting.
+            return await asyncio.wait_for(asyncio.shield(reading), self._patience)
+        except TimeoutError:
+            if old is not None and isinstance(old.found, Credential) and not _has_ended(old.found, now):
+                return old
+            error = CredentialError(CredentialFault.TIMED_OUT, "it is still being read")
+            return _Entry(error, now)
+
+    async def _read_now(self, source: CredentialSource, now: datetime) -> _Entry:
+        try:
+            loop = asyncio.get_running_loop()
+            credential = await loop.run_in_executor(self._readers, self._read, source, now)
+        except CredentialError as error:
+            entry = _Entry(error, now + TRIED_AGAIN)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it stays with this credential
+            fault = CredentialError(CredentialFault.UNREADABLE, type(error).__name__)
+            entry = _Entry(fault, now + TRIED_AGAIN)
+        else:
+            entry = _Entry(credential, fresh_until(source, credential))
+        self._entries[source] = entry
+        return entry
+
+    def _forget(self, now: datetime) -> None:
+        """Secrets that nobody asks for any more do not stay in memory."""
+        self._entries = {source: entry for source, entry in self._entries.items() if now < entry.fresh_until}
+
+    def close(self) -> None:
+        """Wait for no reading."""
+        self._readers.shutdown(wait=False, cancel_futures=True)
+
+
+def _has_ended(found: Credential | CredentialError, now: datetime) -> bool:
+    return isinstance(found, Credential) and found.expires_at is not None and found.expires_at <= now
