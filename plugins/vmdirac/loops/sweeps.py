@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -141,7 +141,7 @@ def sweep_stalled(store: Store, configuration: Configuration, now: datetime) -> 
             return StalledReport(never_asked=retired)
         # One without an agent never calls in.
         callers = [item for item in everything if not item.one_off]
-        masses = mass_silences(callers, hearing, now)
+        masses = mass_silences(callers, _ended(session, callers, now), hearing, now)
         note_mass_silences(session, masses, now)
         actions = silent_instances(
             [item for item in callers if can_be_judged(configuration, item) and not masses.holds(item.endpoint)],
@@ -159,6 +159,12 @@ def sweep_stalled(store: Store, configuration: Configuration, now: datetime) -> 
     report = store.transact(work)
     log.info("%s", report)
     return report
+
+
+def _ended(session: Session, callers: Sequence[Instance], now: datetime) -> Mapping[str, Sequence[datetime]]:
+    """Last calls of VMs that have ended, as far back as any of these was last heard of, or a day."""
+    heard = [item.heard_at for item in callers if item.heard_at is not None]
+    return instances.last_calls_of_ended(session, max(min(heard), now - timedelta(days=1))) if heard else {}
 
 
 def _retire(session: Session, instance: Instance, now: datetime) -> bool:

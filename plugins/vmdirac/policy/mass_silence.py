@@ -55,11 +55,15 @@ class MassSilences:
         return self.everywhere is not None or endpoint in self.endpoints
 
 
-def mass_silences(instances: Iterable[Instance], hearing_since: datetime, now: datetime) -> MassSilences:
+def mass_silences(
+    instances: Iterable[Instance], ended: Mapping[str, Sequence[datetime]], hearing_since: datetime, now: datetime
+) -> MassSilences:
     """Look for them among the VMs that are expected to call.
 
     It is over when the VMs call again, or are gone, or somebody has stopped them by force.
 
+    :param ended: last calls of VMs that have ended meanwhile, by endpoint: a fleet that becomes smaller does not make
+        more of the few that had fallen silent in it.
     :param hearing_since: since when VMs can reach the manager: before that, none could call.
     """
     expected: dict[str, list[Instance]] = defaultdict(list)
@@ -69,11 +73,13 @@ def mass_silences(instances: Iterable[Instance], hearing_since: datetime, now: d
     endpoints = {
         endpoint: found
         for endpoint, items in sorted(expected.items())
-        if (found := _mass(items, hearing_since, now)) is not None
+        if (found := _mass(items, ended.get(endpoint, ()), hearing_since, now)) is not None
     }
     # An endpoint that is silent by itself says nothing of the others.
-    rest = [items for endpoint, items in expected.items() if endpoint not in endpoints]
-    everywhere = _mass([item for items in rest for item in items], hearing_since, now) if len(rest) > 1 else None
+    rest = [endpoint for endpoint in expected if endpoint not in endpoints]
+    together = [item for endpoint in rest for item in expected[endpoint]]
+    ended_there = [last for endpoint in rest for last in ended.get(endpoint, ())]
+    everywhere = _mass(together, ended_there, hearing_since, now) if len(rest) > 1 else None
     return MassSilences(everywhere, endpoints)
 
 
@@ -82,7 +88,9 @@ def _is_expected_to_call(item: Instance) -> bool:
     return item.heard_at is not None and (going or item.status in {InstanceStatus.RUNNING, InstanceStatus.STALLED})
 
 
-def _mass(expected: Sequence[Instance], hearing_since: datetime, now: datetime) -> MassSilence | None:
+def _mass(
+    expected: Sequence[Instance], ended: Sequence[datetime], hearing_since: datetime, now: datetime
+) -> MassSilence | None:
     """The first mass among them."""
     last_calls = [
         (item.heard_at, _is_silent(item, hearing_since, now)) for item in expected if item.heard_at is not None
@@ -94,7 +102,7 @@ def _mass(expected: Sequence[Instance], hearing_since: datetime, now: datetime) 
             end += 1
         together = end - start
         # Those that were silent before it began did not take part in it.
-        calling = sum(last >= first for last, _ in last_calls)
+        calling = sum(last >= first for last, _ in last_calls) + sum(last >= first for last in ended)
         if together > max(ALARM_ABOVE, ALARM_SHARE * calling):
             return MassSilence(together, calling, first)
     return None

@@ -258,6 +258,17 @@ def history(session: Session, instance_id: int) -> list[HistoryRow]:
     return list(session.scalars(query))
 
 
+def last_calls_of_ended(session: Session, since: datetime) -> dict[str, list[datetime]]:
+    """When instances that are Halted last called in, if that was not before then, by endpoint."""
+    query = select(InstanceRow.endpoint, InstanceRow.heard_at).where(
+        InstanceRow.status == InstanceStatus.HALTED, InstanceRow.heard_at >= since
+    )
+    found: dict[str, list[datetime]] = {}
+    for row in session.execute(query):
+        found.setdefault(row.endpoint, []).append(row.heard_at)
+    return found
+
+
 def before_stopping(session: Session, ids: Collection[int]) -> dict[int, InstanceStatus]:
     """The last state of each of these instances that was not Stopping, by its history."""
     found: dict[int, InstanceStatus] = {}
