@@ -83,6 +83,7 @@ def test_a_pod_with_everything() -> None:
         "stalled_grace": 4,
         "delete_deadline": 5,
         "max_lifetime": 6,
+        "pilot_command": ["sh", "-c", ""],
     }
     assert values.keys() | GOOD_POD.keys() == PodConfig.model_fields.keys(), "it has everything"
     found = pod(**values)
@@ -119,9 +120,16 @@ def test_a_pod_with_everything() -> None:
         load_average_timespan=timedelta(minutes=2),
         halt_period=timedelta(hours=1),
         halt_before_margin=timedelta(minutes=10),
+        pilot_command=("sh", "-c", ""),
         deadlines=DeadlineOverrides(*(timedelta(seconds=seconds) for seconds in (1, 2700, 3, 4, 5, 6))),
         revision=found.revision,
     )
+
+
+@pytest.mark.parametrize("command", ["run-pilot", [""], ["", "x"], ["a\x00b"], [1]])
+def test_a_pilot_is_a_list_of_words_that_begins_with_a_program(command: object) -> None:
+    with pytest.raises(ValidationError, match="pilot_command"):
+        pod(pilot_command=command)
 
 
 @pytest.mark.parametrize("missing", GOOD_POD)

@@ -13,6 +13,7 @@ from vmdirac.config.fields import (
     Name,
     Price,
     Seconds,
+    Text,
     Weight,
     WithDeadlines,
     WithTraits,
@@ -100,6 +101,7 @@ class PodConfig(WithDeadlines):
     load_average_timespan: Annotated[float, Field(gt=0, le=86400)] = 60.0
     halt_period: Seconds | None = None
     halt_before_margin: Seconds | None = None
+    pilot_command: tuple[Text, ...] = ()
 
     @field_validator("endpoints", mode="before")
     @classmethod
@@ -124,6 +126,13 @@ class PodConfig(WithDeadlines):
         if self.campaign_start and self.campaign_end and self.campaign_end < self.campaign_start:
             raise ValueError("campaign_end is before campaign_start")
         return self
+
+    @field_validator("pilot_command")
+    @classmethod
+    def _pilot_has_a_program(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value and not value[0]:
+            raise ValueError("its first word must be a program")
+        return value
 
     @model_validator(mode="after")
     def _halt_period_ends(self) -> PodConfig:
@@ -156,6 +165,7 @@ class PodConfig(WithDeadlines):
             load_average_timespan=timedelta(seconds=self.load_average_timespan),
             halt_period=period,
             halt_before_margin=timedelta(seconds=margin),
+            pilot_command=self.pilot_command,
             deadlines=self.deadlines(),
             revision=revision_of(self),
         )

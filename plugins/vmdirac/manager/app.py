@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
 from vmdirac import __version__
-from vmdirac.manager import scheduling_routes, ui_routes, vm_routes
+from vmdirac.manager import context_routes, scheduling_routes, ui_routes, vm_routes
 from vmdirac.manager.body_limit import BodyLimit
 from vmdirac.store.database import Store
 from vmdirac.store.installation import MARK_EVERY, mark_hearing
@@ -94,6 +94,7 @@ def create_app() -> FastAPI:
     app.add_exception_handler(RequestValidationError, say_what_is_wrong)
     app.add_exception_handler(OperationalError, say_that_it_is_down)
     app.include_router(vm_routes.router)
+    app.include_router(context_routes.router)
     app.include_router(ui_routes.router)
     app.include_router(scheduling_routes.router)
     app.mount("/static", PageFiles(directory=STATIC), name="static")

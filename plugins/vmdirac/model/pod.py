@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
 from typing import Final
 
+from vmdirac.model.context import Context
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import VmPolicy, VmStopPolicy
 
@@ -124,6 +125,7 @@ class Image:
     :param default: for endpoints without an entry of their own; ``None``: there must be an entry.
     :param context_method: how the VM gets to know what to do.
     :param max_allowed_price: of one of its VMs an hour, where prices change; a pod's own counts more.
+    :param context: what else is done on its VMs; ``context_by_endpoint``: where that differs.
     :param revision: changes with its definition; empty: not known.
     """
 
@@ -133,11 +135,17 @@ class Image:
     by_endpoint: tuple[tuple[str, BootSource], ...] = ()
     max_allowed_price: float | None = None
     deadlines: DeadlineOverrides = field(default_factory=DeadlineOverrides)
+    context: Context = field(default_factory=Context)
+    context_by_endpoint: tuple[tuple[str, Context], ...] = ()
     revision: str = ""
 
     def on(self, endpoint: str) -> BootSource | None:
         """What boots on this endpoint; ``None`` if nothing is configured for it."""
         return dict(self.by_endpoint).get(endpoint, self.default)
+
+    def context_on(self, endpoint: str) -> Context:
+        """What is done on its VMs on this endpoint."""
+        return dict(self.context_by_endpoint).get(endpoint, self.context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +163,7 @@ class RunningPod:
     :param load_average_timespan: over how long a VM averages the load that it reports.
     :param halt_period: a VM is only drained at the end of such a period of its life (of the cloud's accounting, say);
         ``None``: at any time. ``halt_before_margin``: how long before its end.
+    :param pilot_command: program and arguments that its VMs run beside the agent; empty: none.
     :param revision: changes with its configuration; empty: not known.
     """
 
@@ -175,6 +184,7 @@ class RunningPod:
     load_average_timespan: timedelta = timedelta(seconds=60)
     halt_period: timedelta | None = None
     halt_before_margin: timedelta = timedelta(seconds=300)
+    pilot_command: tuple[str, ...] = ()
     deadlines: DeadlineOverrides = field(default_factory=DeadlineOverrides)
     revision: str = ""
 
