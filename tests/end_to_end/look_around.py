@@ -40,6 +40,8 @@ seen = {
     "swaps": text(Path("/proc/swaps")),
     "mounts": text(Path("/proc/mounts")),
     "cvmfs": text(Path("/etc/cvmfs/default.local")),
+    "timezone": text(Path("/etc/timezone")),
+    "run": [path.name for path in Path("/run").iterdir()],
     "marks": {path.name: text(path) for path in MARKS.iterdir()} if MARKS.is_dir() else {},
     "schema": said("cloud-init", "schema", "--system") if "schema" in sys.argv else "",
 }

@@ -189,13 +189,17 @@ class VmScene:
         for name, cloud in self.clouds.items():
             reconcile(self.store, cloud, name, deadlines_of(self.configuration), utc_now)
 
-    def run(self, seconds: float) -> None:
-        """Launch, and sweep until all VMs are Halted or the time is over."""
+    def run(self, seconds: float, until: Callable[[], bool] | None = None) -> None:
+        """Launch, and wait until something is so, or else sweep until all VMs are Halted, or the time is over."""
         deadline = time.monotonic() + seconds
         self.launch()
-        while time.monotonic() < deadline and not all(row.status is InstanceStatus.HALTED for row in self.rows()):
-            self.sweep()
+        while time.monotonic() < deadline and not (until or self._all_are_halted)():
+            if until is None:
+                self.sweep()
             time.sleep(1)
+
+    def _all_are_halted(self) -> bool:
+        return all(row.status is InstanceStatus.HALTED for row in self.rows())
 
     def rows(self) -> list[InstanceRow]:
         with self.store.read() as session:
