@@ -78,6 +78,14 @@ def test_all_is_done_in_its_order(method: str, then: tuple[str, ...], tmp_path: 
     assert found.agent_config["secret"] == PLACEHOLDER
 
 
+@pytest.mark.parametrize("name", shell.shells())
+def test_all_is_done_by_each_shell(name: str, tmp_path: Path) -> None:
+    """Debian's and Ubuntu's sh is dash, RHEL's is bash."""
+    found = shell.run(TEMPLATES.render("cloudinit", boot()), tmp_path, shell=name)
+    assert found.order == ORDER
+    assert found.agent["environment"]["CVMFS_HTTP_PROXY"] == PROXY
+
+
 def test_what_the_image_says_of_cvmfs_stays(tmp_path: Path) -> None:
     folder = tmp_path / "disk/etc/cvmfs"
     script = TEMPLATES.render("cloudinit", boot())
@@ -99,6 +107,7 @@ def test_the_images_own_prolog_and_epilog_stay(tmp_path: Path) -> None:
     assert wait_for_agent(found).order == ORDER
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(words=st.lists(ANY_TEXT, max_size=4))
 @example(words=HOSTILE)

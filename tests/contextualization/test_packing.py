@@ -143,6 +143,7 @@ def test_cloud_config_comes_beside_the_script(compress: bool, templates: UserDat
     assert found.text.count(PLACEHOLDER) == 1
 
 
+@pytest.mark.slow
 @PROPERTY
 @given(text=ANY_TEXT, proxy=ANY_TEXT.filter(bool), key=ANY_TEXT, nested=st.booleans())
 def test_whatever_is_configured_comes_through_mime(text: str, proxy: str, key: str, nested: bool) -> None:
