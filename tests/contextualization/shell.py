@@ -20,6 +20,10 @@ def say(**what):
         file.write(json.dumps(what) + "\\n")
 if sys.argv[1] == "fetch.py":
     say(fetched=sys.argv[2:])
+    if sys.argv[2].endswith("/fails"):
+        with open(sys.argv[4], "w") as file:
+            file.write("#!/bin/sh\\nexit 3\\n")
+        sys.exit()
     with open(sys.argv[4], "w") as file:
         file.write('#!/bin/sh\\nprintf \\'{{"ran": "%s"}}\\\\n\\' "$0" >> "$VMDIRAC_VM_DIRECTORY/notes"\\n')
 elif sys.argv[1] == "-":
@@ -70,11 +74,12 @@ class Ran:
         return config
 
 
-def run(script: str, folder: Path, *, shell: str = "sh", then: tuple[str, ...] = ()) -> Ran:
+def run(script: str, folder: Path, *, shell: str = "sh", then: tuple[str, ...] = (), status: int = 0) -> Ran:
     """Run a script as a VM does that has no systemd.
 
     :param then: files on the VM's disk that its image runs afterwards.
-    :raises AssertionError: if it fails, says something, or leaves anything where it should not.
+    :param status: that it ends with.
+    :raises AssertionError: if it ends otherwise, says something, or leaves anything where it should not.
     """
     programs, disk = folder / "programs", folder / "disk"
     programs.mkdir()
@@ -90,7 +95,7 @@ def run(script: str, folder: Path, *, shell: str = "sh", then: tuple[str, ...] =
     output = ""
     for one in (file, *(disk / name for name in then)):
         done = subprocess.run([shell, str(one)], env=environment, cwd=folder, capture_output=True, check=False)
-        assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode()
+        assert (done.returncode, done.stderr) == (status, b""), done.stderr.decode()
         output += done.stdout.decode()
     assert {path.name for path in folder.iterdir()} == {"programs", "disk", "script"}
     notes = disk / "notes"

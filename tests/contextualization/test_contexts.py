@@ -2,6 +2,7 @@
 
 import shlex
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,14 @@ def test_all_is_done_by_each_shell(name: str, tmp_path: Path) -> None:
     found = shell.run(TEMPLATES.render("cloudinit", boot()), tmp_path, shell=name)
     assert found.order == ORDER
     assert found.agent["environment"]["CVMFS_HTTP_PROXY"] == PROXY
+
+
+@pytest.mark.parametrize("which", ["scripts_before", "scripts_after"])
+def test_a_script_that_fails_ends_the_boot(which: str, tmp_path: Path) -> None:
+    """A VM that is not as it was meant takes no jobs: it never calls in, and its boot deadline ends it."""
+    context = replace(Context(), **{which: (Script("https://a.example/fails", DIGESTS[0]),)})  # type: ignore[arg-type]
+    found = shell.run(TEMPLATES.render("cloudinit", boot(context=context)), tmp_path, status=3)
+    assert "agent" not in found.order
 
 
 def test_what_the_image_says_of_cvmfs_stays(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,21 +111,15 @@ class UserDataTemplates:
         """
         script = self._script(context_method, boot)
         cloud_config = self._cloud_config(boot) if context_method == "cloudinit" else ""
-        found = [UserData(_document(cloud_config, script.whole(), script.packed(), compress=False))]
-        if largest is not None:
-            packed = script.packed()
-            found.append(UserData(_document(cloud_config, packed, packed, compress=True)))
-            if script.rest:
-                stub = script.stub(boot.instance)
-                found.append(UserData(_document(cloud_config, stub, stub, compress=True), script.rest))
-        for candidate in found:
-            if largest is None or packing.size(candidate.text, boot.instance) <= largest:
+        sizes = []
+        for candidate in _ways(cloud_config, script, boot.instance):
+            sizes.append(packing.size(candidate.text, boot.instance))
+            if largest is None or sizes[-1] <= largest:
                 return candidate
-        smallest = min(packing.size(candidate.text, boot.instance) for candidate in found)
         raise TooLargeError(
-            f"user data has {smallest} bytes, compressed and with all that can be left with the manager, and its cloud"
-            f" takes {largest}. What must be in it are the certificates in [vmdirac] vm_ca_file ({len(boot.ca)} bytes),"
-            f" the cloud_config ({len(cloud_config)} bytes before it is compressed), and what a template of your own"
+            f"user data has {min(sizes)} bytes, compressed and with all that can be left with the manager, and its"
+            f" cloud takes {largest}. What must be in it are the certificates in [vmdirac] vm_ca_file ({len(boot.ca)}"
+            f" bytes), the cloud_config ({len(cloud_config)} bytes before it is compressed), and what a template of your own"
             " puts outside of the block `setup`"
         )
 
@@ -159,7 +154,16 @@ def _agent_config(boot: AgentBoot) -> str:
     return json.dumps(config, sort_keys=True)
 
 
-def _document(cloud_config: str, script: str, packed: str, *, compress: bool) -> str:
-    if not cloud_config:
-        return script
-    return packing.with_cloud_config(cloud_config, script if packing.is_plain(script) else packed, compress=compress)
+def _ways(cloud_config: str, script: packing.Script, instance: int) -> Iterator[UserData]:
+    """The same user data, smaller and smaller; each is made only if the one before does not fit."""
+    whole = script.whole()
+    if cloud_config and not packing.is_plain(whole):
+        whole = script.packed()
+    yield UserData(_document(cloud_config, whole, compress=False))
+    yield UserData(_document(cloud_config, script.packed(), compress=True))
+    if script.rest:
+        yield UserData(_document(cloud_config, script.stub(instance), compress=True), script.rest)
+
+
+def _document(cloud_config: str, script: str, *, compress: bool) -> str:
+    return packing.with_cloud_config(cloud_config, script, compress=compress) if cloud_config else script
