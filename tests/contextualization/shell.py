@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+SCRIPT = """#!/bin/sh
+printf '{"ran": "%s", "umask": "%s"}\\n' "$0" "$(umask)" >> "$VMDIRAC_VM_DIRECTORY/notes"
+"""
+
 PYTHON = f"""#!{sys.executable} -I
 # Stands for python3 on the VM: notes what it is to fetch and makes it up, and what is there when the agent starts.
 import json, os, sys
+SCRIPT = {SCRIPT!r}
 note = os.path.join(os.environ["VMDIRAC_VM_DIRECTORY"], "notes")
 def say(**what):
     with open(note, "a") as file:
@@ -25,7 +30,7 @@ if sys.argv[1] == "fetch.py":
             file.write("#!/bin/sh\\nexit 3\\n")
         sys.exit()
     with open(sys.argv[4], "w") as file:
-        file.write('#!/bin/sh\\nprintf \\'{{"ran": "%s"}}\\\\n\\' "$0" >> "$VMDIRAC_VM_DIRECTORY/notes"\\n')
+        file.write(SCRIPT)
 elif sys.argv[1] == "-":
     sys.argv[:] = sys.argv[1:]
     exec(compile(sys.stdin.read(), "-", "exec"), {{"__name__": "__main__"}})

@@ -74,6 +74,7 @@ def test_all_is_done_in_its_order(method: str, then: tuple[str, ...], tmp_path: 
     assert found.agent["environment"]["CVMFS_HTTP_PROXY"] == PROXY
     cvmfs = found.disk / "etc/cvmfs/default.local"
     assert cvmfs.read_text() == f"CVMFS_REPOSITORIES=lhcb.cern.ch,grid.cern.ch\nCVMFS_HTTP_PROXY='{PROXY}'\n"
+    assert {note["umask"] for note in found.notes if "ran" in note} == {"0022"}
     # Its programs run as somebody else.
     assert (cvmfs.stat().st_mode & 0o777, cvmfs.parent.stat().st_mode & 0o777) == (0o644, 0o755)
     assert found.agent_config["secret"] == PLACEHOLDER
@@ -131,7 +132,7 @@ def test_the_pilot_gets_its_arguments_as_they_are(words: list[str]) -> None:
         found = wait_for_agent(found)
         program = (found.disk / "vmdirac" / "run-pilot").read_bytes().decode()
     assert shlex.split(program.partition("exec ")[2]) == ["sh", "-c", ":", *words]
-    assert program.startswith("cd work || exit 2\nexport CVMFS_HTTP_PROXY=")
+    assert program.startswith("umask 022\ncd work || exit 2\nexport CVMFS_HTTP_PROXY=")
 
 
 def test_the_pilot_runs_beside_the_agent(tmp_path: Path) -> None:

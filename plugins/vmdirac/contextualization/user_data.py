@@ -119,8 +119,8 @@ class UserDataTemplates:
         raise TooLargeError(
             f"user data has {min(sizes)} bytes, compressed and with all that can be left with the manager, and its"
             f" cloud takes {largest}. What must be in it are the certificates in [vmdirac] vm_ca_file ({len(boot.ca)}"
-            f" bytes), the cloud_config ({len(cloud_config)} bytes before it is compressed), and what a template of your own"
-            " puts outside of the block `setup`"
+            f" bytes), the cloud_config ({len(cloud_config)} bytes before it is compressed), and what a template of"
+            " your own puts outside of the block `setup`"
         )
 
     def _script(self, context_method: str, boot: AgentBoot) -> packing.Script:
