@@ -1,4 +1,5 @@
-# The port of Airflow's UI in `make demo`, and how many seconds `make demo-check` and `make e2e-openstack` may take.
+# The port of Airflow's UI in `make demo`, and how many seconds `make demo-check`, `make e2e-openstack` and
+# `make vm-boot` may take.
 PORT ?= 8080
 DEADLINE ?= 900
 
@@ -47,6 +48,11 @@ e2e-openstack: setup-dev ## Jobs on servers of a real OpenStack that boot: ends 
 	.venv/bin/python -m tests.servers.install openstack
 	.venv/bin/python -m tests.servers.install light-vm
 	@exec .venv/bin/python -m tests.end_to_end.on_openstack --deadline "$(DEADLINE)"
+
+.PHONY: vm-boot
+vm-boot: setup-dev ## A real VM boots with our user data, does a job and halts: ends by itself and says how it went
+	.venv/bin/python -m tests.servers.install qemu
+	@exec .venv/bin/python -m tests.end_to_end.vm_boot --deadline "$(DEADLINE)"
 
 .PHONY: crash-suite
 crash-suite: setup-dev ## Kill the loops at each point, lose answers of 1000 launches, and count what became of it

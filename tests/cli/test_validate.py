@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable
@@ -81,7 +82,15 @@ def test_all_is_well(validate: Validate) -> None:
         ),
         (
             {"AIRFLOW__VMDIRAC__TEMPLATES_FOLDER": "/nowhere"},
-            "image 'image': its user data cannot be rendered: Template",
+            "[vmdirac] templates_folder: /nowhere is not a folder",
+        ),
+        (
+            {"AIRFLOW_VAR_VMDIRAC_IMAGES": json.dumps({"image": {**GOOD_IMAGE, "template": "gone.j2"}})},
+            "pod 'pod' on A, image 'image': its user data cannot be rendered: TemplateNotFound: ",
+        ),
+        (
+            {"AIRFLOW_VAR_VMDIRAC_IMAGES": json.dumps({"image": {**GOOD_IMAGE, "cloud_config": {"packages": []}}})},
+            "pod 'pod' on A, image 'image': its user data cannot be rendered: ConfigError: local endpoints have no",
         ),
     ],
 )
@@ -91,6 +100,38 @@ def test_what_is_wrong_is_told(validate: Validate, changed: dict[str, str], told
     assert status == 1
     assert lines[0].startswith(f"error: {told}")
     assert lines[-1].endswith(f"; errors: {len(lines) - 1}")
+
+
+NOISE = "".join(random.Random(0).choices("0123456789abcdef", k=40_000))
+"""Compresses to half of it."""
+
+
+@pytest.mark.parametrize(("conn_type", "largest"), [("vmdirac_ec2", 16384), ("vmdirac_openstack", 49149)])
+@pytest.mark.parametrize("factor", [1, 4])
+@pytest.mark.usefixtures("store")
+def test_user_data_that_is_too_large_for_its_cloud_is_told(
+    validate: Validate, conn_type: str, largest: int, factor: int
+) -> None:
+    login = {"login": "user", "password": "pass", "host": "https://keystone.example.org:5000/v3"}
+    connection = {"conn_type": conn_type, "extra": GOOD_ENDPOINT, **(login if "openstack" in conn_type else {})}
+    image = {**GOOD_IMAGE, "cloud_config": {"bootcmd": [NOISE * factor]}}
+    status, lines = validate(
+        AIRFLOW_CONN_A=json.dumps(connection), AIRFLOW_VAR_VMDIRAC_IMAGES=json.dumps({"image": image})
+    )
+    if factor == 1 and largest > 40_000:
+        assert (status, lines[-1]) == (0, summary(errors=0))
+    else:
+        assert status == 1
+        assert lines[0].startswith("error: pod 'pod' on A, image 'image': its user data cannot be rendered: TooLarge")
+        assert f"its cloud takes {largest}" in lines[0]
+
+
+@pytest.mark.usefixtures("store")
+def test_an_image_that_no_pod_uses_yet_is_rendered_too(validate: Validate) -> None:
+    images = {"image": GOOD_IMAGE, "next": {**GOOD_IMAGE, "template": "gone.j2"}}
+    status, lines = validate(AIRFLOW_VAR_VMDIRAC_IMAGES=json.dumps(images))
+    assert status == 1
+    assert lines[0].startswith("error: image 'next': its user data cannot be rendered: TemplateNotFound")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8080/vmdirac", "http://localhost/vmdirac", "http://[::1]:80/x"])

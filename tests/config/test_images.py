@@ -63,7 +63,7 @@ def test_deadlines() -> None:
         ({"boot_image": "base", "endpoints": {"A": {}}}, "endpoints.A: boot_image and flavor are needed"),
         ({"endpoints": {"A": {"flavor": "small"}}}, "endpoints.A: boot_image and flavor are needed"),
         ({"boot_image": "", "flavor": "small"}, "at least 1 character"),
-        ({"boot_image": "base", "flavor": "small", "context_method": "amiconfig"}, "'cloudinit'"),
+        ({"boot_image": "base", "flavor": "small", "context_method": "occi_opennebula"}, "'cloudinit'"),
         ({"boot_image": "base", "flavor": "small", "endpoints": ["A"]}, "dictionary"),
         ({"boot_image": "base", "flavor": "small", "endpoints": {"a b": {}}}, "pattern"),
         ({"boot_image": "base", "flavor": "small", "colour": "red"}, "Extra inputs"),

@@ -93,6 +93,7 @@ def test_a_pod_with_everything() -> None:
         "drain_deadline": 5,
         "delete_deadline": 6,
         "max_lifetime": 7,
+        "pilot_command": ["sh", "-c", ""],
     }
     assert values.keys() | GOOD_POD.keys() == PodConfig.model_fields.keys(), "it has everything"
     found = pod(**values)
@@ -132,9 +133,16 @@ def test_a_pod_with_everything() -> None:
         halt_before_margin=timedelta(minutes=10),
         agent_rules=AgentRules(900.0, "/scratch", "/scratch/stop agent"),
         output_target=OutputTarget("s3://bucket/results", "signer"),
+        pilot_command=("sh", "-c", ""),
         deadlines=DeadlineOverrides(*(timedelta(seconds=seconds) for seconds in (1, 2700, 3, 4, 5, 6, 7))),
         revision=found.revision,
     )
+
+
+@pytest.mark.parametrize("command", ["run-pilot", [""], ["", "x"], ["a\x00b"], [1]])
+def test_a_pilot_is_a_list_of_words_that_begins_with_a_program(command: object) -> None:
+    with pytest.raises(ValidationError, match="pilot_command"):
+        pod(pilot_command=command)
 
 
 @pytest.mark.parametrize("missing", GOOD_POD)

@@ -2,172 +2,124 @@
 
 import hashlib
 import json
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
-from jinja2 import UndefinedError
+from jinja2 import TemplateNotFound, UndefinedError
 
+from tests.contextualization import shell
+from tests.contextualization.values import ANY_TEXT, HOSTILE
+from tests.model.properties import PROPERTY
 from vmdirac.config.settings import templates_folder
 from vmdirac.contextualization.agent_program import joined_agent
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER
+from vmdirac.contextualization.filters import UnfitValueError
 from vmdirac.contextualization.user_data import (
+    TEMPLATE_OF,
     AgentBoot,
     UserDataTemplates,
     agent_sha256,
     agent_source,
 )
+from vmdirac.model.context import Context
 
 TEMPLATES = UserDataTemplates(templates_folder())
 URL = "https://airflow.example.org/vmdirac"
 DIGEST = "0" * 64
 
-RECORDER = """#!/bin/sh
-printf '%s\\n' "$@" > "$VMDIRAC_VM_DIRECTORY/arguments"
-cat > "$VMDIRAC_VM_DIRECTORY/program"
-exit 1
-"""
-"""Stands for python3: notes what it was called with, and ends the script."""
+
+def boot(url: str = URL, instance: int = 7, **fields: object) -> AgentBoot:
+    return AgentBoot(url, instance, DIGEST, **fields)  # type: ignore[arg-type]
 
 
-def render(url: str = URL, instance: int = 7, digest: str = DIGEST, cvmfs_proxy: str = "") -> str:
-    return TEMPLATES.render("cloudinit", AgentBoot(url, instance, digest, cvmfs_proxy))
+def test_the_agent_is_fetched_checked_and_started_with_its_identity(tmp_path: Path) -> None:
+    found = shell.run(TEMPLATES.render("cloudinit", boot(ca="a certificate\n")), tmp_path)
+    assert found.order == ["fetch vmdirac_agent.py", "agent"]
+    assert found.fetched == [["/vm/v1/agent", DIGEST, "vmdirac_agent.py"]]
+    assert found.agent["agent"] == ["vmdirac_agent.py", "agent.json"]
+    home = found.disk / "vmdirac"
+    assert found.agent["directory"] == str(home)
+    assert found.agent_config == {
+        "url": URL,
+        "instance": 7,
+        "secret": PLACEHOLDER,
+        "work_directory": str(home / "work"),
+        "ca_file": str(home / "ca.pem"),
+    }
+    assert (home / "ca.pem").read_text() == "a certificate\n"
+    assert {path.name for path in home.iterdir()} == {
+        "agent.json",
+        "ca.pem",
+        "fetch.py",
+        "run-agent",
+        "vmdirac_agent.py",
+        "work",
+    }
+    assert {path.stat().st_mode & 0o077 for path in home.iterdir()} == {0}
 
 
-def boot(user_data: str, folder: Path) -> None:
-    """Run the user data as a VM does, up to where it would run Python."""
-    programs = folder / "programs"
-    programs.mkdir()
-    recorder = programs / "python3"
-    recorder.write_text(RECORDER)
-    recorder.chmod(0o755)
-    for name in ("sh", "cat", "mkdir"):
-        (programs / name).symlink_to(shutil.which(name) or name)
-    environment = {"PATH": str(programs), "VMDIRAC_VM_DIRECTORY": str(folder / "vm")}
-    (folder / "vm").mkdir()
-    script = folder / "user-data"
-    script.write_text(user_data)
-    done = subprocess.run(["sh", str(script)], env=environment, cwd=folder, capture_output=True, check=False)
-    assert done.returncode == 1, done.stderr
-    assert done.stderr == b""
+def test_without_more_it_says_nothing_of_more(tmp_path: Path) -> None:
+    found = shell.run(TEMPLATES.render("cloudinit", boot()), tmp_path)
+    assert "CVMFS_HTTP_PROXY" not in found.agent["environment"]
+    assert {path.name for path in found.disk.iterdir()} == {"vmdirac", "notes"}
+    assert "ca_file" not in found.agent_config
 
 
-HOSTILE = [
-    "'; touch broken; '",
-    '"; touch broken; "',
-    "$(touch broken)",
-    "`touch broken`",
-    "\nVMDIRAC_IDENTITY\ntouch broken\n",
-    "\r\nVMDIRAC_IDENTITY\r\n",
-    "\u2028VMDIRAC_IDENTITY\u2028",
-    "\\",
-    "{{ boot }} {% raw %}",
-    "${HOME}",
-    "\x00",
-]
-
-
-def check_hostile(url: str, digest: str) -> None:
-    """Both arrive as they are, and nothing else happens."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        boot(render(url=url, digest=digest), folder)
-        vm = folder / "vm"
-        identity = json.loads((vm / "vmdirac" / "identity.json").read_text())
-        assert identity == {"url": url, "instance": 7, "secret": PLACEHOLDER}
-        assert (vm / "arguments").read_text() == f"-\n{digest}\n"
-        assert {path.name for path in folder.iterdir()} == {"programs", "vm", "user-data"}
-        assert {path.name for path in vm.iterdir()} == {"vmdirac", "arguments", "program"}
-        assert {path.name for path in (vm / "vmdirac").iterdir()} == {"identity.json", "work"}
-
-
-@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-def test_nothing_in_the_url_is_taken_for_shell(text: str) -> None:
-    check_hostile(URL + text, DIGEST)
-
-
-# A command line holds neither NUL nor what UTF-8 does not, and files end lines in one way only.
-ARGUMENTS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00\r"), max_size=30)
-
-
-@settings(deadline=None, max_examples=25)
-@given(url=st.one_of(st.text(max_size=40), st.sampled_from(HOSTILE)), digest=ARGUMENTS)
-@example(url="", digest="' $(touch broken) '")
-def test_nothing_is_taken_for_shell(url: str, digest: str) -> None:
-    check_hostile(url, digest)
-
-
-@settings(deadline=None, max_examples=100)
-@given(url=st.one_of(st.text(), st.sampled_from(HOSTILE)), instance=st.integers(1, 2**63))
-def test_the_secret_has_one_place(url: str, instance: int) -> None:
-    assert render(url=url, instance=instance).count(PLACEHOLDER) == 1
-
-
-def proxy_of_the_agent(cvmfs_proxy: str, folder: Path) -> str | None:
-    """What the agent finds as CVMFS_HTTP_PROXY when the user data has run; ``None``: nothing."""
-    programs, vm = folder / "programs", folder / "vm"
-    programs.mkdir()
-    vm.mkdir()
-    stands_for_python = programs / "python3"
-    said = vm / "proxy"
-    stands_for_python.write_text(
-        f'#!/bin/sh\n[ "$1" = - ] && exit 0\nprintf %s "${{CVMFS_HTTP_PROXY-unset}}" > "{said}"\n'
-    )
-    stands_for_python.chmod(0o755)
-    for name in ("sh", "cat", "mkdir"):
-        (programs / name).symlink_to(shutil.which(name) or name)
-    script = folder / "user-data"
-    script.write_text(render(cvmfs_proxy=cvmfs_proxy))
-    environment = {"PATH": str(programs), "VMDIRAC_VM_DIRECTORY": str(vm)}
-    done = subprocess.run(["sh", str(script)], env=environment, cwd=folder, capture_output=True, check=False)
+@pytest.mark.parametrize("method", [method for method in TEMPLATE_OF if method != "adhoc"])
+@pytest.mark.parametrize("name", shell.shells())
+def test_each_shell_understands_it(method: str, name: str, tmp_path: Path) -> None:
+    context = Context(swap_mb=1, scratch_directory="/scratch", scratch_device="/dev/vdb", cvmfs_repositories=("a.b",))
+    text = TEMPLATES.render(method, boot(context=context, pilot_command=("pilot",), cvmfs_proxy="DIRECT"))
+    script = tmp_path / "script"
+    script.write_text(text.partition("\n[amiconfig]")[0])
+    done = subprocess.run([name, "-n", str(script)], capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert {path.name for path in folder.iterdir()} == {"programs", "vm", "user-data"}
-    found = said.read_bytes().decode()
-    return None if found == "unset" else found
+    assert text.startswith("#!/bin/sh\n")
 
 
-@pytest.mark.parametrize(
-    "proxy",
-    [
-        "http://squid.example.org:3128",
-        "http://a:3128|http://b:3128;DIRECT",
-        *(text for text in HOSTILE if "\x00" not in text),
-    ],
-    ids=str.encode,
-)
-def test_the_cvmfs_proxy_arrives_as_it_is(tmp_path: Path, proxy: str) -> None:
-    assert proxy_of_the_agent(proxy, tmp_path) == proxy
-
-
-def test_without_a_cvmfs_proxy_none_is_set(tmp_path: Path) -> None:
-    assert proxy_of_the_agent("", tmp_path) is None
-    assert "CVMFS" not in render()
-
-
-def test_the_program_in_it_is_python() -> None:
+@pytest.mark.slow
+@PROPERTY
+@given(url=ANY_TEXT, proxy=ANY_TEXT.filter(bool), ca=ANY_TEXT)
+@example(url="".join(HOSTILE), proxy="".join(HOSTILE), ca="".join(HOSTILE))
+def test_whatever_it_is_it_arrives_as_it_is(url: str, proxy: str, ca: str) -> None:
     with tempfile.TemporaryDirectory() as name:
-        boot(render(), Path(name))
-        program = (Path(name) / "vm" / "program").read_text()
-    compile(program, "user data", "exec")
-    assert "VMDIRAC_FETCH" not in program
+        found = shell.run(TEMPLATES.render("cloudinit", boot(url=url, cvmfs_proxy=proxy, ca=ca)), Path(name))
+        assert found.agent_config["url"] == url
+        assert found.agent["environment"]["CVMFS_HTTP_PROXY"] == proxy
+        if ca:
+            assert Path(found.agent_config["ca_file"]).read_bytes().decode() == ca
+        # What reads CVMFS's configuration is a shell too.
+        says = f'CVMFS_HTTP_PROXY=; . {found.disk}/etc/cvmfs/default.local; printf %s "$CVMFS_HTTP_PROXY"'
+        done = subprocess.run(["sh", "-c", says], capture_output=True, check=True)
+        assert done.stdout.decode() == proxy
 
 
-def test_the_shell_understands_it(tmp_path: Path) -> None:
-    script = tmp_path / "user-data"
-    script.write_text(render())
-    done = subprocess.run(["sh", "-n", str(script)], capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert script.read_text().startswith("#!/bin/sh\n")
-    assert script.read_text().endswith("agent.json\n")
+@PROPERTY
+@given(url=ANY_TEXT, instance=st.integers(1, 2**63), method=st.sampled_from(sorted(TEMPLATE_OF)))
+def test_the_secret_has_one_place(url: str, instance: int, method: str) -> None:
+    assert TEMPLATES.render(method, boot(url=url, instance=instance)).count(PLACEHOLDER) == 1
+
+
+@pytest.mark.parametrize("place", ["url", "cvmfs_proxy", "pilot_command", "cloud_config"])
+def test_nothing_that_is_configured_gets_the_secret_to_another_place(place: str) -> None:
+    fields: dict[str, object] = {
+        "url": {"url": PLACEHOLDER},
+        "cvmfs_proxy": {"cvmfs_proxy": PLACEHOLDER},
+        "pilot_command": {"pilot_command": (PLACEHOLDER,)},
+        "cloud_config": {"context": Context(cloud_config={"x": PLACEHOLDER})},
+    }[place]  # type: ignore[assignment]
+    with pytest.raises(UnfitValueError, match="secret"):
+        TEMPLATES.render("cloudinit", boot(**fields))  # type: ignore[arg-type]
 
 
 def test_asked_for_again_it_is_the_same() -> None:
-    again = UserDataTemplates(templates_folder()).render("cloudinit", AgentBoot(URL, 7, DIGEST))
-    assert again == render()
+    again = UserDataTemplates(templates_folder())
+    for method in TEMPLATE_OF:
+        assert again.render(method, boot()) == TEMPLATES.render(method, boot())
 
 
 def test_the_agents_digest_is_that_of_what_is_handed_out() -> None:
@@ -175,14 +127,50 @@ def test_the_agents_digest_is_that_of_what_is_handed_out() -> None:
     assert hashlib.sha256(agent_source()).hexdigest() == agent_sha256()
 
 
-def test_a_name_that_is_not_given_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "cloudinit.sh.j2").write_text("{{ boot.colour }}")
-    with pytest.raises(UndefinedError, match="colour"):
-        UserDataTemplates(tmp_path).render("cloudinit", AgentBoot(URL, 7, DIGEST))
+def test_an_ad_hoc_image_is_told_who_it_is_and_nothing_else() -> None:
+    said = TEMPLATES.render("adhoc", boot(ca="a certificate"))
+    assert json.loads(said) == {"url": URL, "instance": 7, "secret": PLACEHOLDER, "ca": "a certificate"}
+    assert said.count("\n") == 1
 
 
-def test_ones_own_template_is_used(tmp_path: Path) -> None:
-    (tmp_path / "cloudinit.sh.j2").write_text("#!/bin/sh\necho {{ boot.url | shell }} {{ agent_config | shell }}\n")
-    rendered = UserDataTemplates(tmp_path).render("cloudinit", AgentBoot("it's", 7, DIGEST))
-    assert rendered.startswith("#!/bin/sh\necho 'it'\"'\"'s' '{")
-    assert rendered.count(PLACEHOLDER) == 1
+class TestOwnTemplates:
+    def test_a_name_that_is_not_given_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "cloudinit.sh.j2").write_text("{{ boot.colour }}")
+        with pytest.raises(UndefinedError, match="colour"):
+            UserDataTemplates(tmp_path).render("cloudinit", boot())
+
+    def test_one_of_a_methods_name_is_used_instead(self, tmp_path: Path) -> None:
+        (tmp_path / "cloudinit.sh.j2").write_text("#!/bin/sh\necho {{ boot.url | shell }} {{ agent_config | shell }}\n")
+        rendered = UserDataTemplates(tmp_path).render("cloudinit", boot("it's"))
+        assert rendered.startswith("#!/bin/sh\necho 'it'\"'\"'s' '{")
+        assert rendered.count(PLACEHOLDER) == 1
+
+    def test_one_that_an_image_names_changes_a_block_of_ours(self, tmp_path: Path) -> None:
+        folder, disk = tmp_path / "templates", tmp_path / "vm"
+        folder.mkdir()
+        disk.mkdir()
+        (folder / "lhcb.sh.j2").write_text(
+            '{% extends "cloudinit.sh.j2" %}{% block cvmfs %}{{ super() }}touch "$root/own"\n{% endblock %}'
+        )
+        context = Context(template="lhcb.sh.j2", cvmfs_repositories=("lhcb.cern.ch",))
+        found = shell.run(UserDataTemplates(folder).render("cloudinit", boot(context=context)), disk)
+        assert (found.disk / "own").exists()
+        assert (found.disk / "etc/cvmfs/default.local").read_text() == "CVMFS_REPOSITORIES=lhcb.cern.ch\n"
+        assert found.agent_config["instance"] == 7
+
+    def test_one_may_have_the_name_of_ours_and_extend_it(self, tmp_path: Path) -> None:
+        (tmp_path / "cloudinit.sh.j2").write_text(
+            '{% extends "vmdirac/cloudinit.sh.j2" %}{% block about %}# ours and more\n{% endblock %}'
+        )
+        rendered = UserDataTemplates(tmp_path).render("cloudinit", boot())
+        assert rendered.splitlines()[1] == "# ours and more"
+        assert "VMDIRAC_IDENTITY" in rendered
+
+    def test_one_that_is_not_there_is_an_error(self) -> None:
+        with pytest.raises(TemplateNotFound, match="gone"):
+            TEMPLATES.render("cloudinit", boot(context=Context(template="gone.j2")))
+
+    def test_one_without_a_place_for_the_secret_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "cloudinit.sh.j2").write_text("#!/bin/sh\n")
+        with pytest.raises(UnfitValueError, match="0 times"):
+            UserDataTemplates(tmp_path).render("cloudinit", boot())

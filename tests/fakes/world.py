@@ -15,6 +15,7 @@ from tests.fakes.configured import a_pod, an_endpoint, an_image
 from vmdirac.config.loader import Configuration
 from vmdirac.config.settings import SecretKey
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER
+from vmdirac.contextualization.user_data import UserData
 from vmdirac.loops.corrections import ReconcileReport
 from vmdirac.loops.deadlines import deadlines_of
 from vmdirac.loops.job_sources import job_sources
@@ -38,9 +39,9 @@ from vmdirac.store.tables import HistoryRow, InstallationRow, InstanceRow, JobRo
 KEY = SecretKey(b"a key of the tests, of 32 bytes.")
 
 
-def render(candidate: Candidate, instance_id: int) -> str:
+def render(candidate: Candidate, instance_id: int) -> UserData:
     """User data that a fake VM can read."""
-    return f"{instance_id} {PLACEHOLDER}"
+    return UserData(f"{instance_id} {PLACEHOLDER}")
 
 
 class Installation:

@@ -21,6 +21,7 @@ from tests.fakes.rows import add_instance
 from tests.fakes.world import KEY, World, render
 from vmdirac.config.settings import templates_folder
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER, bootstrap_secret, is_secret
+from vmdirac.contextualization.user_data import UserData
 from vmdirac.loops.plan_and_reserve import plan_and_reserve
 from vmdirac.loops.tick import user_data_renderer
 from vmdirac.model.agent_rules import AgentRules
@@ -128,7 +129,7 @@ class TestReservation:
         )
         row = world.row(world.instance().id)
         user_data: str = row.request["user_data"]
-        (identity,) = [json.loads(line) for line in user_data.splitlines() if line.startswith("{")]
+        (identity,) = [json.loads(line) for line in user_data.splitlines() if line.startswith('{"')]
         assert identity == {
             "url": "https://manager.example.org/vmdirac",
             "instance": row.id,
@@ -145,11 +146,11 @@ class TestReservation:
         tick_id = world.read_demand()
         calls = Counter[str]()
 
-        def failing(candidate: Candidate, instance_id: int) -> str:
+        def failing(candidate: Candidate, instance_id: int) -> UserData:
             calls[candidate.pod.name] += 1
             if candidate.pod.name == "bad" and calls["bad"] == 3:
                 raise RuntimeError("the template is broken")
-            return "user data"
+            return UserData("user data")
 
         made = plan_and_reserve(
             store, world.configuration, tick_id, key=KEY, render=failing, now=world.clock(), rng=world.rng

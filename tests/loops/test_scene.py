@@ -3,16 +3,17 @@
 from tests.fakes.configured import a_pod, an_endpoint
 from tests.fakes.world import KEY, World
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER
+from vmdirac.contextualization.user_data import UserData
 from vmdirac.loops.plan_and_reserve import plan_and_reserve
 from vmdirac.model.pod import Traits
 from vmdirac.policy.plan import Candidate, Invalid, Plan
 from vmdirac.store.database import Store
 
 
-def broken_on_beta(candidate: Candidate, instance_id: int) -> str:
+def broken_on_beta(candidate: Candidate, instance_id: int) -> UserData:
     if candidate.endpoint.name == "beta":
         raise KeyError("no such block")
-    return f"{instance_id} {PLACEHOLDER}"
+    return UserData(f"{instance_id} {PLACEHOLDER}")
 
 
 def plan(world: World) -> Plan:

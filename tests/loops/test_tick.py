@@ -241,7 +241,7 @@ def test_user_data_is_rendered_with_the_images_own_template(sqlite_store: Store)
     shapes = {("alpha", "small"): FakeCloud(world.clock).shape("small")}
     (candidate,), _ = build_candidates(world.pods.values(), world.images, world.endpoints, shapes)
     render = user_data_renderer(world.configuration, templates_folder(), "https://manager.example.org/vmdirac")
-    user_data = render(candidate, 4711)
+    user_data = render(candidate, 4711).text
     assert user_data.startswith("#!/bin/sh\n")
     assert '"instance": 4711' in user_data
     assert agent_sha256() in user_data

@@ -17,7 +17,7 @@ from vmdirac.manager.vm_tokens import LIFETIME, issue, verify
 from vmdirac.model.agent_rules import AgentRules
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus, StopReason
-from vmdirac.store import instances, leases, queue
+from vmdirac.store import instances, lease_usage, leases, queue
 from vmdirac.store.installation import hearing_since
 from vmdirac.store.tables import InstanceRow, JobRow
 
@@ -369,7 +369,7 @@ class TestWhatAVmSaysOfItself:
         assert row.stop_reason is StopReason.VM_REPORTED
         with manager.store.read() as session:
             reasons = [line.reason for line in instances.history(session, instance)]
-            assert leases.running_on(session, instance) == 1
+            assert lease_usage.running_on(session, instance) == 1
         assert any("it leaves: its stop file is there" in reason for reason in reasons)
 
     def test_one_that_leaves_after_its_stop_was_cancelled_leaves_again(self, manager: Manager) -> None:

@@ -74,9 +74,38 @@ def make(directory: Path, address: str) -> Certificates:
     pem = serialization.Encoding.PEM
     made.authority.write_bytes(root.public_bytes(pem))
     made.certificate.write_bytes(leaf.public_bytes(pem))
-    made.key.touch(mode=0o600)
-    made.key.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    _write_key(made.key, key)
     return made
+
+
+def make_self_signed(directory: Path, address: str) -> Certificates:
+    """The certificate of a server that is its own authority."""
+    directory.mkdir(mode=0o700)
+    made = Certificates(directory / "certificate.pem", directory / "certificate.pem", directory / "key.pem")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Server of a test")])
+    known_as = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    certificate = (
+        _builder(name, name, key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(key_cert_sign=True, digital_signature=True), critical=True)
+        .add_extension(known_as, critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(known_as),
+            critical=False,
+        )
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    made.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    _write_key(made.key, key)
+    return made
+
+
+def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    path.touch(mode=0o600)
+    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    path.write_bytes(key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain))
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:

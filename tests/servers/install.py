@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import light_vm_root, openstack_packages, programs
+from tests.servers import light_vm_root, openstack_packages, programs, qemu_image
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,13 @@ OPENSTACK_NEEDS = {name: NEEDS[name] for name in ("MariaDB", "RabbitMQ")}
 
 LIGHT_VM_NEEDS = {"light VMs' programs": Need(("iproute2", "mmdebstrap", "util-linux"), None, programs.light_vm)}
 """What makes and starts light VMs."""
+
+QEMU_NEEDS = {
+    "QEMU": Need(
+        ("e2fsprogs", "genisoimage", "iproute2", "mmdebstrap", "qemu-system-x86", "qemu-utils"), None, programs.qemu
+    )
+}
+"""What makes and starts real VMs."""
 
 # Debian's package scripts ask this program whether they may start a service; 101 means no.
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -119,12 +126,29 @@ def install_light_vm() -> int:
     if obstacle_here() is None and all(need.is_met() for need in LIGHT_VM_NEEDS.values()):
         if not light_vm_root.is_made():
             say(f"Making the root file system of light VMs in {light_vm_root.directory()} (a minute or two) …")
-            try:
-                light_vm_root.make()
-            except subprocess.CalledProcessError as error:
-                sys.stderr.write(f"{' '.join(error.cmd)} failed, see above" + "\n")
-                return 1
+            return made("light VMs", light_vm_root.make)
         say("light VMs: installed")
+    return 0
+
+
+def install_qemu() -> int:
+    """Make the disk of real VMs, where they can run at all."""
+    if obstacle_here() is None and all(need.is_met() for need in QEMU_NEEDS.values()):
+        if not qemu_image.is_made():
+            say(f"Making the disk of real VMs in {qemu_image.directory()} (a minute or two) …")
+            return made("real VMs", qemu_image.make)
+        say("real VMs: installed")
+    return 0
+
+
+def made(what: str, make: Callable[[], None]) -> int:
+    """Make it; 1 if that failed."""
+    try:
+        make()
+    except subprocess.CalledProcessError as error:
+        sys.stderr.write(f"{' '.join(error.cmd)} failed, see above" + "\n")
+        return 1
+    say(f"{what}: installed")
     return 0
 
 
@@ -132,13 +156,16 @@ def main(arguments: Sequence[str] = ()) -> int:
     """Exit code 0 also where nothing can be installed; not 0 only if installing was tried and failed.
 
     :param arguments: ``openstack``: only what the tests against a real OpenStack need; ``light-vm``: only what its VMs
-        need that boot.
+        need that boot; ``qemu``: only what real VMs need.
     """
+    if "qemu" in arguments:
+        return install_all(QEMU_NEEDS) or install_qemu()
     if "light-vm" in arguments:
         return install_all(LIGHT_VM_NEEDS) or install_light_vm()
     if "openstack" in arguments:
         return install_all(OPENSTACK_NEEDS) or install_openstack()
-    return install_all({**NEEDS, **LIGHT_VM_NEEDS}) or install_openstack() or install_light_vm()
+    everything = {**NEEDS, **LIGHT_VM_NEEDS, **QEMU_NEEDS}
+    return install_all(everything) or install_openstack() or install_light_vm() or install_qemu()
 
 
 def install_all(needs: Mapping[str, Need]) -> int:

@@ -35,6 +35,12 @@ def light_vm() -> dict[str, Path | None]:
     return {name: find_program([name], ["/usr/sbin", "/sbin"]) for name in ("ip", "mmdebstrap", "unshare")}
 
 
+def qemu() -> dict[str, Path | None]:
+    """What makes and starts real VMs."""
+    names = ("genisoimage", "ip", "mke2fs", "mmdebstrap", "qemu-img", "qemu-system-x86_64")
+    return {name: find_program([name], ["/usr/sbin", "/sbin"]) for name in names}
+
+
 def chromium() -> dict[str, Path | None]:
     """Chromium or Chrome."""
     return {"chromium": find_program(["chromium", "chromium-browser", "google-chrome"], [])}

@@ -7,6 +7,13 @@ import pytest
 
 from tests.servers import install
 
+
+@pytest.fixture(autouse=True)
+def _no_disk_of_real_vms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is there, or at least not made by accident."""
+    monkeypatch.setattr("tests.servers.qemu_image.is_made", lambda: True)
+
+
 DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n'
 
 
@@ -130,3 +137,38 @@ def test_the_root_file_system_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr("tests.servers.light_vm_root.make", lambda: made.append(True))
     assert [install.main(["light-vm"]), install.main(["light-vm"])] == [0, 0]
     assert made == [True]
+
+
+def test_the_disk_of_real_vms_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made: list[bool] = []
+    monkeypatch.setattr(install, "obstacle", lambda _os_release, _user_id: None)
+    monkeypatch.setattr("tests.servers.programs.find_program", lambda _names, _directories: tmp_path)
+    monkeypatch.setattr("tests.servers.qemu_image.is_made", lambda: bool(made))
+    monkeypatch.setattr("tests.servers.qemu_image.make", lambda: made.append(True))
+    assert [install.main(["qemu"]), install.main(["qemu"])] == [0, 0]
+    assert made == [True]
+
+
+def test_a_disk_that_cannot_be_made_is_reported(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def fail() -> None:
+        raise subprocess.CalledProcessError(1, ["mmdebstrap"])
+
+    monkeypatch.setattr(install, "obstacle", lambda _os_release, _user_id: None)
+    monkeypatch.setattr("tests.servers.programs.find_program", lambda _names, _directories: tmp_path)
+    monkeypatch.setattr("tests.servers.qemu_image.is_made", lambda: False)
+    monkeypatch.setattr("tests.servers.qemu_image.make", fail)
+    assert install.main(["qemu"]) == 1
+    assert "mmdebstrap failed" in capsys.readouterr().err
+
+
+def test_what_real_vms_need_is_asked_for_by_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("tests.servers.programs.find_program", lambda _names, _directories: None)
+    monkeypatch.setattr(install, "install", lambda _needs: pytest.fail("must not be tried"))
+    monkeypatch.setattr("tests.servers.qemu_image.make", lambda: pytest.fail("must not be tried"))
+    assert install.main(["qemu"]) == 0
+    assert "qemu-system-x86 qemu-utils" in capsys.readouterr().out

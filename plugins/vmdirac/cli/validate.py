@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 from airflow.configuration import conf
 from airflow.exceptions import AirflowConfigException
@@ -13,10 +14,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vmdirac.cli.notes import notes
 from vmdirac.config import settings
-from vmdirac.config.loader import load_configuration
+from vmdirac.config.loader import Configuration, load_configuration
 from vmdirac.config.problems import Problem
 from vmdirac.config.source import AirflowConfigSource
 from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates
+from vmdirac.loops.user_data import UserDataRenderer
 from vmdirac.store import instances
 from vmdirac.store.database import Store
 from vmdirac.store.tables import Base
@@ -40,8 +42,7 @@ def validate(store: Store, arguments: argparse.Namespace) -> int:
             endpoints = instances.endpoints_with_vms(session)
     configuration = load_configuration(AirflowConfigSource(), endpoints)
     problems.extend(configuration.problems)
-    for image in configuration.images.values():
-        problems.extend(_template(image.name, image.context_method))
+    problems.extend(_user_data(configuration))
     for problem in problems:
         print(f"error: {problem}")
     if not unusable:
@@ -76,6 +77,7 @@ def _vms() -> Iterator[Problem]:
     settings_read: dict[str, Callable[[], object]] = {
         "vm_url": settings.vm_url,
         "vm_ca_file": settings.vm_ca,
+        "templates_folder": settings.templates_folder,
         "credentials_folders": settings.credentials_folders,
         "credential_commands": settings.credential_commands,
     }
@@ -112,8 +114,30 @@ def _database(store: Store) -> Iterator[Problem]:
         yield Problem("database", "its tables are missing or old: run `airflow db migrate`")
 
 
-def _template(image: str, context_method: str) -> Iterator[Problem]:
+def _user_data(configuration: Configuration) -> Iterator[Problem]:
+    """That of each pod on each endpoint, and of images that no pod uses yet."""
     try:
-        UserDataTemplates(settings.templates_folder()).render(context_method, AgentBoot(settings.vm_url(), 1, "0" * 64))
+        templates = UserDataTemplates(settings.templates_folder())
+        render = UserDataRenderer(configuration.images, templates, settings.vm_url(), settings.vm_ca())
+    except settings.SettingsError:
+        # Said already, and nothing can be rendered.
+        return
+    invalid = {(item.pod, item.endpoint) for item in configuration.invalid}
+    for pod in configuration.pods.values():
+        for name, _ in pod.endpoints:
+            if (pod.name, name) not in invalid:
+                where = f"pod {pod.name!r} on {name}, image {pod.image!r}"
+                yield from _cannot_be_rendered(where, partial(render.of, pod, configuration.endpoints[name], 1))
+    for image in configuration.images.values():
+        if image.name not in {pod.image for pod in configuration.pods.values()}:
+            boot = AgentBoot(render.url, 1, render.agent_sha256, ca=render.ca, context=image.context)
+            yield from _cannot_be_rendered(
+                f"image {image.name!r}", partial(templates.render, image.context_method, boot)
+            )
+
+
+def _cannot_be_rendered(where: str, render: Callable[[], object]) -> Iterator[Problem]:
+    try:
+        render()
     except Exception as error:  # noqa: BLE001 - a template of somebody's own can raise anything
-        yield Problem(f"image {image!r}", f"its user data cannot be rendered: {type(error).__name__}: {error}")
+        yield Problem(where, f"its user data cannot be rendered: {type(error).__name__}: {error}")

@@ -11,6 +11,9 @@ from vmdirac.config.fields import ConfigModel, Word, Words
 
 DEFAULT_AWS_CONN_ID = "aws_default"
 
+LARGEST_USER_DATA = 16 * 1024
+"""Bytes of user data that EC2 takes, before they are encoded for the way."""
+
 
 def _web_address(text: str) -> str:
     if not text.startswith(("https://", "http://")):

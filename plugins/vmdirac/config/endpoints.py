@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from vmdirac.config import ec2, openstack
 from vmdirac.config.ec2 import Ec2CloudConfig
 from vmdirac.config.fields import (
     ConfigModel,
@@ -67,16 +68,24 @@ class EndpointConfig(WithTraits, WithDeadlines):
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """A kind of cloud: the hook that talks to it and the model of what is particular to its connections."""
+    """A kind of cloud: the hook that talks to it and the model of what is particular to its connections.
+
+    :param largest_user_data: bytes that it takes; ``None``: any number.
+    :param reads_cloud_config: whether what boots there may have cloud-init. Otherwise user data must be a script.
+    """
 
     hook: str
     config: type[ConfigModel]
+    largest_user_data: int | None = None
+    reads_cloud_config: bool = True
 
 
 DRIVERS = {
-    "local": Driver("vmdirac.hooks.local_cloud.VmdiracLocalHook", LocalCloudConfig),
-    "ec2": Driver("vmdirac.hooks.ec2_cloud.VmdiracEc2Hook", Ec2CloudConfig),
-    "openstack": Driver("vmdirac.hooks.openstack_cloud.VmdiracOpenstackHook", OpenstackCloudConfig),
+    "local": Driver("vmdirac.hooks.local_cloud.VmdiracLocalHook", LocalCloudConfig, reads_cloud_config=False),
+    "ec2": Driver("vmdirac.hooks.ec2_cloud.VmdiracEc2Hook", Ec2CloudConfig, ec2.LARGEST_USER_DATA),
+    "openstack": Driver(
+        "vmdirac.hooks.openstack_cloud.VmdiracOpenstackHook", OpenstackCloudConfig, openstack.LARGEST_USER_DATA
+    ),
 }
 
 

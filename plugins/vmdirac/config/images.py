@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
-from vmdirac.config.fields import ConfigModel, Name, Price, WithDeadlines, Word, revision_of
+from vmdirac.config.contexts import ContextConfig
+from vmdirac.config.fields import Name, Price, WithDeadlines, Word, revision_of
+from vmdirac.model.context import Context
 from vmdirac.model.pod import BootSource, Image
 
 IMAGES_VARIABLE = "vmdirac_images"
 
+ContextMethod = Literal["cloudinit", "hepix", "amiconfig", "adhoc"]
 
-class BootConfig(ConfigModel):
-    """What boots on one endpoint, as its cloud names it; what is left out is the image's default."""
+NOT_FOR: Final = {
+    "hepix": {"cloud_config"},
+    "amiconfig": {"cloud_config"},
+    # The image does everything itself; it is told who it is and nothing else.
+    "adhoc": set(ContextConfig.model_fields) - {"template"},
+}
+"""What cannot be done on VMs of such images, by method."""
+
+
+class BootConfig(ContextConfig):
+    """What boots on one endpoint, as its cloud names it, and how; what is left out is the image's default."""
 
     boot_image: Word | None = None
     flavor: Word | None = None
 
 
-class ImageConfig(WithDeadlines):
+class ImageConfig(WithDeadlines, ContextConfig):
     """One image: ``boot_image`` and ``flavor`` by default, and ``endpoints`` where they differ."""
 
     boot_image: Word | None = None
     flavor: Word | None = None
-    context_method: Literal["cloudinit"] = "cloudinit"
+    context_method: ContextMethod = "cloudinit"
     max_allowed_price: Price | None = None
     endpoints: dict[Name, BootConfig] = Field(default_factory=dict)
 
@@ -37,10 +49,25 @@ class ImageConfig(WithDeadlines):
                 raise ValueError(f"endpoints.{name}: boot_image and flavor are needed, here or as default")
         return self
 
+    @model_validator(mode="after")
+    def _can_be_contextualized(self) -> ImageConfig:
+        for name, entry in [("", None), *self.endpoints.items()]:
+            where = f"endpoints.{name}: " if name else ""
+            said = (entry or self).said()
+            if wrong := sorted(said & NOT_FOR.get(self.context_method, set())):
+                raise ValueError(f"{where}context_method {self.context_method!r} does nothing with {', '.join(wrong)}")
+            context = self.context(entry)
+            if context.scratch_device and not context.scratch_directory:
+                raise ValueError(f"{where}scratch_device needs scratch_directory: where it is mounted")
+        return self
+
     def _source(self, entry: BootConfig) -> BootSource | None:
         boot_image = entry.boot_image or self.boot_image
         flavor = entry.flavor or self.flavor
         return BootSource(boot_image, flavor) if boot_image and flavor else None
+
+    def _contexts(self) -> tuple[tuple[str, Context], ...]:
+        return tuple((endpoint, self.context(entry)) for endpoint, entry in self.endpoints.items() if entry.said())
 
     def image(self, name: str) -> Image:
         """The image as the decisions see it."""
@@ -52,5 +79,7 @@ class ImageConfig(WithDeadlines):
             by_endpoint=tuple((endpoint, source) for endpoint, source in sources.items() if source),
             max_allowed_price=self.max_allowed_price,
             deadlines=self.deadlines(),
+            context=self.context(),
+            context_by_endpoint=self._contexts(),
             revision=revision_of(self),
         )

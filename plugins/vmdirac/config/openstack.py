@@ -10,6 +10,12 @@ from pydantic import Field, model_validator
 
 from vmdirac.config.fields import ConfigModel, Word, Words
 
+LARGEST_ENCODED_USER_DATA = 65_535
+"""Characters of user data that Nova takes, in base64 as it is sent."""
+
+LARGEST_USER_DATA = LARGEST_ENCODED_USER_DATA // 4 * 3
+"""As many bytes as become that."""
+
 
 class AuthType(StrEnum):
     """How one logs in, in Keystone's own words where it has some."""

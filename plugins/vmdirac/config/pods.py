@@ -15,6 +15,7 @@ from vmdirac.config.fields import (
     Price,
     Seconds,
     StoreUrl,
+    Text,
     VmPath,
     Weight,
     WithDeadlines,
@@ -114,6 +115,7 @@ class PodConfig(WithDeadlines):
     pilot_stop_file: VmPath | None = None
     output_url: StoreUrl | None = None
     output_conn_id: Name | None = None
+    pilot_command: tuple[Text, ...] = ()
 
     @field_validator("endpoints", mode="before")
     @classmethod
@@ -146,6 +148,13 @@ class PodConfig(WithDeadlines):
         if self.campaign_start and self.campaign_end and self.campaign_end < self.campaign_start:
             raise ValueError("campaign_end is before campaign_start")
         return self
+
+    @field_validator("pilot_command")
+    @classmethod
+    def _pilot_has_a_program(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value and not value[0]:
+            raise ValueError("its first word must be a program")
+        return value
 
     @model_validator(mode="after")
     def _halt_period_ends(self) -> PodConfig:
@@ -206,6 +215,7 @@ class PodConfig(WithDeadlines):
             ),
             output_target=self._output_target(),
             credentials=tuple(config.source(credential) for credential, config in self.credentials.items()),
+            pilot_command=self.pilot_command,
             deadlines=self.deadlines(),
             revision=revision_of(self),
         )

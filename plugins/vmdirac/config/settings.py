@@ -243,9 +243,17 @@ def credential_commands() -> dict[str, tuple[str, ...]]:
 
 
 def templates_folder() -> Path:
-    """Where user data templates are: ``[vmdirac] templates_folder``, else those that come with us."""
+    """Where user data templates are: ``[vmdirac] templates_folder``, else those that come with us.
+
+    :raises SettingsError: if there is no such folder; VMs would boot with other templates than were meant.
+    """
     configured = conf.get(SECTION, "templates_folder", fallback="") or ""
-    if configured:
-        return Path(configured)
+    if configured and not Path(configured).is_dir():
+        raise SettingsError(f"{configured} is not a folder")
+    return Path(configured) if configured else packaged_templates_folder()
+
+
+def packaged_templates_folder() -> Path:
+    """The templates that come with us."""
     packaged = Path(__file__).parents[1] / "templates"
     return packaged if packaged.is_dir() else Path(__file__).parents[3] / "include" / "templates"

@@ -15,6 +15,9 @@ from vmdirac.config.settings import SecretKey
 PLACEHOLDER = "@VMDIRAC_BOOTSTRAP_SECRET@"
 """Stands for the secret in user data that is stored; replaced in memory, right before the launch."""
 
+SECRET_LENGTH = hashlib.sha256().digest_size * 2
+"""Characters of a secret."""
+
 
 class UnknownKeyError(ValueError):
     """The key that a secret was derived from is no longer configured."""

@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from vmdirac.config.ec2 import Ec2CloudConfig
+from vmdirac.config.ec2 import LARGEST_USER_DATA, Ec2CloudConfig
 from vmdirac.model.cloud import LaunchRequest, VmKind
 from vmdirac.model.errors import CapacityError, CloudError, ConfigError, QuotaError
-
-LARGEST_USER_DATA = 16 * 1024
-"""Bytes of user data that EC2 takes, before they are encoded for the way."""
 
 
 @dataclass(frozen=True, slots=True)

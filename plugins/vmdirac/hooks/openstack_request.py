@@ -6,12 +6,9 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vmdirac.config.openstack import OpenstackCloudConfig
+from vmdirac.config.openstack import LARGEST_ENCODED_USER_DATA, OpenstackCloudConfig
 from vmdirac.model.cloud import LaunchRequest
 from vmdirac.model.errors import ConfigError
-
-LARGEST_USER_DATA = 65_535
-"""Bytes that Nova takes, encoded as it is sent."""
 
 LONGEST_TAG = 255
 
@@ -21,8 +18,9 @@ def encoded_user_data(request: LaunchRequest) -> str:
         encoded = base64.b64encode(request.user_data.encode()).decode()
     except UnicodeEncodeError:
         raise ConfigError("the user data is not text that UTF-8 can express") from None
-    if len(encoded) > LARGEST_USER_DATA:
-        raise ConfigError(f"the user data is too large: {len(encoded)} bytes encoded, Nova takes {LARGEST_USER_DATA}")
+    if len(encoded) > LARGEST_ENCODED_USER_DATA:
+        taken = LARGEST_ENCODED_USER_DATA
+        raise ConfigError(f"the user data is too large: {len(encoded)} bytes encoded, Nova takes {taken}")
     return encoded
 
 

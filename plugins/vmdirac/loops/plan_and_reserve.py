@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from vmdirac.config.loader import Configuration
 from vmdirac.config.settings import SecretKey
 from vmdirac.contextualization.bootstrap_secret import bootstrap_secret, fingerprint
+from vmdirac.contextualization.user_data import UserData
 from vmdirac.loops.drains import take_back
 from vmdirac.loops.scene import RenderUserData, cannot_be_rendered, look, plan_of
 from vmdirac.model.decision import CLIPPING, Decision, Reason, ReasonCode
@@ -22,6 +23,7 @@ from vmdirac.model.states import InstanceStatus
 from vmdirac.policy.plan import Candidate, Order, Plan, PlannedLaunch
 from vmdirac.store import endpoints, instances, pods, ticks
 from vmdirac.store.database import Store
+from vmdirac.store.instances import REST_OF_USER_DATA
 from vmdirac.store.tables import InstanceRow
 
 log = logging.getLogger(__name__)
@@ -106,11 +108,13 @@ def _reserve(
     instances.add(session, rows, f"tick {tick_id} decided to start it: {_why(candidate, plan)}")
     for row in rows:
         # The user data names the instance, whose id is known only now; from here on the request is frozen.
+        user_data = _rendered(candidate, row.id, render)
         row.request = {
             "name": row.name,
             "boot_image": candidate.boot_image,
             "flavor": candidate.flavor,
-            "user_data": _rendered(candidate, row.id, render),
+            "user_data": user_data.text,
+            **({REST_OF_USER_DATA: user_data.rest} if user_data.rest else {}),
             "max_price": candidate.max_price,
             "revision": candidate.revision,
             "endpoint_revision": candidate.endpoint.revision,
@@ -124,7 +128,7 @@ class TemplateError(Exception):
     """User data could not be rendered for one of the instances, although it could for others."""
 
 
-def _rendered(candidate: Candidate, instance_id: int, render: RenderUserData) -> str:
+def _rendered(candidate: Candidate, instance_id: int, render: RenderUserData) -> UserData:
     try:
         return render(candidate, instance_id)
     except Exception as error:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from vmdirac.config.loader import Configuration
 from vmdirac.config.pods import RUNNING_PODS_VARIABLE
+from vmdirac.contextualization.user_data import UserData
 from vmdirac.model.account import AccountLimit
 from vmdirac.model.cloud import Shape
 from vmdirac.model.decision import Decision, Reason, ReasonCode
@@ -37,7 +38,7 @@ class Scene:
     hearing_since: datetime | None
 
 
-RenderUserData = Callable[[Candidate, int], str]
+RenderUserData = Callable[[Candidate, int], UserData]
 """Makes the user data of an instance (by its id), with a placeholder where the secret will be."""
 
 

@@ -10,35 +10,27 @@ from pathlib import Path
 
 from vmdirac.config.loader import Configuration
 from vmdirac.config.settings import SecretKey
-from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates, agent_sha256
+from vmdirac.contextualization.user_data import UserDataTemplates
 from vmdirac.loops.clouds import CloudFactory
 from vmdirac.loops.launch import LaunchReport, launch
 from vmdirac.loops.plan_and_reserve import plan_and_reserve
 from vmdirac.loops.read_demand import DemandUnknownError, EndpointsSilentError, begin_tick, read_demand
 from vmdirac.loops.scene import RenderUserData
 from vmdirac.loops.summary import note_tick
+from vmdirac.loops.user_data import UserDataRenderer
 from vmdirac.model.contracts import JobSource
-from vmdirac.policy.plan import Candidate
 from vmdirac.store import instances
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
 
 
-def user_data_renderer(configuration: Configuration, templates: Path, vm_url: str, vm_ca: str = "") -> RenderUserData:
+def user_data_renderer(configuration: Configuration, templates: Path, vm_url: str, vm_ca: str = "") -> UserDataRenderer:
     """Renders the user data of planned VMs from the templates in a folder.
 
     :param vm_ca: see :func:`vmdirac.config.settings.vm_ca`.
     """
-    environment = UserDataTemplates(templates)
-    digest = agent_sha256()
-
-    def render(candidate: Candidate, instance_id: int) -> str:
-        image = configuration.images[candidate.pod.image]
-        boot = AgentBoot(vm_url, instance_id, digest, candidate.endpoint.cvmfs_proxy, vm_ca)
-        return environment.render(image.context_method, boot)
-
-    return render
+    return UserDataRenderer(configuration.images, UserDataTemplates(templates), vm_url, vm_ca)
 
 
 def scheduler_tick(

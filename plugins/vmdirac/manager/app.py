@@ -19,7 +19,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
 from vmdirac import __version__
-from vmdirac.manager import scheduling_routes, stop_routes, ui_files_routes, ui_routes, vm_files_routes, vm_routes
+from vmdirac.manager import (
+    context_routes,
+    scheduling_routes,
+    stop_routes,
+    ui_files_routes,
+    ui_routes,
+    vm_files_routes,
+    vm_routes,
+)
 from vmdirac.manager.body_limit import BodyLimit, BodyRefusedError
 from vmdirac.manager.configured import Configured
 from vmdirac.manager.credential_desk import CredentialDesk
@@ -125,6 +133,7 @@ def create_app() -> FastAPI:
     app.add_exception_handler(OperationalError, say_that_it_is_down)
     app.include_router(vm_routes.router)
     app.include_router(vm_files_routes.router)
+    app.include_router(context_routes.router)
     app.include_router(ui_routes.router)
     app.include_router(ui_files_routes.router)
     app.include_router(scheduling_routes.router)

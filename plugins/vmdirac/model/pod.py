@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from vmdirac.model.agent_rules import AgentRules
+from vmdirac.model.context import Context
 from vmdirac.model.credential import CredentialSource
 from vmdirac.model.output_target import OutputTarget
 from vmdirac.model.requirements import Offer
@@ -133,6 +134,7 @@ class Image:
     :param default: for endpoints without an entry of their own; ``None``: there must be an entry.
     :param context_method: how the VM gets to know what to do.
     :param max_allowed_price: of one of its VMs an hour, where prices change; a pod's own counts more.
+    :param context: what else is done on its VMs; ``context_by_endpoint``: where that differs.
     :param revision: changes with its definition; empty: not known.
     """
 
@@ -142,11 +144,17 @@ class Image:
     by_endpoint: tuple[tuple[str, BootSource], ...] = ()
     max_allowed_price: float | None = None
     deadlines: DeadlineOverrides = field(default_factory=DeadlineOverrides)
+    context: Context = field(default_factory=Context)
+    context_by_endpoint: tuple[tuple[str, Context], ...] = ()
     revision: str = ""
 
     def on(self, endpoint: str) -> BootSource | None:
         """What boots on this endpoint; ``None`` if nothing is configured for it."""
         return dict(self.by_endpoint).get(endpoint, self.default)
+
+    def context_on(self, endpoint: str) -> Context:
+        """What is done on its VMs on this endpoint."""
+        return dict(self.context_by_endpoint).get(endpoint, self.context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +176,7 @@ class RunningPod:
     :param halt_period: a VM is only drained at the end of such a period of its life (of the cloud's accounting, say);
         ``None``: at any time. ``halt_before_margin``: how long before its end.
     :param credentials: what its VMs are given for the work.
+    :param pilot_command: program and arguments that its VMs run beside the agent; empty: none.
     :param revision: changes with its configuration; empty: not known.
     """
 
@@ -192,6 +201,7 @@ class RunningPod:
     agent_rules: AgentRules = field(default_factory=AgentRules)
     output_target: OutputTarget | None = None
     credentials: tuple[CredentialSource, ...] = ()
+    pilot_command: tuple[str, ...] = ()
     deadlines: DeadlineOverrides = field(default_factory=DeadlineOverrides)
     revision: str = ""
 

@@ -169,6 +169,10 @@ def frozen_requests(session: Session, ids: Collection[int]) -> dict[int, tuple[d
     return {row.id: (row.request, row.secret_key_id) for row in session.execute(query)}
 
 
+REST_OF_USER_DATA = "rest_of_user_data"
+"""Key in a frozen request of what the VM fetches itself, because its cloud does not take so much."""
+
+
 def add(session: Session, rows: Sequence[InstanceRow], reason: str) -> None:
     """Commit to new instances: rows and the first line of their history."""
     session.add_all(rows)
