@@ -1,7 +1,7 @@
 """What VMs leave behind: their agents' logs, and where they put files of jobs.
 
 Revision: 0008
-Revises: 0005
+Revises: 0007
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sqlalchemy.dialects import mysql
 from vmdirac.store.tables.base import BigId, Content, UtcDateTime
 
 revision = "0008"
-down_revision = "0005"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 

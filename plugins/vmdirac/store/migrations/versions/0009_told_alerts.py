@@ -1,7 +1,7 @@
 """Alerts of which somebody was told.
 
 Revision: 0009
-Revises: 0005
+Revises: 0008
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from alembic import op
 from vmdirac.store.tables.base import UtcDateTime
 
 revision = "0009"
-down_revision = "0005"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
