@@ -60,6 +60,15 @@ def test_small_clouds_get_what_fits(folder: Path) -> None:
     assert NOISE in found.rest
 
 
+def test_what_goes_over_ssh_may_be_of_any_size(folder: Path) -> None:
+    (folder / "noisy-ssh.j2").write_text((folder / "noisy.j2").read_text().replace("cloudinit.sh.j2", "ssh.sh.j2"))
+    image = an_image(context_method="ssh", context=Context(template="noisy-ssh.j2"))
+    found = renderer(image, folder).of(a_pod(), an_endpoint(driver="ec2"), 7)
+    assert NOISE in found.text
+    assert found.rest == ""
+    assert "setsid sh run-agent" in found.text
+
+
 def test_what_fits_nowhere_is_an_error() -> None:
     with pytest.raises(TooLargeError):
         renderer(an_image(), ca=NOISE).of(a_pod(), an_endpoint(driver="ec2"), 7)

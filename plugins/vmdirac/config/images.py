@@ -16,6 +16,7 @@ IMAGES_VARIABLE = "vmdirac_images"
 ContextMethod = Literal["cloudinit", "hepix", "amiconfig", "adhoc"]
 
 NOT_FOR: Final = {
+    "ssh": {"cloud_config"},
     "hepix": {"cloud_config"},
     "amiconfig": {"cloud_config"},
     # The image does everything itself; it is told who it is and nothing else.

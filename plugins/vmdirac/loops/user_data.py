@@ -15,6 +15,9 @@ from vmdirac.policy.plan import Candidate
 NO_SCRIPT: Final = frozenset({"adhoc"})
 """Methods whose user data cannot be run."""
 
+NOT_THROUGH_THE_CLOUD: Final = frozenset({"ssh"})
+"""Methods whose script is brought to the VM some other way, so that no cloud says how large it may be."""
+
 
 @dataclass(frozen=True, slots=True)
 class UserDataRenderer:
@@ -52,4 +55,5 @@ class UserDataRenderer:
             context=context,
             pilot_command=pod.pilot_command,
         )
-        return self.templates.fitted(image.context_method, boot, driver.largest_user_data)
+        largest = None if image.context_method in NOT_THROUGH_THE_CLOUD else driver.largest_user_data
+        return self.templates.fitted(image.context_method, boot, largest)
