@@ -228,3 +228,44 @@ def test_jobs_and_pods_that_do_not_match_are_remarked_on(validate: Validate, sto
         "note: pod 'pod': it matches none of the jobs that wait now: `vmdirac why job ID` says why",
         "note: queue: 2 waiting jobs match no pod, job 1 for one: `vmdirac why job` says why",
     ]
+
+
+@pytest.mark.usefixtures("store")
+def test_credentials_must_be_allowed_and_are_looked_at(validate: Validate, tmp_path: Path) -> None:
+    file = tmp_path / "proxy"
+    pod = {**GOOD_POD, "credentials": {"proxy": {"file": str(file)}, "token": {"command": "token"}}}
+    pods = {"AIRFLOW_VAR_VMDIRAC_RUNNING_PODS": json.dumps({"pod": pod})}
+    status, said = validate(**pods)
+    assert status == 1
+    assert [line for line in said if line.startswith("error")] == [
+        f"error: pod 'pod': credentials.proxy: {file} is below none of [vmdirac] credentials_folders",
+        "error: pod 'pod': credentials.token: command 'token' is not in [vmdirac] credential_commands",
+    ]
+    allowed = {
+        "AIRFLOW__VMDIRAC__CREDENTIALS_FOLDERS": str(tmp_path),
+        "AIRFLOW__VMDIRAC__CREDENTIAL_COMMANDS": '{"token": ["/nowhere/token"]}',
+    }
+    status, said = validate(**pods, **allowed)
+    assert (status, said) == (
+        0,
+        [
+            f"note: pod 'pod': credential proxy, as it is seen from here: missing: there is no file {file}",
+            summary(errors=0),
+        ],
+    )
+    file.write_text("planted-secret")
+    assert validate(**pods, **allowed) == (0, [summary(errors=0)])
+
+
+@pytest.mark.usefixtures("store")
+def test_settings_of_credentials_that_are_wrong(validate: Validate) -> None:
+    wrong = {
+        "AIRFLOW__VMDIRAC__CREDENTIALS_FOLDERS": "here",
+        "AIRFLOW__VMDIRAC__CREDENTIAL_COMMANDS": '{"token": "oidc-token robot"}',
+        "AIRFLOW__VMDIRAC__RENEWAL_GRACE_DAYS": "-1",
+    }
+    status, said = validate(**wrong)
+    assert status == 1
+    for name in wrong:
+        option = name.removeprefix("AIRFLOW__VMDIRAC__").lower()
+        assert any(line.startswith(f"error: [vmdirac] {option}: ") for line in said), option

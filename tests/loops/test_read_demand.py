@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from tests.fakes.clock import START
 from tests.fakes.configured import a_pod, an_endpoint, an_image
+from tests.fakes.rows import add_instance
 from tests.fakes.world import World
 from vmdirac.loops.read_demand import DemandUnknownError, begin_tick, read_demand
 from vmdirac.model.cloud import Shape
@@ -20,8 +21,9 @@ from vmdirac.model.pod import BootSource
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import ImageStatus
 from vmdirac.policy.plan import Order
-from vmdirac.store import endpoints, ticks
+from vmdirac.store import endpoints, handouts, ticks
 from vmdirac.store.database import Store
+from vmdirac.store.handouts import Handout
 from vmdirac.store.tables import DecisionRow, ImageRow, TickRow
 from vmdirac.store.ticks import TickDemand
 
@@ -56,6 +58,17 @@ def read(world: World, tick_id: int, source: Source, name: str = "dirac") -> Non
 def told(world: World, tick_id: int) -> TickDemand:
     with world.store.read() as session:
         return ticks.demand_of(session, tick_id)
+
+
+def test_what_vms_were_given_long_ago_is_forgotten_with_old_ticks(store: Store) -> None:
+    world = World(store)
+    with store.write() as session:
+        vm = add_instance(session).id
+        for version, age in (("old", 91), ("new", 89)):
+            handouts.note(session, vm, "pod", [Handout("proxy", version, None)], world.clock() - timedelta(days=age))
+    begin(world)
+    with store.read() as session:
+        assert [row.version for row in handouts.of_instance(session, vm)] == ["new"]
 
 
 class TestBegin:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +14,17 @@ from fastapi.testclient import TestClient
 from sqlalchemy import update
 
 from tests.fakes.configured import a_pod, an_endpoint, an_image
+from tests.fakes.fixtures import (
+    database_kind,
+    mariadb_tables,
+    mariadb_url,
+    postgresql_tables,
+    postgresql_url,
+    sqlite_store,
+    sqlite_template,
+    sqlite_url,
+    store,
+)
 from tests.manager.people import People
 from vmdirac.config.loader import Configuration
 from vmdirac.config.settings import secret_keys
@@ -31,6 +41,18 @@ from vmdirac.policy.plan import Invalid
 from vmdirac.store import queue
 from vmdirac.store.database import Store
 from vmdirac.store.tables import Base, ImageRow, InstallationRow, InstanceRow
+
+__all__ = [
+    "database_kind",
+    "mariadb_tables",
+    "mariadb_url",
+    "postgresql_tables",
+    "postgresql_url",
+    "sqlite_store",
+    "sqlite_template",
+    "sqlite_url",
+    "store",
+]
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -153,28 +175,19 @@ class Manager:
 
 
 @pytest.fixture
-def sqlite_store(tmp_path: Path) -> Iterator[Store]:
-    """A store alone, for what has nothing to do with the database."""
-    store = Store(f"sqlite:///{tmp_path / 'alone.db'}")
-    Base.metadata.create_all(store.engine)
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def manager(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
     """The app on each kind of database."""
     monkeypatch.setenv("AIRFLOW__VMDIRAC__SQL_ALCHEMY_CONN", database_url)
-    store = Store(database_url)
-    Base.metadata.create_all(store.engine)
-    with store.write() as session:
+    own = Store(database_url)
+    Base.metadata.create_all(own.engine)
+    with own.write() as session:
         session.add(ImageRow(name="image", status=ImageStatus.NEW, changed_at=START, defined_at=START))
     app = create_app()
     with TestClient(app) as client:
-        manager = Manager(app, client, store)
+        manager = Manager(app, client, own)
         app.dependency_overrides[vm_routes.now] = lambda: manager.now
         yield manager
-    store.close()
+    own.close()
 
 
 @pytest.fixture

@@ -14,11 +14,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vmdirac.cli.notes import notes
 from vmdirac.config import settings
-from vmdirac.config.loader import Configuration, load_configuration
+from vmdirac.config.loader import Configuration, allowed_sources, load_configuration
 from vmdirac.config.problems import Problem
 from vmdirac.config.source import AirflowConfigSource
 from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates
+from vmdirac.hooks import credential_sources
 from vmdirac.loops.user_data import UserDataRenderer
+from vmdirac.model.credential import CredentialError, SourceKind
 from vmdirac.store import instances
 from vmdirac.store.database import Store
 from vmdirac.store.tables import Base
@@ -49,11 +51,30 @@ def validate(store: Store, arguments: argparse.Namespace) -> int:
         with store.read() as session:
             for note in notes(session, configuration, datetime.now(UTC)):
                 print(f"note: {note}")
+    for finding in _credentials(configuration, datetime.now(UTC)):
+        print(f"note: {finding}")
     print(
         f"read: {len(configuration.pods)} pods, {len(configuration.images)} images, and the"
         f" {len(configuration.endpoints)} endpoints that they name; errors: {len(problems)}"
     )
     return 1 if problems else 0
+
+
+def _credentials(configuration: Configuration, now: datetime) -> Iterator[str]:
+    """What is wrong with files and connections that may be used. The API server may be another machine that sees other
+    files, so that is no error. Commands are not run."""
+    try:
+        allowed = allowed_sources()
+    except settings.SettingsError:
+        return
+    for pod in configuration.pods.values():
+        for source in pod.credentials:
+            if source.kind is SourceKind.COMMAND or allowed.why_not(source):
+                continue
+            try:
+                credential_sources.read(source, allowed, now)
+            except CredentialError as error:
+                yield f"pod {pod.name!r}: credential {source.name}, as it is seen from here: {error.fault}: {error}"
 
 
 def _settings() -> Iterator[Problem]:

@@ -12,11 +12,11 @@ from typing import Annotated, Final
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
 from vmdirac.config.credentials import CredentialName
-from vmdirac.config.fields import FileName
+from vmdirac.config.fields import WITHOUT_NUL, FileName
 
 Nonce = Annotated[str, Field(min_length=16, max_length=128, pattern=r"^[0-9A-Za-z_-]+$")]
 Version = Annotated[str, Field(max_length=64)]
-LeaseId = Annotated[str, Field(min_length=1, max_length=64)]
+LeaseId = Annotated[str, Field(min_length=1, max_length=64), WITHOUT_NUL]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Total = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
@@ -45,9 +45,9 @@ class VmAction(StrEnum):
 
 class RegisterRequest(Message):
     nonce: Nonce
-    hostname: Annotated[str, Field(max_length=255)] = ""
-    private_ip: Annotated[str, Field(max_length=64)] = ""
-    agent_version: Annotated[str, Field(max_length=32)] = ""
+    hostname: Annotated[str, Field(max_length=255), WITHOUT_NUL] = ""
+    private_ip: Annotated[str, Field(max_length=64), WITHOUT_NUL] = ""
+    agent_version: Annotated[str, Field(max_length=32), WITHOUT_NUL] = ""
 
 
 class RegisterResponse(Message):

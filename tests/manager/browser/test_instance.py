@@ -18,8 +18,9 @@ from tests.manager.browser.visitor import PAGE, SCROLLED, Visitor
 from vmdirac.model.one_off import Requester
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
-from vmdirac.store import instance_logs, instances
+from vmdirac.store import handouts, instance_logs, instances, refusals
 from vmdirac.store.database import Store
+from vmdirac.store.handouts import Handout
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Locator
@@ -119,6 +120,22 @@ def test_its_history_and_its_error_are_text_whatever_is_in_them(look: Look, stor
     error = visitor.page.get_by_role("region", name="Error")
     assert f"transient: {fleet.HOSTILE}" in error.inner_text()
     assert visitor.page.evaluate("window.hacked") is None
+
+
+def test_it_says_what_was_refused_and_what_the_vm_was_given(look: Look, store: Store, now: datetime) -> None:
+    with store.write() as session:
+        row = fleet.instance(210, InstanceStatus.RUNNING, now, suspicious=True)
+        instances.add(session, [row], "made by a test")
+        refusals.add(session, {(row.id, "other_nonce"): 3}, now - timedelta(minutes=5))
+        given = [Handout("proxy", "0123456789abcdef", now + timedelta(hours=12))]
+        handouts.note(session, row.id, "pod", given, now - timedelta(minutes=5))
+    visitor = look(row.id)
+    assert "somebody else" in fact(visitor, "Suspicious").inner_text()
+    assert fact(visitor, "Refused calls").inner_text().startswith("3 × other nonce, last ")
+    table = visitor.page.get_by_role("table", name="Credentials")
+    assert table.locator('td[data-label="Credential"]').all_inner_texts() == ["proxy"]
+    assert table.locator('td[data-label="Version"]').all_inner_texts() == ["01234567"]
+    assert table.locator('td[data-label="Times"]').all_inner_texts() == ["1"]
 
 
 def test_it_leads_to_those_that_were_asked_for_together(look: Look, store: Store, now: datetime) -> None:
