@@ -66,6 +66,7 @@ COMMON_FIELDS: dict[str, dict[str, Any]] = {
     ),
     "launch_deadline": _seconds("Launch deadline", "Seconds until a launch without an answer is looked for (300)."),
     "boot_deadline": _seconds("Boot deadline", "Seconds until a VM must have called in (900)."),
+    "context_deadline": _seconds("Context deadline", "Seconds of a try to contextualize a VM over ssh (600)."),
     "silence_deadline": _seconds("Silence deadline", "Seconds without a call until a VM is Stalled (2400)."),
     "stalled_grace": _seconds("Stalled grace", "Seconds in Stalled until the VM is deleted by force (900)."),
     "delete_deadline": _seconds("Delete deadline", "Seconds until a delete is asked for again (600)."),

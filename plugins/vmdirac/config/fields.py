@@ -107,6 +107,7 @@ class WithDeadlines(ConfigModel):
 
     launch_deadline: Seconds | None = None
     boot_deadline: Seconds | None = None
+    context_deadline: Seconds | None = None
     silence_deadline: Seconds | None = None
     stalled_grace: Seconds | None = None
     delete_deadline: Seconds | None = None
@@ -119,6 +120,7 @@ class WithDeadlines(ConfigModel):
         return DeadlineOverrides(
             launch=span(self.launch_deadline),
             boot=span(self.boot_deadline),
+            context=span(self.context_deadline),
             silence=span(self.silence_deadline),
             stalled_grace=span(self.stalled_grace),
             delete=span(self.delete_deadline),

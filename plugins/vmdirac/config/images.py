@@ -7,7 +7,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from vmdirac.config.fields import ConfigModel, Name, Price, WithDeadlines, Word, revision_of
+from vmdirac.config.ssh import SshConfig
 from vmdirac.model.pod import BootSource, Image
+from vmdirac.model.ssh import SSH
 
 IMAGES_VARIABLE = "vmdirac_images"
 
@@ -24,7 +26,8 @@ class ImageConfig(WithDeadlines):
 
     boot_image: Word | None = None
     flavor: Word | None = None
-    context_method: Literal["cloudinit"] = "cloudinit"
+    context_method: Literal["cloudinit", "ssh"] = "cloudinit"
+    ssh: SshConfig | None = None
     max_allowed_price: Price | None = None
     endpoints: dict[Name, BootConfig] = Field(default_factory=dict)
 
@@ -35,6 +38,12 @@ class ImageConfig(WithDeadlines):
         for name, entry in self.endpoints.items():
             if self._source(entry) is None:
                 raise ValueError(f"endpoints.{name}: boot_image and flavor are needed, here or as default")
+        return self
+
+    @model_validator(mode="after")
+    def _ssh_is_used(self) -> ImageConfig:
+        if self.ssh is not None and self.context_method != SSH:
+            raise ValueError(f"ssh is for context_method ssh, and this one's is {self.context_method}")
         return self
 
     def _source(self, entry: BootConfig) -> BootSource | None:
@@ -53,4 +62,5 @@ class ImageConfig(WithDeadlines):
             max_allowed_price=self.max_allowed_price,
             deadlines=self.deadlines(),
             revision=revision_of(self),
+            ssh=(self.ssh or SshConfig()).access() if self.context_method == SSH else None,
         )

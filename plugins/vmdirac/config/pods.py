@@ -100,6 +100,7 @@ class PodConfig(WithDeadlines):
     load_average_timespan: Annotated[float, Field(gt=0, le=86400)] = 60.0
     halt_period: Seconds | None = None
     halt_before_margin: Seconds | None = None
+    ssh_connection: Name | None = None
 
     @field_validator("endpoints", mode="before")
     @classmethod
@@ -158,4 +159,5 @@ class PodConfig(WithDeadlines):
             halt_before_margin=timedelta(seconds=margin),
             deadlines=self.deadlines(),
             revision=revision_of(self),
+            ssh_connection=self.ssh_connection or "",
         )

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -17,6 +18,7 @@ from vmdirac.config.settings import SecretKey
 from vmdirac.contextualization.bootstrap_secret import bootstrap_secret, fingerprint
 from vmdirac.loops.scene import RenderUserData, cannot_be_rendered, look, plan_of
 from vmdirac.model.decision import CLIPPING, Decision, Reason, ReasonCode
+from vmdirac.model.ssh import SSH
 from vmdirac.model.states import InstanceStatus
 from vmdirac.policy.plan import Candidate, Order, Plan, PlannedLaunch
 from vmdirac.store import endpoints, instances, pods, ticks
@@ -108,12 +110,19 @@ def _reserve(
             "name": row.name,
             "boot_image": candidate.boot_image,
             "flavor": candidate.flavor,
-            "user_data": _rendered(candidate, row.id, render),
+            **_given(candidate, _rendered(candidate, row.id, render)),
             "max_price": candidate.max_price,
             "revision": candidate.revision,
             "endpoint_revision": candidate.endpoint.revision,
             "load_average_timespan": candidate.pod.load_average_timespan.total_seconds(),
         }
+
+
+def _given(candidate: Candidate, rendered: str) -> dict[str, Any]:
+    """What the VM is given to boot with; or, if it is contextualized over ssh, what it is given later, and how."""
+    if candidate.ssh is None:
+        return {"user_data": rendered}
+    return {"user_data": "", "script": rendered, "ssh": asdict(candidate.ssh)}
 
 
 class TemplateError(Exception):
@@ -169,6 +178,7 @@ def _new_row(candidate: Candidate, tick_id: int, key: SecretKey, now: datetime) 
         heartbeat_period=candidate.pod.heartbeat_period.total_seconds(),
         max_allowed_price=candidate.max_price,
         secret_key_id=key.key_id,
+        context_method=SSH if candidate.ssh is not None else "",
         bootstrap_hash=fingerprint(bootstrap_secret(key, token)),
     )
 

@@ -22,7 +22,7 @@ from vmdirac.manager.vm_messages import (
     RegisterRequest,
     VmAction,
 )
-from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
+from vmdirac.model.states import BOOTING, DrainPhase, InstanceStatus, StopReason
 from vmdirac.policy.vm_answer import next_phase, should_halt
 from vmdirac.store import boots, instances, leases
 from vmdirac.store.queue import InputFile
@@ -37,7 +37,7 @@ JOBS_A_MATCH: Final = 8
 """Their files travel in one answer. A VM with more slots asks again at once."""
 
 OVER = frozenset({InstanceStatus.HALTED, InstanceStatus.ERROR})
-REVIVABLE = frozenset({InstanceStatus.SUBMITTED, InstanceStatus.CONTEXTUALIZING, InstanceStatus.STALLED})
+REVIVABLE = BOOTING | {InstanceStatus.STALLED}
 
 
 class Refusal(StrEnum):

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from vmdirac.model.requirements import Offer
+from vmdirac.model.ssh import SshAccess
 from vmdirac.model.states import VmPolicy, VmStopPolicy
 
 LONGEST_LAUNCH_WINDOW: Final = timedelta(days=366)
@@ -19,6 +20,7 @@ class DeadlineOverrides:
 
     launch: timedelta | None = None
     boot: timedelta | None = None
+    context: timedelta | None = None
     silence: timedelta | None = None
     stalled_grace: timedelta | None = None
     delete: timedelta | None = None
@@ -30,7 +32,8 @@ class Deadlines:
     """How long an instance may stay where it is (design §7).
 
     :param launch: in New before the cloud is looked at by token.
-    :param boot: from the launch to the first call of the VM.
+    :param boot: from the launch to the first call of the VM, or until it can be logged in to over ssh.
+    :param context: of one try to contextualize it over ssh, until its first call.
     :param silence: without a call of the VM.
     :param stalled_grace: in Stalled before the VM is stopped by force.
     :param delete: from a delete that was asked for to the next try.
@@ -40,6 +43,7 @@ class Deadlines:
 
     launch: timedelta = timedelta(minutes=5)
     boot: timedelta = timedelta(minutes=15)
+    context: timedelta = timedelta(minutes=10)
     silence: timedelta = timedelta(minutes=40)
     stalled_grace: timedelta = timedelta(minutes=15)
     delete: timedelta = timedelta(minutes=10)
@@ -123,6 +127,7 @@ class Image:
 
     :param default: for endpoints without an entry of their own; ``None``: there must be an entry.
     :param context_method: how the VM gets to know what to do.
+    :param ssh: how its VMs are reached, where that is by ssh; ``None``: it is not.
     :param max_allowed_price: of one of its VMs an hour, where prices change; a pod's own counts more.
     :param revision: changes with its definition; empty: not known.
     """
@@ -134,6 +139,7 @@ class Image:
     max_allowed_price: float | None = None
     deadlines: DeadlineOverrides = field(default_factory=DeadlineOverrides)
     revision: str = ""
+    ssh: SshAccess | None = None
 
     def on(self, endpoint: str) -> BootSource | None:
         """What boots on this endpoint; ``None`` if nothing is configured for it."""
@@ -148,6 +154,7 @@ class RunningPod:
     :param cpu_per_instance: waiting CPU seconds per active instance below which no more are started; 0: no minimum.
     :param offer: what its VMs offer to jobs; what ``traits`` and the endpoint say is filled in for each endpoint.
     :param max_allowed_price: of one VM an hour, where the cloud has prices that change; ``None``: the image's.
+    :param ssh_connection: id of the Airflow connection with the key to log in to its VMs with; empty: the image's.
     :param halt_margin: how long a VM is without a job before it is drained.
     :param heartbeat_period: how often its VMs call in.
     :param min_working_load: load from which on a VM without a job counts as working all the same; ``None``: load does
@@ -177,6 +184,7 @@ class RunningPod:
     halt_before_margin: timedelta = timedelta(seconds=300)
     deadlines: DeadlineOverrides = field(default_factory=DeadlineOverrides)
     revision: str = ""
+    ssh_connection: str = ""
 
     def in_campaign(self, today: date) -> bool:
         """Whether the campaign runs on this UTC date; both of its ends are included."""

@@ -8,6 +8,7 @@ from vmdirac.store.tables.instances import HistoryRow, InstanceRow
 from vmdirac.store.tables.orphans import OrphanRow
 from vmdirac.store.tables.pods import ImageRow, RunningPodRow
 from vmdirac.store.tables.queue import AttemptRow, JobFileRow, JobRow, TaskQueueRow
+from vmdirac.store.tables.ssh_contexts import SshContextRow
 from vmdirac.store.tables.ticks import DecisionRow, OfferRow, TickDemandRow, TickRow
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "OfferRow",
     "OrphanRow",
     "RunningPodRow",
+    "SshContextRow",
     "TaskQueueRow",
     "TickDemandRow",
     "TickRow",
