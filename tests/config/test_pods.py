@@ -79,10 +79,12 @@ def test_a_pod_with_everything() -> None:
         "halt_before_margin": 600,
         "launch_deadline": 1,
         "boot_deadline": 2700,
+        "context_deadline": 7,
         "silence_deadline": 3,
         "stalled_grace": 4,
         "delete_deadline": 5,
         "max_lifetime": 6,
+        "ssh_connection": "the-pods-key",
     }
     assert values.keys() | GOOD_POD.keys() == PodConfig.model_fields.keys(), "it has everything"
     found = pod(**values)
@@ -119,8 +121,9 @@ def test_a_pod_with_everything() -> None:
         load_average_timespan=timedelta(minutes=2),
         halt_period=timedelta(hours=1),
         halt_before_margin=timedelta(minutes=10),
-        deadlines=DeadlineOverrides(*(timedelta(seconds=seconds) for seconds in (1, 2700, 3, 4, 5, 6))),
+        deadlines=DeadlineOverrides(*(timedelta(seconds=seconds) for seconds in (1, 2700, 7, 3, 4, 5, 6))),
         revision=found.revision,
+        ssh_connection="the-pods-key",
     )
 
 
