@@ -15,7 +15,10 @@ from tests.fakes.rows import add_instance
 from tests.manager.conftest import START, Manager
 from vmdirac.model.one_off import Requester
 from vmdirac.model.requirements import Offer
+from vmdirac.model.ssh import HostKey, HostKeySource
 from vmdirac.model.states import InstanceStatus
+from vmdirac.policy.host_keys import Pins
+from vmdirac.store import ssh_contexts
 
 TASK = Requester("dag", "manual__1", "start")
 
@@ -31,8 +34,8 @@ def no_token_is_revoked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RevokedToken, "is_revoked", lambda *_, **__: False)
 
 
-def place(manager: Manager, instance_id: int, *, known: bool = True) -> Any:
-    token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username="viewer", role="viewer"))
+def place(manager: Manager, instance_id: int, *, known: bool = True, role: str = "viewer") -> Any:
+    token = get_auth_manager().generate_jwt(SimpleAuthManagerUser(username=role, role=role))
     headers = {"Authorization": f"Bearer {token}"} if known else {}
     return manager.client.get(f"/ui/v1/instances/{instance_id}", headers=headers)
 
@@ -78,3 +81,45 @@ def test_one_that_there_is_not(manager: Manager) -> None:
 
 def test_strangers_see_nothing(manager: Manager) -> None:
     assert place(manager, manager.instance(), known=False).status_code == 401
+
+
+def over_ssh(manager: Manager) -> int:
+    """One whose script has failed, on a VM whose key has changed since."""
+    with manager.store.write() as session:
+        one = add_instance(session, InstanceStatus.WAIT_SSH_CONTEXT, at=START, context_method="ssh")
+        pins = Pins((HostKey("ed25519", "SHA256:a"),), HostKeySource.FIRST_USE)
+        assert ssh_contexts.record_host_keys(session, one.id, pins)
+        assert ssh_contexts.begin_try(session, one, "2001:db8::1", START) == 1
+        ssh_contexts.note_progress(session, one.id, 1, 7, "no space left", START)
+        ssh_contexts.note_refused_key(session, one.id, "another key", START)
+        ssh_contexts.note_failed_visit(session, one.id, "2001:db8::1", "another key", START)
+    return one.id
+
+
+def test_how_its_contextualization_over_ssh_goes(manager: Manager) -> None:
+    found = place(manager, over_ssh(manager), role="admin").json()
+    at = START.isoformat().replace("+00:00", "Z")
+    assert found["suspicious"] is True
+    assert found["ssh"] == {
+        "address": "2001:db8::1",
+        "host_keys": [{"kind": "ed25519", "fingerprint": "SHA256:a"}],
+        "host_key_source": "first_use",
+        "tries": 1,
+        "failures": 1,
+        "visited_at": at,
+        "begun_at": at,
+        "exit_status": 7,
+        "message": "another key",
+        "output": "no space left",
+    }
+
+
+def test_what_a_script_said_is_for_those_who_may_see_logs(manager: Manager) -> None:
+    answer = place(manager, over_ssh(manager))
+    assert answer.json()["ssh"]["output"] is None
+    assert "no space left" not in answer.text
+
+
+def test_one_that_is_not_contextualized_over_ssh(manager: Manager) -> None:
+    found = place(manager, manager.instance()).json()
+    assert (found["ssh"], found["suspicious"]) == (None, False)

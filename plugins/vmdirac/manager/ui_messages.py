@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
+from vmdirac.model.ssh import HostKeySource
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus, StopReason
 
 
@@ -74,11 +75,43 @@ class HistoryView(BaseModel):
     reason: str
 
 
+class HostKeyView(BaseModel):
+    """A key by which a VM is known; ``kind`` is empty if nobody said."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    kind: str
+    fingerprint: str
+
+
+class SshView(BaseModel):
+    """How far the contextualization of one VM over ssh is.
+
+    ``address``: where it was last looked for; empty: nowhere yet. ``message``: why the last visit came to nothing;
+    empty: it did not. ``exit_status``: of the script; null: it has not ended. ``output``: the end of what the script
+    said; null: the user may not see logs.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    address: str
+    host_keys: list[HostKeyView]
+    host_key_source: HostKeySource | None
+    tries: int
+    failures: int
+    visited_at: datetime | None
+    begun_at: datetime | None
+    exit_status: int | None
+    message: str
+    output: str | None
+
+
 class InstancePlace(InstanceView):
     """All that is shown of one instance.
 
     ``boot_image``, ``flavor``: what the cloud was asked for; what it boots with stays here, it may hold a secret.
-    ``with_it``: ids of all instances that the same task asked for, its own among them.
+    ``with_it``: ids of all instances that the same task asked for, its own among them. ``suspicious``: somebody has
+    pretended to be its VM; the history says how. ``ssh``: null: it is not contextualized over ssh, or nobody has tried.
     """
 
     boot_image: str
@@ -88,4 +121,6 @@ class InstancePlace(InstanceView):
     expires_at: datetime | None
     history: list[HistoryView]
     with_it: list[int]
+    suspicious: bool
+    ssh: SshView | None
     as_of: datetime

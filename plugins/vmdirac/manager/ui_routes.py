@@ -5,14 +5,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
-from airflow.api_fastapi.core_api.security import requires_access_view
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_view
 from fastapi import APIRouter, Depends, HTTPException, Query
+from sqlalchemy.orm import Session
 
-from vmdirac.manager.ui_messages import HistoryView, InstancePage, InstancePlace, InstanceView, Summary
+from vmdirac.manager.ui_messages import HistoryView, InstancePage, InstancePlace, InstanceView, SshView, Summary
 from vmdirac.manager.vm_routes import InstanceId, Now, TheStore
 from vmdirac.model.states import InstanceStatus, JobStatus
-from vmdirac.store import instances, instances_table, one_offs, queue
+from vmdirac.store import instances, instances_table, one_offs, queue, ssh_contexts
 
 may_see = requires_access_view(AccessView.CLUSTER_ACTIVITY)
 
@@ -50,8 +52,9 @@ def instance_page(
 
 
 @router.get("/instances/{instance_id}")
-def instance_place(instance_id: InstanceId, at: Now, store: TheStore) -> InstancePlace:
+def instance_place(instance_id: InstanceId, at: Now, store: TheStore, user: GetUserDep) -> InstancePlace:
     """One instance with all that happened to it."""
+    may_see_logs = get_auth_manager().is_authorized_connection(method="PUT", user=user)
     with store.read() as session:
         row, item = instances_table.one(session, instance_id), instances.get(session, instance_id)
         if row is None or item is None:
@@ -65,6 +68,16 @@ def instance_place(instance_id: InstanceId, at: Now, store: TheStore) -> Instanc
             error_kind=row.error_kind,
             expires_at=item.expires_at,
             history=[HistoryView.model_validate(line) for line in instances.history(session, instance_id)],
+            suspicious=row.suspicious,
+            ssh=_ssh(session, instance_id, may_see_logs=may_see_logs),
             with_it=one_offs.siblings(session, item.requester_key) if item.requester_key is not None else [],
             as_of=at,
         )
+
+
+def _ssh(session: Session, instance_id: int, *, may_see_logs: bool) -> SshView | None:
+    row = ssh_contexts.get(session, instance_id)
+    if row is None:
+        return None
+    view = SshView.model_validate(row)
+    return view if may_see_logs else view.model_copy(update={"output": None})

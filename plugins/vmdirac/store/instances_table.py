@@ -84,6 +84,11 @@ def page(
 def one(session: Session, instance_id: int) -> Any | None:
     """The same of one instance, with what is too large for a table; ``None``: there is none of this id."""
     query = select(
-        *_SHOWN, _UPDATED_AT.label("updated_at"), InstanceRow.forced, InstanceRow.error_kind, InstanceRow.request
+        *_SHOWN,
+        _UPDATED_AT.label("updated_at"),
+        InstanceRow.forced,
+        InstanceRow.error_kind,
+        InstanceRow.suspicious,
+        InstanceRow.request,
     ).where(InstanceRow.id == instance_id)
     return session.execute(query).one_or_none()
