@@ -24,7 +24,7 @@ from vmdirac.operators.runtime import utc_now
 from vmdirac.store import instances, queue, ssh_contexts
 from vmdirac.store.database import Store
 
-pytestmark = [pytest.mark.airflow, pytest.mark.slow]
+pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(600)]
 
 PATIENCE_S = 240
 EVERY_S = "5"

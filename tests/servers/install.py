@@ -30,11 +30,11 @@ class Need:
 NEEDS = {
     "PostgreSQL": Need(("postgresql",), "postgresql", programs.postgresql),
     "MariaDB": Need(("mariadb-server",), "mariadb", programs.mariadb),
-    "OpenSSH's server": Need(("openssh-server",), "ssh", programs.sshd),
     # Without a font its pages, and so the screenshots, have no letters.
     "Chromium": Need(("chromium", "fonts-liberation"), None, programs.chromium),
     # Of OpenStack, as MariaDB. Its own programs are Python's.
     "RabbitMQ": Need(("rabbitmq-server",), "rabbitmq-server", programs.rabbitmq),
+    "OpenSSH's server": Need(("openssh-server",), "ssh", programs.sshd),
 }
 
 OPENSTACK_NEEDS = {name: NEEDS[name] for name in ("MariaDB", "RabbitMQ")}

@@ -11,6 +11,7 @@ from airflow.exceptions import AirflowConfigException
 from sqlalchemy import inspect
 from sqlalchemy.exc import SQLAlchemyError
 
+from vmdirac.cli.login_keys import login_key_problems
 from vmdirac.cli.notes import notes
 from vmdirac.config import settings
 from vmdirac.config.loader import load_configuration
@@ -42,6 +43,7 @@ def validate(store: Store, arguments: argparse.Namespace) -> int:
     problems.extend(configuration.problems)
     for image in configuration.images.values():
         problems.extend(_template(image.name, image.context_method))
+    problems.extend(login_key_problems(configuration))
     for problem in problems:
         print(f"error: {problem}")
     if not unusable:
