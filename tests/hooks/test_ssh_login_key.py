@@ -46,6 +46,15 @@ def test_from_airflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         login_key("nobodys")
 
 
+def test_a_secrets_backend_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get(conn_id: str) -> Connection:
+        raise ConnectionError(f"no answer for {conn_id}, tried with token s3cret")
+
+    monkeypatch.setattr(Connection, "get", get)
+    with pytest.raises(LoginKeyError, match="connection 'key' could not be read \\(ConnectionError\\)"):
+        login_key("key")
+
+
 def test_an_encrypted_one(tmp_path: Path) -> None:
     path = make_key(tmp_path / "key", passphrase="long enough")
     text = path.read_text()
@@ -64,6 +73,7 @@ def test_an_encrypted_one(tmp_path: Path) -> None:
         ({"private_key": "  "}, "neither private_key nor key_file"),
         ({"private_key": ["x"]}, "neither private_key nor key_file"),
         ({"private_key": "s3cret nonsense"}, "cannot be read"),
+        ({"key_file": ["x"]}, "cannot be read"),
         ({"key_file": "/nowhere/key"}, "its key_file cannot be read"),
     ],
 )

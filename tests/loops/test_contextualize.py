@@ -313,6 +313,15 @@ class TestFailures:
         assert "is no longer in [vmdirac] secret_key" in world.context().message
         assert not world.vm.scripts
 
+    def test_a_row_that_cannot_be_understood_is_one_vms_alone(self, sqlite_store: Store) -> None:
+        world = SshWorld(sqlite_store, vms=2)
+        first = world.instances()[0]
+        with sqlite_store.write() as session:
+            row = session.get_one(InstanceRow, first.id)
+            row.request = {**row.request, "ssh": {"port": 22, "something": "new"}}
+        assert world.contextualize() == ContextReport(visited=2, failed=1, begun=1, ended=1)
+        assert "cannot be used" in world.context(first.id).message
+
     def test_what_nobody_foresaw_is_one_vms_alone(self, sqlite_store: Store, caplog: pytest.LogCaptureFixture) -> None:
         world = SshWorld(sqlite_store, vms=3)
         first = world.instances()[0]

@@ -36,6 +36,8 @@ def login_key(conn_id: str) -> PKey:
             f"there is no connection {conn_id!r}, or Airflow could not read it: make one of type ssh whose extra has"
             " the private key to log in to VMs with as private_key, or its path as key_file"
         ) from None
+    except Exception as error:  # noqa: BLE001 - whatever a secrets backend raises; its text may repeat what it read
+        raise LoginKeyError(f"connection {conn_id!r} could not be read ({type(error).__name__})") from None
     return key_of(connection)
 
 
@@ -45,11 +47,13 @@ def key_of(connection: Connection) -> PKey:
     if connection.conn_type != CONNECTION_TYPE:
         raise LoginKeyError(f"{where} is of type {connection.conn_type!r}: it must be of type {CONNECTION_TYPE}")
     extra = connection.extra_dejson
+    if not isinstance(extra, dict):
+        raise LoginKeyError(f"{where}: its extra is not a JSON object")
     text, path = extra.get("private_key"), extra.get("key_file")
     if not text and path:
         try:
             text = Path(path).read_text()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             raise LoginKeyError(f"{where}: its key_file cannot be read ({type(error).__name__})") from None
     if not isinstance(text, str) or not text.strip():
         raise LoginKeyError(f"{where}: its extra has neither private_key nor key_file")

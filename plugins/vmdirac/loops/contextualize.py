@@ -17,7 +17,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from vmdirac.loops.contextualize_visit import Frozen, Outcome, Visitor
+from vmdirac.loops.contextualize_visit import Outcome, Visitor
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import Deadlines
 from vmdirac.model.states import InstanceStatus, StopReason
@@ -82,12 +82,11 @@ def contextualize(
 def _visit_all(store: Store, visits: list[Visit], visitor: Visitor, clock: Callable[[], datetime]) -> list[Outcome]:
     with store.read() as session:
         requests = instances.frozen_requests(session, [visit.instance.id for visit in visits])
-    frozen = {id_: Frozen.of(request, key_id) for id_, (request, key_id) in requests.items()}
-    visitor.prepare(conn_id for one in frozen.values() for conn_id in one.connections())
+    visitor.prepare(requests)
     end = clock() + PASS_TIME
 
     def visit_one(visit: Visit) -> Outcome:
-        return visitor.visit(visit, frozen[visit.instance.id]) if clock() < end else Outcome(tried=False)
+        return visitor.visit(visit) if clock() < end else Outcome(tried=False)
 
     with ThreadPoolExecutor(AT_ONCE, "ssh") as threads:
         return list(threads.map(visit_one, visits))

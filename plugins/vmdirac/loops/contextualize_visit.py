@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from paramiko import PKey  # type: ignore[import-untyped]
+from sqlalchemy.orm import Session as DatabaseSession
 
 from vmdirac.config.settings import SecretKey
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER, UnknownKeyError, bootstrap_secret, key_by_id
@@ -107,21 +108,30 @@ class Visitor:
         self._store, self._cloud, self._secret_keys, self._clock = store, cloud, secret_keys, clock
         self._read_key, self._log_in, self._pause = read_key, log_in, pause
         self._keys: dict[str, PKey] = {}
+        self._frozen: dict[int, Frozen] = {}
         self.unusable: dict[str, str] = {}
         """For each connection whose key cannot be used: why."""
 
-    def prepare(self, connections: Iterable[str]) -> None:
-        """Read the keys of these connections."""
-        for conn_id in sorted(set(connections)):
+    def prepare(self, requests: Mapping[int, tuple[Mapping[str, Any], str]]) -> None:
+        """Take what was frozen of these instances, and read the keys that are needed for them."""
+        for id_, (request, key_id) in requests.items():
+            try:
+                self._frozen[id_] = Frozen.of(request, key_id)
+            except (KeyError, TypeError, ValueError) as error:
+                # Written by another version of ours; the others go on.
+                log.error("instance %s: what was frozen of it cannot be used: %s", id_, type(error).__name__)
+        for conn_id in sorted({conn_id for frozen in self._frozen.values() for conn_id in frozen.connections()}):
             try:
                 self._keys[conn_id] = self._read_key(conn_id)
             except LoginKeyError as error:
                 self.unusable[conn_id] = str(error)
 
-    def visit(self, visit: Visit, frozen: Frozen) -> Outcome:
+    def visit(self, visit: Visit) -> Outcome:
         """Visit one VM. Whatever becomes of it is recorded, and nothing is raised: it is this VM's alone."""
-        instance, access = visit.instance, frozen.access
-        address = access.address_of(instance.public_ip, instance.private_ip)
+        instance, frozen = visit.instance, self._frozen.get(visit.instance.id)
+        if frozen is None:
+            return self._failed(instance, "", "what was frozen of it when it was decided on cannot be used")
+        address = frozen.access.address_of(instance.public_ip, instance.private_ip)
         if not address:
             return Outcome(tried=False)
         try:
@@ -186,7 +196,7 @@ class Visitor:
             return ()
 
     def _failed(self, instance: Instance, address: str, message: str, *, suspicious: bool = False) -> Outcome:
-        def work(session: Any) -> None:
+        def work(session: DatabaseSession) -> None:
             if suspicious:
                 ssh_contexts.note_refused_key(session, instance.id, message, self._clock())
             ssh_contexts.note_failed_visit(session, instance.id, address, message, self._clock())
