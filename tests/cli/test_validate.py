@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.config.sources import GOOD_ENDPOINT, GOOD_IMAGE, GOOD_POD
 from tests.fakes.clock import START
@@ -269,3 +271,20 @@ def test_settings_of_credentials_that_are_wrong(validate: Validate) -> None:
     for name in wrong:
         option = name.removeprefix("AIRFLOW__VMDIRAC__").lower()
         assert any(line.startswith(f"error: [vmdirac] {option}: ") for line in said), option
+
+
+@pytest.mark.usefixtures("store")
+def test_keys_to_log_in_with_are_tried(validate: Validate, tmp_path: Path) -> None:
+    image = {**GOOD_IMAGE, "context_method": "ssh", "ssh": {"connection": "login"}}
+    images = {"AIRFLOW_VAR_VMDIRAC_IMAGES": json.dumps({"image": image})}
+    templates = tmp_path / "templates"
+    templates.mkdir()
+    (templates / "ssh.sh.j2").write_text("#!/bin/sh\n")
+    images["AIRFLOW__VMDIRAC__TEMPLATES_FOLDER"] = str(templates)
+    status, said = validate(**images)
+    assert status == 1
+    assert said[0].startswith("error: ssh of pod 'pod': there is no connection 'login'")
+    key = Ed25519PrivateKey.generate()
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+    login = {"AIRFLOW_CONN_LOGIN": json.dumps({"conn_type": "ssh", "extra": {"private_key": text}})}
+    assert validate(**images, **login) == (0, [summary(errors=0)])

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from tests.fakes.configured import a_pod, an_endpoint
+from tests.fakes.ssh import a_key
 from tests.fakes.vm import boot
 from tests.fakes.world import World
+from tests.loops.ssh_world import SshWorld
 from vmdirac.cli import main
 from vmdirac.loops.one_off import reserve, stop_all
 from vmdirac.model.errors import AuthError
@@ -146,3 +148,19 @@ def test_what_is_not_there(
     world.tick()
     assert main(["why", *question]) == 1
     assert complaint in capsys.readouterr().err
+
+
+def test_how_did_its_contextualization_over_ssh_go(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    world = SshWorld(store)
+    world.vm.exit_status, world.vm.output = 7, "no space left\n"
+    world.contextualize()
+    world.vm.host_key = a_key("b")
+    world.contextualize()
+    said = answer(capsys, "instance", str(world.instance().id))
+    assert "is Wait_ssh_context since" in said
+    assert f"ssh host keys, trusted on first use: {a_key('a')}" in said
+    assert "its script ended with status 7" in said
+    assert "  no space left" in said
+    assert "1 visits in a row came to nothing" in said
+    assert "suspicious: somebody has pretended to be its VM; the history says how" in said
+    assert f"Wait_ssh_context: suspicious: {world.instance().public_ip} shows {a_key('b')}" in said

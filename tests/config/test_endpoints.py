@@ -40,6 +40,7 @@ def test_an_endpoint_with_everything() -> None:
         "whole_node": False,
         "launch_deadline": 1,
         "boot_deadline": 2,
+        "context_deadline": 3,
         "silence_deadline": 60,
         "stalled_grace": 4,
         "drain_deadline": 5,
@@ -69,7 +70,7 @@ def test_an_endpoint_with_everything() -> None:
             max_ram=4000,
             whole_node=False,
         ),
-        deadlines=DeadlineOverrides(*(timedelta(seconds=seconds) for seconds in (1, 2, 60, 4, 5, 6, 3600))),
+        deadlines=DeadlineOverrides(*(timedelta(seconds=seconds) for seconds in (1, 2, 3, 60, 4, 5, 6, 3600))),
         revision=found.revision,
     )
 

@@ -88,12 +88,14 @@ def test_a_pod_with_everything() -> None:
         "output_conn_id": "signer",
         "launch_deadline": 1,
         "boot_deadline": 2700,
+        "context_deadline": 7,
         "silence_deadline": 3,
         "stalled_grace": 4,
         "drain_deadline": 5,
         "delete_deadline": 6,
         "max_lifetime": 7,
         "pilot_command": ["sh", "-c", ""],
+        "ssh_connection": "the-pods-key",
     }
     assert values.keys() | GOOD_POD.keys() == PodConfig.model_fields.keys(), "it has everything"
     found = pod(**values)
@@ -134,8 +136,9 @@ def test_a_pod_with_everything() -> None:
         agent_rules=AgentRules(900.0, "/scratch", "/scratch/stop agent"),
         output_target=OutputTarget("s3://bucket/results", "signer"),
         pilot_command=("sh", "-c", ""),
-        deadlines=DeadlineOverrides(*(timedelta(seconds=seconds) for seconds in (1, 2700, 3, 4, 5, 6, 7))),
+        deadlines=DeadlineOverrides(*(timedelta(seconds=seconds) for seconds in (1, 2700, 7, 3, 4, 5, 6, 7))),
         revision=found.revision,
+        ssh_connection="the-pods-key",
     )
 
 

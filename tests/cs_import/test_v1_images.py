@@ -8,12 +8,20 @@ from vmdirac.cs_import.ledger import Verdict
 AT = "/Resources/VirtualMachines/Images/i"
 
 
-@pytest.mark.parametrize("method", ["ssh", "adhoc", "amiconfig", "occi_opennebula"])
+@pytest.mark.parametrize("method", ["adhoc", "amiconfig", "occi_opennebula"])
 def test_other_methods_become_cloudinit_and_are_told(method: str) -> None:
     made = of_tree(v1(image=v1_image("e", contextMethod=method)))
     assert made.outcome.images["i"].fields["context_method"] == "cloudinit"
     assert made.verdict(f"{AT}/contextMethod") is Verdict.CHANGED
     assert f"it was {method!r}" in made.notes()
+    assert made.problems() == []
+
+
+def test_ssh_stays_ssh_and_its_key_is_asked_for() -> None:
+    made = of_tree(v1(image=v1_image("e", contextMethod="ssh")))
+    assert made.outcome.images["i"].fields["context_method"] == "ssh"
+    assert made.verdict(f"{AT}/contextMethod") is Verdict.TAKEN
+    assert "make it, and let the image take its key" in made.notes()
     assert made.problems() == []
 
 

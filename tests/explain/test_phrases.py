@@ -1,6 +1,6 @@
 import pytest
 
-from vmdirac.explain.phrases import ago, counted, listed, span
+from vmdirac.explain.phrases import ago, counted, listed, printable, span
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,7 @@ def test_lists_and_counts() -> None:
     assert counted({}) == "none"
     assert listed(range(3)) == "0, 1, 2"
     assert listed(range(10), most=2) == "0, 1 and 8 more"
+
+
+def test_what_others_wrote_does_nothing_to_a_terminal() -> None:
+    assert printable("a\tb\x1b[2J\x07\u202e\u9b5a") == "a       b\ufffd[2J\ufffd\ufffd\u9b5a"

@@ -16,7 +16,10 @@ from tests.fakes.rows import add_instance
 from tests.manager.conftest import START, Manager
 from vmdirac.model.one_off import Requester
 from vmdirac.model.requirements import Offer
+from vmdirac.model.ssh import HostKey, HostKeySource
 from vmdirac.model.states import InstanceStatus
+from vmdirac.policy.host_keys import Pins
+from vmdirac.store import ssh_contexts
 
 TASK = Requester("dag", "manual__1", "start")
 
@@ -38,8 +41,8 @@ def get(manager: Manager, path: str, role: str = "viewer") -> Any:
     return manager.client.get(f"/ui/v1/{path}", headers={"Authorization": f"Bearer {token}"} if role else {})
 
 
-def place(manager: Manager, instance_id: int, *, known: bool = True) -> Any:
-    return get(manager, f"instances/{instance_id}", "viewer" if known else "")
+def place(manager: Manager, instance_id: int, *, known: bool = True, role: str = "viewer") -> Any:
+    return get(manager, f"instances/{instance_id}", role if known else "")
 
 
 def of_task(manager: Manager, **fields: Any) -> int:
@@ -109,3 +112,45 @@ def test_whether_there_is_a_log_is_seen_by_all(manager: Manager) -> None:
     instance = left_a_log(manager, b"ended\n")
     assert place(manager, instance).json()["log_at"] == manager.now.isoformat().replace("+00:00", "Z")
     assert get(manager, f"instances/{manager.running()}/log", "op").status_code == 404
+
+
+def over_ssh(manager: Manager) -> int:
+    """One whose script has failed, on a VM whose key has changed since."""
+    with manager.store.write() as session:
+        one = add_instance(session, InstanceStatus.WAIT_SSH_CONTEXT, at=START, context_method="ssh")
+        pins = Pins((HostKey("ed25519", "SHA256:a"),), HostKeySource.FIRST_USE)
+        assert ssh_contexts.record_host_keys(session, one.id, pins)
+        assert ssh_contexts.begin_try(session, one, "2001:db8::1", START) == 1
+        ssh_contexts.note_progress(session, one.id, 1, 7, "no space left", START)
+        ssh_contexts.note_refused_key(session, one.id, "another key", START)
+        ssh_contexts.note_failed_visit(session, one.id, "2001:db8::1", "another key", START)
+    return one.id
+
+
+def test_how_its_contextualization_over_ssh_goes(manager: Manager) -> None:
+    found = place(manager, over_ssh(manager), role="admin").json()
+    at = START.isoformat().replace("+00:00", "Z")
+    assert found["suspicious"] is True
+    assert found["ssh"] == {
+        "address": "2001:db8::1",
+        "host_keys": [{"kind": "ed25519", "fingerprint": "SHA256:a"}],
+        "host_key_source": "first_use",
+        "tries": 1,
+        "failures": 1,
+        "visited_at": at,
+        "begun_at": at,
+        "exit_status": 7,
+        "message": "another key",
+        "output": "no space left",
+    }
+
+
+def test_what_a_script_said_is_for_those_who_may_see_logs(manager: Manager) -> None:
+    answer = place(manager, over_ssh(manager))
+    assert answer.json()["ssh"]["output"] is None
+    assert "no space left" not in answer.text
+
+
+def test_one_that_is_not_contextualized_over_ssh(manager: Manager) -> None:
+    found = place(manager, manager.instance()).json()
+    assert (found["ssh"], found["suspicious"]) == (None, False)

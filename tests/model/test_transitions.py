@@ -21,6 +21,7 @@ PERMITTED = {
     # The VM calls in, also after it was silent.
     (S.SUBMITTED, S.RUNNING),
     (S.CONTEXTUALIZING, S.RUNNING),
+    (S.WAIT_SSH_CONTEXT, S.RUNNING),
     (S.STALLED, S.RUNNING),
     # Every live VM may be stopped, fall silent, or be gone.
     *product(LIVE_STATES, (S.STOPPING, S.STALLED, S.HALTED)),

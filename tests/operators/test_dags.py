@@ -11,6 +11,7 @@ import pytest
 DAGS = Path(__file__).parents[2] / "dags"
 
 LOOPS = {
+    "vmdirac_contextualization": ["endpoints", "contextualize"],
     "vmdirac_scheduler": ["begin_tick", "read_demand", "plan", "launch", "sum_up"],
     "vmdirac_sweep_idle": ["drain_idle"],
     "vmdirac_sweep_reconcile": ["endpoints", "reconcile"],

@@ -37,11 +37,17 @@ STALLED = instance(1, S.STALLED, heard_at=NOW - 2 * HOUR, status_since=NOW - 15 
 DRAINING = instance(1, S.STOPPING, heard_at=NOW - 40 * MINUTE - SECOND, drain_phase=DrainPhase.ASKED)
 
 
-@pytest.mark.parametrize("status", [S.SUBMITTED, S.WAIT_SSH_CONTEXT, S.CONTEXTUALIZING])
+@pytest.mark.parametrize("status", [S.SUBMITTED, S.WAIT_SSH_CONTEXT])
 def test_a_vm_that_does_not_call_in_after_its_launch(status: InstanceStatus) -> None:
     one = replace(BOOTED, status=status)
     assert judge(one) == StopByForce(one, StopReason.BOOT_DEADLINE)
     assert judge(replace(one, status_since=NOW - 15 * MINUTE)) is None
+
+
+def test_a_vm_whose_script_nobody_looks_after_is_given_up_later_than_those_that_do_would() -> None:
+    one = replace(BOOTED, status=S.CONTEXTUALIZING, status_since=NOW - 25 * MINUTE - SECOND)
+    assert judge(one) == StopByForce(one, StopReason.BOOT_DEADLINE)
+    assert judge(replace(one, status_since=NOW - 25 * MINUTE)) is None
 
 
 def test_a_vm_that_fell_silent() -> None:

@@ -34,6 +34,7 @@ NEEDS = {
     "Chromium": Need(("chromium", "fonts-liberation"), None, programs.chromium),
     # Of OpenStack, as MariaDB. Its own programs are Python's.
     "RabbitMQ": Need(("rabbitmq-server",), "rabbitmq-server", programs.rabbitmq),
+    "OpenSSH's server": Need(("openssh-server",), "ssh", programs.sshd),
 }
 
 OPENSTACK_NEEDS = {name: NEEDS[name] for name in ("MariaDB", "RabbitMQ")}

@@ -41,6 +41,14 @@ def qemu() -> dict[str, Path | None]:
     return {name: find_program([name], ["/usr/sbin", "/sbin"]) for name in names}
 
 
+def sshd() -> dict[str, Path | None]:
+    """OpenSSH's server, and what makes its keys."""
+    return {
+        "sshd": find_program(["sshd"], ["/usr/sbin", "/usr/local/sbin"]),
+        "ssh-keygen": find_program(["ssh-keygen"], []),
+    }
+
+
 def chromium() -> dict[str, Path | None]:
     """Chromium or Chrome."""
     return {"chromium": find_program(["chromium", "chromium-browser", "google-chrome"], [])}

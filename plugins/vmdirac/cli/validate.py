@@ -12,6 +12,7 @@ from airflow.exceptions import AirflowConfigException
 from sqlalchemy import inspect
 from sqlalchemy.exc import SQLAlchemyError
 
+from vmdirac.cli.login_keys import login_key_problems
 from vmdirac.cli.notes import notes
 from vmdirac.config import settings
 from vmdirac.config.loader import Configuration, allowed_sources, load_configuration
@@ -45,6 +46,7 @@ def validate(store: Store, arguments: argparse.Namespace) -> int:
     configuration = load_configuration(AirflowConfigSource(), endpoints)
     problems.extend(configuration.problems)
     problems.extend(_user_data(configuration))
+    problems.extend(login_key_problems(configuration))
     for problem in problems:
         print(f"error: {problem}")
     if not unusable:

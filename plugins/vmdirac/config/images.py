@@ -8,12 +8,14 @@ from pydantic import Field, model_validator
 
 from vmdirac.config.contexts import ContextConfig
 from vmdirac.config.fields import Name, Price, WithDeadlines, Word, revision_of
+from vmdirac.config.ssh import SshConfig
 from vmdirac.model.context import Context
 from vmdirac.model.pod import BootSource, Image
+from vmdirac.model.ssh import SSH
 
 IMAGES_VARIABLE = "vmdirac_images"
 
-ContextMethod = Literal["cloudinit", "hepix", "amiconfig", "adhoc"]
+ContextMethod = Literal["cloudinit", "hepix", "amiconfig", "adhoc", "ssh"]
 
 NOT_FOR: Final = {
     "ssh": {"cloud_config"},
@@ -38,6 +40,7 @@ class ImageConfig(WithDeadlines, ContextConfig):
     boot_image: Word | None = None
     flavor: Word | None = None
     context_method: ContextMethod = "cloudinit"
+    ssh: SshConfig | None = None
     max_allowed_price: Price | None = None
     endpoints: dict[Name, BootConfig] = Field(default_factory=dict)
 
@@ -62,6 +65,12 @@ class ImageConfig(WithDeadlines, ContextConfig):
                 raise ValueError(f"{where}scratch_device needs scratch_directory: where it is mounted")
         return self
 
+    @model_validator(mode="after")
+    def _ssh_is_used(self) -> ImageConfig:
+        if self.ssh is not None and self.context_method != SSH:
+            raise ValueError(f"ssh is for context_method ssh, and this one's is {self.context_method}")
+        return self
+
     def _source(self, entry: BootConfig) -> BootSource | None:
         boot_image = entry.boot_image or self.boot_image
         flavor = entry.flavor or self.flavor
@@ -83,4 +92,5 @@ class ImageConfig(WithDeadlines, ContextConfig):
             context=self.context(),
             context_by_endpoint=self._contexts(),
             revision=revision_of(self),
+            ssh=(self.ssh or SshConfig()).access() if self.context_method == SSH else None,
         )

@@ -116,6 +116,7 @@ class PodConfig(WithDeadlines):
     output_url: StoreUrl | None = None
     output_conn_id: Name | None = None
     pilot_command: tuple[Text, ...] = ()
+    ssh_connection: Name | None = None
 
     @field_validator("endpoints", mode="before")
     @classmethod
@@ -218,4 +219,5 @@ class PodConfig(WithDeadlines):
             pilot_command=self.pilot_command,
             deadlines=self.deadlines(),
             revision=revision_of(self),
+            ssh_connection=self.ssh_connection or "",
         )

@@ -248,7 +248,10 @@ STRATUSLAB_V1 = CloudKind(
         taken("ex_pdisk_endpoint", "pdisk_endpoint"),
         taken("ex_marketplace_endpoint", "marketplace_endpoint"),
         *idle("ex_pem_key ex_pem_certificate", NO_PROXY),
-        *idle("ex_user_ssh_private_key ex_user_ssh_public_key", "nobody logs in to VMs here"),
+        *idle(
+            "ex_user_ssh_private_key ex_user_ssh_public_key",
+            "the key to log in to VMs with is in a connection of type ssh of its own",
+        ),
         *idle("auth", UNUSED),
     ),
 )

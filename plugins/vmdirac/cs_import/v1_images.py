@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vmdirac.config.ssh import DEFAULT_CONNECTION
 from vmdirac.cs_import.cfg_file import Option, Section
 from vmdirac.cs_import.drivers import KEY_NAME, SECURITY_GROUPS
 from vmdirac.cs_import.ledger import Ledger, Verdict
 from vmdirac.cs_import.outcome import Image, Outcome, free_name
 from vmdirac.cs_import.rules import idle, read_options, taken
 from vmdirac.cs_import.values import number, words
+from vmdirac.model.ssh import SSH
 
 METHODS = ("cloudinit", "ssh", "adhoc", "amiconfig", "occi_opennebula")
 
@@ -71,7 +73,9 @@ def _import_image(section: Section, name: str, endpoints: Mapping[str, str], out
     if why:
         ledger.drop(section, f"image {section.name!r}", why)
         return False
-    outcome.images[name] = Image(name, section, {"context_method": "cloudinit", **found.values}, entries)
+    outcome.images[name] = Image(
+        name, section, {"context_method": SSH if method == SSH else "cloudinit", **found.values}, entries
+    )
     if name != section.name:
         ledger.note(f"{section.path}: the image is now called {name!r}")
     return True
@@ -111,6 +115,13 @@ def _context_method(section: Section, name: str, ledger: Ledger) -> str:
         ledger.note(f"{section.path}: contextMethod is missing; here it is cloudinit")
     elif method == "cloudinit":
         ledger.put(option, Verdict.TAKEN, f"image {name}: context_method")
+    elif method == SSH:
+        ledger.put(option, Verdict.TAKEN, f"image {name}: context_method")
+        ledger.note(
+            f"image {name!r}: VMDIRAC logged in as root with the key of its own account (~/.ssh/id_rsa); here the"
+            f" private key is in the connection {DEFAULT_CONNECTION!r}, of type ssh: make"
+            " it, and let the image take its key"
+        )
     else:
         how = f"it was {method!r}; VMs are contextualized by cloud-init here, so what boots must have cloud-init in it"
         ledger.put(option, Verdict.CHANGED, f"image {name}: context_method cloudinit; {how}")

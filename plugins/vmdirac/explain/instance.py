@@ -8,9 +8,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vmdirac.explain.phrases import reasons, when
+from vmdirac.explain.ssh import explain_ssh
 from vmdirac.model.one_off import Requester
 from vmdirac.model.states import InstanceStatus
-from vmdirac.store import handouts, instances, refusals
+from vmdirac.store import handouts, instances, refusals, ssh_contexts
 from vmdirac.store.tables import CredentialHandoutRow, DecisionRow, HistoryRow, InstanceRow
 
 ENDING = frozenset({InstanceStatus.STOPPING, InstanceStatus.STALLED, InstanceStatus.HALTED, InstanceStatus.ERROR})
@@ -35,7 +36,7 @@ def explain_instance(session: Session, instance_id: int, now: datetime) -> list[
         why = f" ({row.stop_reason})" if row.stop_reason is not None else ""
         lines.append(f"stopped: {ending.reason}{why}")
     if row.suspicious:
-        lines.append("suspicious: somebody else came with its bootstrap secret after it had registered")
+        lines.append("suspicious: somebody has pretended to be its VM; the history says how")
     lines += [
         f"refused: {item.calls} calls, {item.reason.replace('_', ' ')}, the last {when(item.last_at, now)}"
         for item in refusals.of_instance(session, instance_id)
@@ -45,7 +46,10 @@ def explain_instance(session: Session, instance_id: int, now: datetime) -> list[
         for item in handouts.of_instance(session, instance_id)
     ]
     if row.error_message:
-        lines.append(f"last error: {row.error_kind}: {row.error_message}")
+        kind = f"{row.error_kind}: " if row.error_kind is not None else ""
+        lines.append(f"last error: {kind}{row.error_message}")
+    context = ssh_contexts.get(session, instance_id)
+    lines += explain_ssh(context, now) if context is not None else []
     return [*lines, "history:", *(_line(item, now) for item in history)]
 
 

@@ -28,6 +28,11 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+def printable(text: str) -> str:
+    """Text that somebody else wrote, fit for a terminal: nothing in it moves the cursor or changes colours."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text.expandtabs())
+
+
 def reasons(row: DecisionRow) -> str:
     """The reasons of a decision as they read when it was taken."""
     return "; ".join(str(reason["sentence"]) for reason in row.reasons) or "nothing to do"

@@ -137,7 +137,7 @@ class Corrections:
             self._change(instance, reason, to=InstanceStatus.STOPPING, then=found_after_all, **found)
             return
         reason = f"found by its token and adopted: {seen.cloud_id}"
-        self._change(instance, reason, to=InstanceStatus.SUBMITTED, then=adopted, **found)
+        self._change(instance, reason, to=instance.once_launched, then=adopted, **found)
 
     def _found(self, seen: CloudInstance) -> dict[str, Any]:
         """What a list tells of the VM that it found for an instance."""

@@ -24,7 +24,7 @@ from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
 
-EVIDENCE_FOR = frozenset({StopReason.BOOT_DEADLINE, StopReason.STALLED, StopReason.DIED})
+EVIDENCE_FOR = frozenset({StopReason.BOOT_DEADLINE, StopReason.CONTEXT_FAILED, StopReason.STALLED, StopReason.DIED})
 """Reasons to stop a VM for which its console output is kept."""
 
 EVIDENCE_TIME = timedelta(minutes=1)

@@ -63,7 +63,7 @@ def _note_launched(session: Session, answers: Sequence[Answer], now: datetime) -
 def _launched(answer: Answer, now: datetime) -> Change:
     cloud_id = answer.outcome.cloud_id
     values = {"cloud_id": cloud_id, "last_launch_at": now, "error_kind": None, "error_message": ""}
-    return Change(answer.item, f"the cloud made it: {cloud_id}", InstanceStatus.SUBMITTED, values)
+    return Change(answer.item, f"the cloud made it: {cloud_id}", answer.item.once_launched, values)
 
 
 def _note_unanswered(session: Session, failed: Failed, now: datetime) -> None:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -19,6 +20,7 @@ from vmdirac.contextualization.user_data import UserData
 from vmdirac.loops.drains import take_back
 from vmdirac.loops.scene import RenderUserData, cannot_be_rendered, look, plan_of
 from vmdirac.model.decision import CLIPPING, Decision, Reason, ReasonCode
+from vmdirac.model.ssh import SSH
 from vmdirac.model.states import InstanceStatus
 from vmdirac.policy.plan import Candidate, Order, Plan, PlannedLaunch
 from vmdirac.store import endpoints, instances, pods, ticks
@@ -108,13 +110,11 @@ def _reserve(
     instances.add(session, rows, f"tick {tick_id} decided to start it: {_why(candidate, plan)}")
     for row in rows:
         # The user data names the instance, whose id is known only now; from here on the request is frozen.
-        user_data = _rendered(candidate, row.id, render)
         row.request = {
             "name": row.name,
             "boot_image": candidate.boot_image,
             "flavor": candidate.flavor,
-            "user_data": user_data.text,
-            **({REST_OF_USER_DATA: user_data.rest} if user_data.rest else {}),
+            **_given(candidate, _rendered(candidate, row.id, render)),
             "max_price": candidate.max_price,
             "revision": candidate.revision,
             "endpoint_revision": candidate.endpoint.revision,
@@ -122,6 +122,13 @@ def _reserve(
             "agent": candidate.pod.agent_rules.as_json(),
             "output": target.as_json() if (target := candidate.pod.output_target) is not None else None,
         }
+
+
+def _given(candidate: Candidate, rendered: UserData) -> dict[str, Any]:
+    """What the VM is given to boot with; or, if it is contextualized over ssh, what it is given later, and how."""
+    if candidate.ssh is None:
+        return {"user_data": rendered.text, **({REST_OF_USER_DATA: rendered.rest} if rendered.rest else {})}
+    return {"user_data": "", "script": rendered.text, "ssh": asdict(candidate.ssh)}
 
 
 class TemplateError(Exception):
@@ -178,6 +185,7 @@ def _new_row(candidate: Candidate, tick_id: int, key: SecretKey, now: datetime) 
         heartbeat_period=candidate.pod.heartbeat_period.total_seconds(),
         max_allowed_price=candidate.max_price,
         secret_key_id=key.key_id,
+        context_method=SSH if candidate.ssh is not None else "",
         bootstrap_hash=fingerprint(bootstrap_secret(key, token)),
     )
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
+from vmdirac.model.ssh import HostKeySource
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus, StopReason
 
 
@@ -97,14 +98,46 @@ class HandoutView(BaseModel):
     times: int
 
 
+class HostKeyView(BaseModel):
+    """A key by which a VM is known; ``kind`` is empty if nobody said."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    kind: str
+    fingerprint: str
+
+
+class SshView(BaseModel):
+    """How far the contextualization of one VM over ssh is.
+
+    ``address``: where it was last looked for; empty: nowhere yet. ``message``: why the last visit came to nothing;
+    empty: it did not. ``exit_status``: of the script; null: it has not ended. ``output``: the end of what the script
+    said; null: the user may not see logs.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    address: str
+    host_keys: list[HostKeyView]
+    host_key_source: HostKeySource | None
+    tries: int
+    failures: int
+    visited_at: datetime | None
+    begun_at: datetime | None
+    exit_status: int | None
+    message: str
+    output: str | None
+
+
 class InstancePlace(InstanceView):
     """All that is shown of one instance.
 
-    ``suspicious``: somebody else came with its bootstrap secret too.
+    ``suspicious``: somebody has pretended to be its VM; the history says how.
 
     ``boot_image``, ``flavor``: what the cloud was asked for; what it boots with stays here, it may hold a secret.
     ``log_at``: when the agent's log came; ``None``: it sent none. ``may_read_log``: whether who asks may read it.
-    ``with_it``: ids of all instances that the same task asked for, its own among them.
+    ``with_it``: ids of all instances that the same task asked for, its own among them. ``ssh``: null: it is not
+    contextualized over ssh, or nobody has tried.
     """
 
     boot_image: str
@@ -119,4 +152,5 @@ class InstancePlace(InstanceView):
     log_at: datetime | None
     may_read_log: bool
     with_it: list[int]
+    ssh: SshView | None
     as_of: datetime

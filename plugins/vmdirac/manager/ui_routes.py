@@ -9,6 +9,7 @@ from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_view
 from fastapi import APIRouter, Depends, HTTPException, Query
+from sqlalchemy.orm import Session
 
 from vmdirac.manager.ui_messages import (
     HandoutView,
@@ -17,11 +18,12 @@ from vmdirac.manager.ui_messages import (
     InstancePlace,
     InstanceView,
     RefusalView,
+    SshView,
     Summary,
 )
 from vmdirac.manager.vm_routes import InstanceId, Now, TheStore
 from vmdirac.model.states import InstanceStatus, JobStatus
-from vmdirac.store import handouts, instance_logs, instances, instances_table, one_offs, queue, refusals
+from vmdirac.store import handouts, instance_logs, instances, instances_table, one_offs, queue, refusals, ssh_contexts
 
 may_see = requires_access_view(AccessView.CLUSTER_ACTIVITY)
 
@@ -80,6 +82,15 @@ def instance_place(instance_id: InstanceId, at: Now, store: TheStore, user: GetU
             history=[HistoryView.model_validate(line) for line in instances.history(session, instance_id)],
             log_at=instance_logs.came_at(session, instance_id),
             may_read_log=allowed,
+            ssh=_ssh(session, instance_id, may_see_logs=allowed),
             with_it=one_offs.siblings(session, item.requester_key) if item.requester_key is not None else [],
             as_of=at,
         )
+
+
+def _ssh(session: Session, instance_id: int, *, may_see_logs: bool) -> SshView | None:
+    row = ssh_contexts.get(session, instance_id)
+    if row is None:
+        return None
+    view = SshView.model_validate(row)
+    return view if may_see_logs else view.model_copy(update={"output": None})

@@ -28,7 +28,7 @@ from vmdirac.model.alert import AlertKind
 from vmdirac.model.instance import Instance
 from vmdirac.model.output_target import OutputTarget
 from vmdirac.model.pod import Deadlines
-from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
+from vmdirac.model.states import BOOTING, DrainPhase, InstanceStatus, StopReason
 from vmdirac.policy.first_call import first_call_until
 from vmdirac.policy.vm_answer import is_revoked, next_phase, should_halt
 from vmdirac.store import alerts, boots, installation, instances, lease_usage, leases
@@ -46,7 +46,7 @@ JOBS_A_MATCH: Final = 8
 """Their files travel in one answer. A VM with more slots asks again at once."""
 
 OVER = frozenset({InstanceStatus.HALTED, InstanceStatus.ERROR})
-REVIVABLE = frozenset({InstanceStatus.SUBMITTED, InstanceStatus.CONTEXTUALIZING, InstanceStatus.STALLED})
+REVIVABLE = BOOTING | {InstanceStatus.STALLED}
 
 
 class Refusal(StrEnum):

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from vmdirac.model.cloud import CloudState
 from vmdirac.model.requirements import Offer
+from vmdirac.model.ssh import SSH
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
 
 
@@ -41,6 +42,7 @@ class Instance:
     :param vm_gone: the cloud said that there is no VM: it refused the launch, or lists it no more (Error rows).
     :param requester_key: the task of a DAG that asked for this one VM; ``None``: it is a pod's.
     :param requester_try: the number of that task's try that has it now.
+    :param context_method: how it gets to know what to do, if that takes more than its user data; empty: it does not.
     """
 
     id: int
@@ -85,6 +87,12 @@ class Instance:
     vm_gone: bool = False
     requester_key: str | None = None
     requester_try: int | None = None
+    context_method: str = ""
+
+    @property
+    def once_launched(self) -> InstanceStatus:
+        """Its state when the cloud has made its VM."""
+        return InstanceStatus.WAIT_SSH_CONTEXT if self.context_method == SSH else InstanceStatus.SUBMITTED
 
     @property
     def one_off(self) -> bool:

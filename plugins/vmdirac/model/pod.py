@@ -11,6 +11,7 @@ from vmdirac.model.context import Context
 from vmdirac.model.credential import CredentialSource
 from vmdirac.model.output_target import OutputTarget
 from vmdirac.model.requirements import Offer
+from vmdirac.model.ssh import SshAccess
 from vmdirac.model.states import AfterDrainDeadline, VmPolicy, VmStopPolicy
 
 LONGEST_LAUNCH_WINDOW: Final = timedelta(days=366)
@@ -133,6 +134,7 @@ class Image:
 
     :param default: for endpoints without an entry of their own; ``None``: there must be an entry.
     :param context_method: how the VM gets to know what to do.
+    :param ssh: how its VMs are reached, where that is by ssh; ``None``: it is not.
     :param max_allowed_price: of one of its VMs an hour, where prices change; a pod's own counts more.
     :param context: what else is done on its VMs; ``context_by_endpoint``: where that differs.
     :param revision: changes with its definition; empty: not known.
@@ -147,6 +149,7 @@ class Image:
     context: Context = field(default_factory=Context)
     context_by_endpoint: tuple[tuple[str, Context], ...] = ()
     revision: str = ""
+    ssh: SshAccess | None = None
 
     def on(self, endpoint: str) -> BootSource | None:
         """What boots on this endpoint; ``None`` if nothing is configured for it."""
@@ -165,6 +168,7 @@ class RunningPod:
     :param cpu_per_instance: waiting CPU seconds per active instance below which no more are started; 0: no minimum.
     :param offer: what its VMs offer to jobs; what ``traits`` and the endpoint say is filled in for each endpoint.
     :param max_allowed_price: of one VM an hour, where the cloud has prices that change; ``None``: the image's.
+    :param ssh_connection: id of the Airflow connection with the key to log in to its VMs with; empty: the image's.
     :param halt_margin: how long a VM is without a job before it is drained.
     :param after_drain_deadline: what becomes of a VM that still has jobs when its drain has taken too long.
     :param heartbeat_period: how often its VMs call in.
@@ -204,6 +208,7 @@ class RunningPod:
     pilot_command: tuple[str, ...] = ()
     deadlines: DeadlineOverrides = field(default_factory=DeadlineOverrides)
     revision: str = ""
+    ssh_connection: str = ""
 
     def in_campaign(self, today: date) -> bool:
         """Whether the campaign runs on this UTC date; both of its ends are included."""

@@ -49,6 +49,7 @@ class StopReason(StrEnum):
 
     IDLE = "idle"
     BOOT_DEADLINE = "boot_deadline"
+    CONTEXT_FAILED = "context_failed"
     STALLED = "stalled"
     DIED = "died"
     VM_REPORTED = "vm_reported"

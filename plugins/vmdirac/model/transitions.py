@@ -31,7 +31,8 @@ TRANSITIONS: Mapping[S, frozenset[S]] = MappingProxyType(
     {
         S.NEW: frozenset({S.SUBMITTED, S.WAIT_SSH_CONTEXT, S.HALTED, S.ERROR}),
         S.SUBMITTED: frozenset({S.RUNNING, S.STOPPING, S.STALLED, S.HALTED}),
-        S.WAIT_SSH_CONTEXT: frozenset({S.CONTEXTUALIZING, S.STOPPING, S.STALLED, S.HALTED}),
+        # One whose try was taken to be in vain may call in after all.
+        S.WAIT_SSH_CONTEXT: frozenset({S.CONTEXTUALIZING, S.RUNNING, S.STOPPING, S.STALLED, S.HALTED}),
         S.CONTEXTUALIZING: frozenset({S.RUNNING, S.WAIT_SSH_CONTEXT, S.STOPPING, S.STALLED, S.HALTED}),
         S.RUNNING: frozenset({S.STOPPING, S.STALLED, S.HALTED}),
         # Back to a live state or Stalled is what cancelling a stop does, and only it.

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from vmdirac.model.cloud import Shape
 from vmdirac.model.pod import Deadlines, Endpoint, Image, RunningPod
 from vmdirac.model.requirements import Offer
+from vmdirac.model.ssh import SshAccess
 from vmdirac.policy.matching import is_any
 from vmdirac.policy.place import Candidate
 from vmdirac.policy.plan import Invalid
@@ -80,6 +81,7 @@ def build_candidates(
                     offer,
                     max_price_of(pod, image),
                     revision_of(pod, image, endpoint),
+                    ssh_of(pod, image),
                 )
             )
     return candidates, invalid
@@ -112,6 +114,13 @@ def offer_of(pod: RunningPod, image: Image, endpoint: Endpoint, shape: Shape) ->
 def max_price_of(pod: RunningPod, image: Image) -> float | None:
     """What one VM an hour may cost; ``None``: whatever it costs."""
     return pod.max_allowed_price if pod.max_allowed_price is not None else image.max_allowed_price
+
+
+def ssh_of(pod: RunningPod, image: Image) -> SshAccess | None:
+    """How its VMs are reached over ssh, with the pod's own key if it has one; ``None``: they are not."""
+    if image.ssh is None or not pod.ssh_connection:
+        return image.ssh
+    return replace(image.ssh, connection=pod.ssh_connection)
 
 
 def serves_nothing(offer: Offer) -> str:

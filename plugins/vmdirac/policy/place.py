@@ -12,6 +12,7 @@ from vmdirac.model.decision import Decision, Reason
 from vmdirac.model.hold import Hold, Scope
 from vmdirac.model.pod import Endpoint, RunningPod
 from vmdirac.model.requirements import Offer, TaskQueue
+from vmdirac.model.ssh import SshAccess
 from vmdirac.model.states import VmPolicy
 
 
@@ -24,6 +25,7 @@ class Candidate:
     :param offer: what such a VM offers, site, processors and memory included.
     :param max_price: price an hour above which the VM is not wanted; ``None``: any.
     :param revision: changes with the configuration of the pod, its image or the endpoint.
+    :param ssh: how the VM is contextualized over ssh; ``None``: it is not.
     """
 
     pod: RunningPod
@@ -35,6 +37,7 @@ class Candidate:
     offer: Offer
     max_price: float | None = None
     revision: str = ""
+    ssh: SshAccess | None = None
 
     @property
     def scope(self) -> Scope:

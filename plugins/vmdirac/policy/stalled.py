@@ -73,7 +73,11 @@ def never_asked(
 def _judge(instance: Instance, deadlines: Deadlines, hearing_since: datetime, now: datetime) -> SilenceAction | None:
     silence = now - max(instance.heard_at or instance.status_since, hearing_since)
     in_status = now - max(instance.status_since, hearing_since)
-    if instance.status in BOOTING and in_status > deadlines.boot:
+    # Whose script runs is judged by its context deadline; here only if nobody does that.
+    boot = deadlines.boot
+    if instance.status is InstanceStatus.CONTEXTUALIZING:
+        boot += deadlines.context
+    if instance.status in BOOTING and in_status > boot:
         return StopByForce(instance, StopReason.BOOT_DEADLINE)
     if instance.status is InstanceStatus.RUNNING and silence > deadlines.silence:
         return MarkStalled(instance)

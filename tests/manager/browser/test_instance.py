@@ -17,8 +17,10 @@ from tests.manager.browser.test_looks import CONTRASTS, ENOUGH
 from tests.manager.browser.visitor import PAGE, SCROLLED, Visitor
 from vmdirac.model.one_off import Requester
 from vmdirac.model.requirements import Offer
+from vmdirac.model.ssh import HostKey, HostKeySource
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
-from vmdirac.store import handouts, instance_logs, instances, refusals
+from vmdirac.policy.host_keys import Pins
+from vmdirac.store import handouts, instance_logs, instances, refusals, ssh_contexts
 from vmdirac.store.database import Store
 from vmdirac.store.handouts import Handout
 
@@ -213,3 +215,35 @@ def test_one_that_there_is_not(look: Look) -> None:
     # Chromium itself notes that the answer was 404.
     assert all("404" in problem for problem in visitor.problems)
     visitor.problems.clear()
+
+
+def over_ssh(store: Store, now: datetime) -> int:
+    """A VM that showed another key than the one that was trusted, and whose script failed before."""
+    row = fleet.instance(300, InstanceStatus.WAIT_SSH_CONTEXT, now, context_method="ssh")
+    with store.write() as session:
+        instances.add(session, [row], "decided")
+        one = instances.get(session, row.id)
+        assert one is not None
+        pins = Pins((HostKey("ed25519", "SHA256:kept"), HostKey("", "SHA256:other")), HostKeySource.FIRST_USE)
+        ssh_contexts.record_host_keys(session, one.id, pins)
+        ssh_contexts.begin_try(session, one, "2001:db8::1", now)
+        ssh_contexts.note_progress(session, one.id, 1, 7, f"no space left\n{fleet.HOSTILE}", now)
+        ssh_contexts.note_refused_key(session, one.id, fleet.HOSTILE, now)
+        ssh_contexts.note_failed_visit(session, one.id, "2001:db8::1", fleet.HOSTILE, now)
+    return row.id
+
+
+def test_how_it_is_reached_over_ssh_and_by_which_keys(look: Look, store: Store, now: datetime) -> None:
+    visitor = look(over_ssh(store, now))
+    assert fact(visitor, "Suspicious").inner_text() == "somebody has pretended to be its VM: the history says how"
+    assert fact(visitor, "Address").inner_text() == "2001:db8::1"
+    assert fact(visitor, "Host keys").inner_text().split("\n") == ["SHA256:kept (ED25519)", "SHA256:other"]
+    assert fact(visitor, "Known from").inner_text() == "trusted on first use"
+    assert fact(visitor, "Visits in vain").inner_text() == "1"
+    assert fact(visitor, "The last one").inner_text() == fleet.HOSTILE
+    assert fact(visitor, "Tries").inner_text() == "1"
+    assert fact(visitor, "Exit status").inner_text() == "7"
+    fact(visitor, "Output").get_by_role("button").click()
+    dialog = visitor.page.get_by_role("dialog")
+    assert dialog.get_by_text("no space left").inner_text() == f"no space left\n{fleet.HOSTILE}"
+    assert visitor.page.evaluate("window.hacked") is None

@@ -1,16 +1,18 @@
 /** One instance: what is known of it, and all that happened to it. Where links of tasks lead. */
 
 import { address, fetchInstance } from "./api.js";
-import { InstanceLink, NONE, Says, Status, Time, cellStyles, taskOf } from "./cells.js";
+import { InstanceLink, Says, Status, Time, cellStyles, taskOf } from "./cells.js";
 import { ErrorDialog } from "./error_dialog.js";
+import { Code, FactList } from "./facts.js";
 import { age, ahead, dateAndTime, load, uptime } from "./format.js";
 import { ChakraUI, React, h } from "./host.js";
 import { Inside, Loading, Notice } from "./notices.js";
 import { Section } from "./section.js";
+import { SshContext } from "./ssh_context.js";
 import { wordOf } from "./states.js";
 import { DataTable } from "./table.js";
 
-const { Box, Button, DataList, Heading, HStack, Stack, useRecipe } = ChakraUI;
+const { Box, Button, Heading, HStack, Stack, useRecipe } = ChakraUI;
 
 export const INSTANCE_PARAMETER = "instance";
 
@@ -82,6 +84,7 @@ function Instance({ instance, show }) {
           minWidth: "700px",
         }),
       ),
+    instance.ssh && h(SshContext, { ssh: instance.ssh, asOf, onRead: setRead }),
     h(
       Section,
       { id: "instance-history", title: "History", count: history.length },
@@ -104,6 +107,7 @@ function Facts({ instance, show }) {
   const heard = instance.heard_at !== null;
   const facts = [
     ["State", h(Status, { status: instance.status, phase: instance.drain_phase, reason: instance.stop_reason })],
+    instance.suspicious && ["Suspicious", "somebody has pretended to be its VM: the history says how"],
     ["Since (UTC)", h(Time, { iso: instance.status_since, age: age(instance.status_since, instance.as_of) })],
     ["Endpoint", instance.endpoint],
     ["VM id", h(Code, { text: instance.cloud_id })],
@@ -129,24 +133,8 @@ function Facts({ instance, show }) {
           ["Jobs", heard && `${instance.jobs} of ${instance.processors}`],
         ]),
   ];
-  return h(
-    DataList.Root,
-    { orientation: "horizontal", size: "md", gap: 1.5, "aria-label": "Facts" },
-    facts.filter(Boolean).map(([label, value]) =>
-      h(
-        DataList.Item,
-        { key: label },
-        h(DataList.ItemLabel, { minW: { base: "110px", md: "180px" } }, label),
-        h(DataList.ItemValue, { minW: 0, overflowWrap: "anywhere" }, said(value)),
-      ),
-    ),
-  );
+  return h(FactList, { label: "Facts", facts });
 }
-
-/** Isolated text, or an element as it is. */
-const said = (value) => (typeof value === "string" && value ? h("bdi", null, value) : value || NONE);
-
-const Code = ({ text }) => (text ? h("bdi", { className: "code" }, text) : NONE);
 
 const Ends = ({ instance: { expires_at: ends, as_of: asOf, status } }) =>
   status === "Halted" ? dateAndTime(ends) : h("time", { dateTime: ends, title: ahead(ends, asOf) }, dateAndTime(ends));

@@ -10,6 +10,7 @@ from vmdirac.store.tables.left_behind import InstanceLogRow, JobUploadRow
 from vmdirac.store.tables.orphans import OrphanRow
 from vmdirac.store.tables.pods import ImageRow, RunningPodRow
 from vmdirac.store.tables.queue import AttemptRow, JobFileRow, JobRow, TaskQueueRow
+from vmdirac.store.tables.ssh_contexts import SshContextRow
 from vmdirac.store.tables.ticks import DecisionRow, OfferRow, TickDemandRow, TickRow
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "OrphanRow",
     "RefusalRow",
     "RunningPodRow",
+    "SshContextRow",
     "TaskQueueRow",
     "TickDemandRow",
     "TickRow",

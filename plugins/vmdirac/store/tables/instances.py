@@ -57,6 +57,7 @@ class InstanceRow(Base):
     requester: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     requester_key: Mapped[str | None] = mapped_column(String(64))
     requester_try: Mapped[int | None]
+    context_method: Mapped[str] = mapped_column(String(32), default="", server_default="")
 
     status: Mapped[InstanceStatus] = mapped_column(Enumerated(InstanceStatus))
     version: Mapped[int] = mapped_column(default=1)
