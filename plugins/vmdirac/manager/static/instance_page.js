@@ -1,7 +1,7 @@
 /** One instance: what is known of it, and all that happened to it. Where links of tasks lead. */
 
 import { address, fetchInstance } from "./api.js";
-import { InstanceLink, Says, Status, Time, cellStyles, taskOf } from "./cells.js";
+import { InstanceLink, NONE, Says, Status, Time, cellStyles, taskOf } from "./cells.js";
 import { ErrorDialog } from "./error_dialog.js";
 import { Code, FactList } from "./facts.js";
 import { age, ahead, dateAndTime, load, uptime } from "./format.js";

@@ -1,7 +1,7 @@
 """What is noted of VMs' identity: calls that were refused, credentials that were handed out, and who said that it ends.
 
 Revision: 0007
-Revises: 0005
+Revises: 0006
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from alembic import op
 from vmdirac.store.tables.base import UtcDateTime
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
