@@ -40,12 +40,15 @@ def outputs(instance: InstanceId, job: JobId, by: Caller, message: OutputsReques
         held = leases.held(session, instance, job, message.lease)
     if held is None or held.target is None:
         return OutputsResponse(accepted=held is not None, targets=[])
-    places = [(file, held.target.location(job, held.attempt, file.name)) for file in message.files]
+    places = [(held.target.location(job, held.attempt, file.name), file.size) for file in message.files]
     try:
         # Outside of any transaction: a connection that assumes a role has to ask for it.
-        given = [(file.name, permit(held.target, place, file.size)) for file, place in places]
+        given = permit(held.target, places)
     except ConfigError as error:
         logger.error("instance %s: files of job %s cannot be put away: %s", instance, job, error)
         raise HTTPException(503, "no permission can be given now", {"Retry-After": "60"}) from None
-    targets = [OutputTargetView(name=name, url=one.url, headers=dict(one.headers)) for name, one in given]
+    targets = [
+        OutputTargetView(name=file.name, url=one.url, headers=dict(one.headers))
+        for file, one in zip(message.files, given, strict=True)
+    ]
     return OutputsResponse(accepted=True, targets=targets)
