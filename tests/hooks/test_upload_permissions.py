@@ -50,7 +50,7 @@ def test_a_file_is_put_without_a_key(s3: str) -> None:
     keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
     client = boto3.client("s3", endpoint_url=s3, region_name="us-east-1", **keys)
     client.create_bucket(Bucket="bucket")
-    given = permit(TARGET, LOCATION, 5)
+    [given] = permit(TARGET, [(LOCATION, 5)])
     assert "very-secret-key" not in given.url
     assert put(given.url, b"hello", dict(given.headers)) == 200
     assert client.get_object(Bucket="bucket", Key="results/12/3/a b%.root")["Body"].read() == b"hello"
@@ -58,7 +58,7 @@ def test_a_file_is_put_without_a_key(s3: str) -> None:
 
 @pytest.mark.usefixtures("signer")
 def test_it_is_good_for_one_place_one_size_and_a_while() -> None:
-    given = permit(TARGET, LOCATION, 5)
+    [given] = permit(TARGET, [(LOCATION, 5)])
     parts = urlsplit(given.url)
     assert parts.path == "/bucket/results/12/3/a%20b%25.root"
     assert "content-length" in parts.query
@@ -68,10 +68,10 @@ def test_it_is_good_for_one_place_one_size_and_a_while() -> None:
 
 def test_a_store_that_wants_no_signature_is_used_as_it_is() -> None:
     target = OutputTarget("https://store.example.org/results")
-    given = permit(target, target.location(12, 3, "a"), 5)
+    [given] = permit(target, [(target.location(12, 3, "a"), 5)])
     assert (given.url, given.headers) == ("https://store.example.org/results/12/3/a", {})
 
 
 def test_a_signer_that_there_is_not_is_an_error_without_secrets() -> None:
     with pytest.raises(ConfigError, match="none_of_this_name cannot sign for s3://bucket"):
-        permit(OutputTarget("s3://bucket", "none_of_this_name"), "s3://bucket/1/1/a", 5)
+        permit(OutputTarget("s3://bucket", "none_of_this_name"), [("s3://bucket/1/1/a", 5)])

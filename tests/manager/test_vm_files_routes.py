@@ -43,11 +43,17 @@ class TestLog:
             assert instance_logs.came_at(session, instance) == manager.now
             assert instance_logs.came_at(session, other) is None
 
-    @pytest.mark.parametrize("status", [InstanceStatus.STOPPING, InstanceStatus.STALLED, InstanceStatus.HALTED])
-    def test_also_of_a_vm_that_is_over(self, manager: Manager, status: InstanceStatus) -> None:
+    @pytest.mark.parametrize("status", [InstanceStatus.STOPPING, InstanceStatus.STALLED])
+    def test_also_of_a_vm_that_is_about_to_go(self, manager: Manager, status: InstanceStatus) -> None:
         instance = manager.instance(status)
         assert send(manager, instance, b"the end") == 204
         assert kept(manager, instance) == b"the end"
+
+    @pytest.mark.parametrize("status", [InstanceStatus.HALTED, InstanceStatus.ERROR])
+    def test_one_that_is_over_has_nothing_more_to_say(self, manager: Manager, status: InstanceStatus) -> None:
+        instance = manager.instance(status)
+        assert send(manager, instance, b"I live") == 410
+        assert kept(manager, instance) is None
 
     def test_what_is_too_large_is_refused(self, manager: Manager) -> None:
         instance = manager.running()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import zipfile
@@ -34,6 +35,19 @@ cat $MACHINEFEATURES/total_cpu $JOBFEATURES/allocated_cpu
 printf named > named; printf left > $VMDIRAC_UPLOAD/left
 """
 
+POD: dict[str, Any] = {
+    "image": "worker",
+    "endpoints": ["alpha"],
+    "max_instances": 9,
+    "requirements": {"cpu_time": 600},
+}
+CONFIGURATION = {
+    "AIRFLOW_VAR_VMDIRAC_RUNNING_PODS": {"pod": POD},
+    "AIRFLOW_VAR_VMDIRAC_IMAGES": {"worker": {"boot_image": "host", "flavor": "small"}},
+    "AIRFLOW_CONN_ALPHA": {"conn_type": "vmdirac_local"},
+}
+"""Of what the rows' VMs are."""
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
@@ -48,6 +62,8 @@ def url(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Where the app serves."""
     database = store.engine.url.render_as_string(hide_password=False)
     monkeypatch.setenv("AIRFLOW__VMDIRAC__SQL_ALCHEMY_CONN", database)
+    for name, value in CONFIGURATION.items():
+        monkeypatch.setenv(name, json.dumps(value))
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(create_app(), log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

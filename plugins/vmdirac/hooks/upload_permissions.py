@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -17,22 +18,18 @@ VALID_SECONDS: Final = 3600
 """For so long a PUT may begin. A VM that is later asks again."""
 
 
-def permit(target: OutputTarget, location: str, size: int) -> Permission:
-    """The right to put ``size`` bytes to a location of this target.
+def permit(target: OutputTarget, files: Sequence[tuple[str, int]]) -> list[Permission]:
+    """The right to put each file: so many bytes to a location of this target.
 
     :raises ConfigError: if the target's connection cannot sign.
     """
-    parts = urlsplit(location)
-    if parts.scheme != "s3":
-        return Permission(location)
-    parameters = {"Bucket": parts.netloc, "Key": unquote(parts.path.lstrip("/")), "ContentLength": size}
+    if not target.url.startswith("s3://"):
+        return [Permission(location) for location, _ in files]
     try:
-        url = _hook(target.conn_id).generate_presigned_url("put_object", parameters, VALID_SECONDS, "PUT")
+        hook = _hook(target.conn_id)
+        return [_signed(hook, location, size) for location, size in files]
     except (AirflowException, BotoCoreError, ClientError, ValueError) as error:
         raise ConfigError(f"{target.conn_id} cannot sign for {target.url}: {type(error).__name__}") from None
-    if not url:
-        raise ConfigError(f"{target.conn_id} cannot sign for {target.url}")
-    return Permission(url, {"Content-Length": str(size)})
 
 
 def _hook(conn_id: str) -> S3Hook:
@@ -40,3 +37,12 @@ def _hook(conn_id: str) -> S3Hook:
     leave the size open."""
     configured = S3Hook(aws_conn_id=conn_id).config
     return S3Hook(aws_conn_id=conn_id, config=configured.merge(Config(signature_version="s3v4")))
+
+
+def _signed(hook: S3Hook, location: str, size: int) -> Permission:
+    parts = urlsplit(location)
+    parameters = {"Bucket": parts.netloc, "Key": unquote(parts.path.lstrip("/")), "ContentLength": size}
+    url = hook.generate_presigned_url("put_object", parameters, VALID_SECONDS, "PUT")
+    if not url:  # the hook has logged why
+        raise ValueError("no address was made")
+    return Permission(url, {"Content-Length": str(size)})

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from vmdirac.hooks.upload_permissions import permit
 from vmdirac.manager.vm_files_messages import LogRequest, OutputsRequest, OutputsResponse, OutputTargetView
-from vmdirac.manager.vm_routes import Caller, InstanceId, JobId, Now, TheStore, refused
-from vmdirac.manager.vm_service import Refusal
+from vmdirac.manager.vm_routes import Caller, InstanceId, JobId, Now, TheStore, turned_away
+from vmdirac.manager.vm_service import OVER, Refusal, RefusedError
 from vmdirac.model.errors import ConfigError
 from vmdirac.store import instance_logs, instances, leases
 
@@ -21,16 +21,18 @@ router = APIRouter(prefix="/vm/v1", tags=["VMs"])
 
 @router.post("/instances/{instance}/log", status_code=204)
 def log(instance: InstanceId, by: Caller, message: LogRequest, at: Now, store: TheStore) -> None:
-    """Keep the agent's log with its instance, also with one that is over."""
+    """Keep the agent's log with its instance, also with one that is being deleted."""
 
-    def work(session: Session) -> bool:
-        if instances.locked(session, instance) is None:
-            return False
+    def work(session: Session) -> None:
+        row = instances.locked(session, instance)
+        if row is None or row.status in OVER:
+            raise RefusedError(Refusal.NOT_THERE if row is None else Refusal.GONE)
         instance_logs.keep(session, instance, message.log, at)
-        return True
 
-    if not store.transact(work):
-        raise refused(Refusal.NOT_THERE, instance)
+    try:
+        store.transact(work)
+    except RefusedError as error:
+        raise turned_away(error, by, at, store) from None
 
 
 @router.post("/instances/{instance}/jobs/{job}/outputs")
@@ -40,12 +42,15 @@ def outputs(instance: InstanceId, job: JobId, by: Caller, message: OutputsReques
         held = leases.held(session, instance, job, message.lease)
     if held is None or held.target is None:
         return OutputsResponse(accepted=held is not None, targets=[])
-    places = [(file, held.target.location(job, held.attempt, file.name)) for file in message.files]
+    places = [(held.target.location(job, held.attempt, file.name), file.size) for file in message.files]
     try:
         # Outside of any transaction: a connection that assumes a role has to ask for it.
-        given = [(file.name, permit(held.target, place, file.size)) for file, place in places]
+        given = permit(held.target, places)
     except ConfigError as error:
         logger.error("instance %s: files of job %s cannot be put away: %s", instance, job, error)
         raise HTTPException(503, "no permission can be given now", {"Retry-After": "60"}) from None
-    targets = [OutputTargetView(name=name, url=one.url, headers=dict(one.headers)) for name, one in given]
+    targets = [
+        OutputTargetView(name=file.name, url=one.url, headers=dict(one.headers))
+        for file, one in zip(message.files, given, strict=True)
+    ]
     return OutputsResponse(accepted=True, targets=targets)
