@@ -38,7 +38,7 @@ CONFIGURATION = {
                 sensitive=True,
             ),
             "secret_key": _option(
-                "Secret of the installation, from which the VMs' secrets are derived: at least 32 characters, the same"
+                "Secret of the installation, from which the VMs' secrets are derived: at least 43 characters, the same"
                 " for all schedulers and API servers. A comma-separated list for rotation: the first one signs, all"
                 " are accepted.",
                 "string",

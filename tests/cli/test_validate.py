@@ -67,7 +67,7 @@ def test_all_is_well(validate: Validate) -> None:
     ("changed", "told"),
     [
         ({"AIRFLOW__VMDIRAC__SECRET_KEY": ""}, "settings: [vmdirac] secret_key is not set"),
-        ({"AIRFLOW__VMDIRAC__SECRET_KEY": "short"}, "settings: [vmdirac] secret_key is shorter than 32"),
+        ({"AIRFLOW__VMDIRAC__SECRET_KEY": "short"}, "settings: [vmdirac] secret_key is shorter than 43"),
         ({"AIRFLOW__VMDIRAC__VM_URL": "http://example.org"}, "[vmdirac] vm_url: VMs would send their secrets in clear"),
         ({"AIRFLOW__VMDIRAC__VM_URL": "airflow.example.org"}, "[vmdirac] vm_url: 'airflow.example.org' is not a URL"),
         ({"AIRFLOW__VMDIRAC__VM_URL": "https://[bad"}, "[vmdirac] vm_url: 'https://[bad' is not a URL"),

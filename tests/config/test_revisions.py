@@ -10,7 +10,7 @@ from vmdirac.config.endpoints import parse_endpoint
 from vmdirac.config.images import ImageConfig
 from vmdirac.config.source import AirflowConfigSource, ConnectionData
 
-KEY, OTHER_KEY = "1" * 40, "2" * 40
+KEY, OTHER_KEY = "1" * 43, "2" * 43
 
 
 def image(**values: Any) -> str:

@@ -10,7 +10,7 @@ from tests.servers.certificates import make
 from vmdirac.config import settings
 from vmdirac.config.settings import SecretKey, SettingsError
 
-ONE, TWO = "1" * 32, "2" * 40
+ONE, TWO = "1" * 43, "2" * 50
 
 
 def configure(monkeypatch: pytest.MonkeyPatch, **options: str) -> None:
@@ -45,12 +45,12 @@ def test_the_key_is_not_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
         settings.secret_keys()
 
 
-@pytest.mark.parametrize("text", ["1" * 31, f"{ONE},short"])
+@pytest.mark.parametrize("text", ["1" * 42, f"{ONE},short"])
 def test_a_key_that_is_too_short_is_told_but_not_shown(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     configure(monkeypatch, secret_key=text)
-    with pytest.raises(SettingsError, match="shorter than 32 characters") as wrong:
+    with pytest.raises(SettingsError, match="shorter than 43 characters") as wrong:
         settings.secret_keys()
-    assert "1" * 31 not in str(wrong.value)
+    assert "1" * 42 not in str(wrong.value)
     assert "short," not in str(wrong.value)
 
 

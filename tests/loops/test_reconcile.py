@@ -84,6 +84,20 @@ def open_alerts(world: World) -> list[Alert]:
         return alerts.open_alerts(session)
 
 
+def test_of_a_vm_that_is_gone_nobody_has_to_suspect_anything(store: Store) -> None:
+    world, vms = running(store, 2)
+    with store.write() as session:
+        for vm in vms:
+            subject = f"instance {vm.instance_id}"
+            alerts.raise_alert(session, AlertKind.SUSPICIOUS, subject, "two know its secret", world.clock())
+    vms[0].vanish()
+    for _ in range(2):
+        world.clock.advance(minutes=5)
+        world.reconcile()
+    assert vms[0].instance.status is InstanceStatus.HALTED
+    assert [alert.subject for alert in open_alerts(world)] == [f"instance {vms[1].instance_id}"]
+
+
 class TestObservation:
     def test_of_a_vm_is_noted_without_changing_it(self, store: Store) -> None:
         world, (vm,) = running(store)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -185,9 +186,12 @@ def test_one_vm_sends_only_so_many_large_bodies_at_once() -> None:
         return [(b"x-vmdirac-token", token), (b"content-length", length)]
 
     async def run() -> None:
-        waiting, statuses = asyncio.Event(), list[int]()
+        waiting, all_in, statuses, inside = asyncio.Event(), asyncio.Event(), list[int](), Counter[str]()
 
         async def hold(scope: Any, receive: Any, send: Any) -> None:
+            inside["calls"] += 1
+            if inside["calls"] == LARGE_AT_ONCE:
+                all_in.set()
             await waiting.wait()
             await send({"type": "http.response.start", "status": 200, "headers": []})
 
@@ -203,7 +207,7 @@ def test_one_vm_sends_only_so_many_large_bodies_at_once() -> None:
 
         large = str(SMALL + 1).encode()
         held = [call(1, large) for _ in range(LARGE_AT_ONCE)]
-        await asyncio.sleep(0)
+        await all_in.wait()
         await call(1, large)
         assert statuses == [503]
         held += [call(2, large), call(1, b"10")]

@@ -22,7 +22,8 @@ from airflow.exceptions import AirflowConfigException
 log = logging.getLogger(__name__)
 
 SECTION = "vmdirac"
-MIN_KEY_LENGTH = 32
+MIN_KEY_LENGTH = 43
+"""Characters in which base64 writes 256 bits: what is derived from a key is no harder to guess than the key."""
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from vmdirac.config.loader import allowed_sources
-from vmdirac.config.settings import SettingsError, secret_keys
+from vmdirac.config.settings import SecretKey, SettingsError, secret_keys
 from vmdirac.hooks import credential_sources
 from vmdirac.manager import vm_service
 from vmdirac.manager.configured import Configured
@@ -73,7 +73,9 @@ class CredentialDesk:
         sources = await run_in_threadpool(configured.credentials, pod)
         if sources is None:
             raise NotNowError
-        found, failed = await self._read(store, pod, sources, now)
+        # Not here: the key may come from a command.
+        key = (await run_in_threadpool(secret_keys))[0]
+        found, failed = await self._read(store, key, pod, sources, now)
         if failed and (not have or not found):
             raise NotNowError
         fresh = [item for item in found if have.get(item.source.name) != item.version]
@@ -87,14 +89,14 @@ class CredentialDesk:
         )
 
     async def _read(
-        self, store: Store, pod: str, sources: Sequence[CredentialSource], now: datetime
+        self, store: Store, key: SecretKey, pod: str, sources: Sequence[CredentialSource], now: datetime
     ) -> tuple[list[_Found], bool]:
         """What could be read, and whether something could not."""
         answers = await asyncio.gather(*(self._cache.get(source, now) for source in sources), return_exceptions=True)
         found: list[_Found] = []
         for source, answer in zip(sources, answers, strict=True):
             if isinstance(answer, Credential):
-                found.append(_Found(source, answer, _version(source, answer)))
+                found.append(_Found(source, answer, _version(key, source, answer)))
                 await self._note_state(store, pod, source, "", now)
             elif isinstance(answer, CredentialError):
                 await self._note_state(store, pod, source, f"{answer.fault}: {answer}", now)
@@ -133,10 +135,10 @@ def _note(session: Session, instance_id: int, pod: str, fresh: Sequence[_Found],
         log.info("instance %s of pod %s is given credential %s", instance_id, pod, item.source.name)
 
 
-def _version(source: CredentialSource, credential: Credential) -> str:
+def _version(key: SecretKey, source: CredentialSource, credential: Credential) -> str:
     """With our key: without it, a guess at a password could be checked against what is stored."""
     text = b"credential:" + source.name.encode() + b"\0" + credential.content
-    return hmac.new(secret_keys()[0].value, text, "sha256").hexdigest()[:VERSION_LENGTH]
+    return hmac.new(key.value, text, "sha256").hexdigest()[:VERSION_LENGTH]
 
 
 def _given(item: _Found) -> GivenCredential:
