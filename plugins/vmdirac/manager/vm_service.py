@@ -24,7 +24,7 @@ from vmdirac.manager.vm_messages import (
 )
 from vmdirac.model.states import BOOTING, DrainPhase, InstanceStatus, StopReason
 from vmdirac.policy.vm_answer import next_phase, should_halt
-from vmdirac.store import boots, instances, leases
+from vmdirac.store import boots, instances, lease_usage, leases
 from vmdirac.store.queue import InputFile
 from vmdirac.store.tables import InstanceRow, JobFileRow
 
@@ -149,7 +149,7 @@ def heartbeat(session: Session, instance_id: int, message: HeartbeatRequest, now
     lost = leases.renew(session, row.id, [held.lease for held in message.jobs], now)
     jobs = len(message.jobs)
     # Idle is only a VM that has no lease by our books either: a job may be on its way to it.
-    idle = not jobs and not message.busy_processors and not leases.running_on(session, row.id)
+    idle = not jobs and not message.busy_processors and not lease_usage.running_on(session, row.id)
     row.load, row.uptime = message.load, message.uptime
     row.jobs, row.busy_processors = jobs, min(message.busy_processors, row.processors)
     row.transferred_files, row.transferred_bytes = message.transferred_files, message.transferred_bytes
