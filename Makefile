@@ -2,6 +2,8 @@
 # `make vm-boot` may take.
 PORT ?= 8080
 DEADLINE ?= 900
+# For how long things befall the fleet in `make soak`.
+MINUTES ?= 10
 
 # One after the other, also under -j: they share .venv, and demo-check wants the machine for itself.
 .NOTPARALLEL:
@@ -53,6 +55,11 @@ e2e-openstack: setup-dev ## Jobs on servers of a real OpenStack that boot: ends 
 vm-boot: setup-dev ## A real VM boots with our user data, does a job and halts: ends by itself and says how it went
 	.venv/bin/python -m tests.servers.install qemu
 	@exec .venv/bin/python -m tests.end_to_end.vm_boot --deadline "$(DEADLINE)"
+
+.PHONY: soak
+soak: setup-dev ## Hundreds of agents on a real API server, with deaths, outages and drains (MINUTES=10)
+	.venv/bin/python -m tests.servers.install
+	@exec .venv/bin/python -m tests.soak --minutes "$(MINUTES)"
 
 .PHONY: crash-suite
 crash-suite: setup-dev ## Kill the loops at each point, lose answers of 1000 launches, and count what became of it
