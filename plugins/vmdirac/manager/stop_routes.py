@@ -4,39 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
-from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
-from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, HTTPException
 
 from vmdirac.loops.asked_stop import MoreThanAgreedError, StopReport, preview_stop, stop_selected, take_back_selected
 from vmdirac.manager.scheduling_routes import from_our_page
 from vmdirac.manager.stop_messages import GoOnResponse, SelectedInstances, StopRequest, StopResponse
+from vmdirac.manager.stop_rights import may_stop
 from vmdirac.manager.ui_routes import may_see
 from vmdirac.manager.vm_routes import Now, TheStore
 from vmdirac.model.stop import StopWish
-
-STARTS_THEM: Final = "vmdirac_scheduler"
-"""Id of the DAG."""
 
 MANY: Final = 10
 """More than so many are stopped only when somebody has agreed, which the DAG asks for that stops VMs."""
 
 router = APIRouter(prefix="/ui/v1", tags=["pages"], dependencies=[Depends(may_see)])
-
-
-def is_allowed(user: BaseUser) -> bool:
-    """Whether the user may stop VMs."""
-    manager: BaseAuthManager[BaseUser] = get_auth_manager()
-    return manager.is_authorized_dag(method="PUT", details=DagDetails(id=STARTS_THEM), user=user)
-
-
-def may_stop(user: GetUserDep) -> None:
-    """Refuses whoever may not."""
-    if not is_allowed(user):
-        raise HTTPException(403, f"it takes the right to edit the DAG {STARTS_THEM}")
 
 
 ACTION = [Depends(may_stop), Depends(from_our_page)]

@@ -135,6 +135,7 @@ class InstancePlace(InstanceView):
     ``suspicious``: somebody has pretended to be its VM; the history says how.
 
     ``boot_image``, ``flavor``: what the cloud was asked for; what it boots with stays here, it may hold a secret.
+    ``may_stop``: whether who asks may stop it, or let it go on; ``can_go_on``: whether its stop can still be cancelled.
     ``log_at``: when the agent's log came; ``None``: it sent none. ``may_read_log``: whether who asks may read it.
     ``with_it``: ids of all instances that the same task asked for, its own among them. ``ssh``: null: it is not
     contextualized over ssh, or nobody has tried.
@@ -143,6 +144,8 @@ class InstancePlace(InstanceView):
     boot_image: str
     flavor: str
     forced: bool
+    may_stop: bool
+    can_go_on: bool
     error_kind: str | None
     expires_at: datetime | None
     suspicious: bool

@@ -11,6 +11,7 @@ from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_vi
 from fastapi import APIRouter, Depends, HTTPException, Query
 from sqlalchemy.orm import Session
 
+from vmdirac.manager.stop_rights import is_allowed
 from vmdirac.manager.ui_messages import (
     HandoutView,
     HistoryView,
@@ -23,6 +24,7 @@ from vmdirac.manager.ui_messages import (
 )
 from vmdirac.manager.vm_routes import InstanceId, Now, TheStore
 from vmdirac.model.states import InstanceStatus, JobStatus
+from vmdirac.policy.drain import can_be_taken_back
 from vmdirac.store import handouts, instance_logs, instances, instances_table, one_offs, queue, refusals, ssh_contexts
 
 may_see = requires_access_view(AccessView.CLUSTER_ACTIVITY)
@@ -74,6 +76,8 @@ def instance_place(instance_id: InstanceId, at: Now, store: TheStore, user: GetU
             boot_image=row.request.get("boot_image", ""),
             flavor=row.request.get("flavor", ""),
             forced=row.forced,
+            may_stop=is_allowed(user),
+            can_go_on=can_be_taken_back(item),
             error_kind=row.error_kind,
             expires_at=item.expires_at,
             suspicious=row.suspicious,

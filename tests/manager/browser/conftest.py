@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.manager.browser import fleet
-from tests.manager.browser.visitor import PAGE, Visitor, log_in
+from tests.manager.browser.visitor import PAGE, Look, Visitor, log_in
 from tests.servers import chromium, missing
 from tests.servers.airflow_server import AirflowServer
 from vmdirac.store.database import Store
@@ -70,3 +70,21 @@ def visit(context: BrowserContext, server: AirflowServer, now: datetime) -> Iter
     for visitor in visitors:
         visitor.page.close()
         assert visitor.problems == []
+
+
+@pytest.fixture(scope="module")
+def tab(context: BrowserContext) -> Visitor:
+    return Visitor(context.new_page())
+
+
+@pytest.fixture
+def look(tab: Visitor, server: AirflowServer, now: datetime) -> Iterator[Look]:
+    """Opens the page of an instance; nothing may go wrong in it."""
+
+    def open_page(instance: int) -> Visitor:
+        tab.page.goto(f"{server.url}{PAGE}?instance={instance}")
+        tab.page.get_by_role("heading", name=f"Instance {instance}").wait_for()
+        return tab
+
+    yield open_page
+    assert tab.problems == []

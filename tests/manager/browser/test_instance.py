@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from itertools import product
@@ -14,7 +13,7 @@ import pytest
 
 from tests.manager.browser import fleet
 from tests.manager.browser.test_looks import CONTRASTS, ENOUGH
-from tests.manager.browser.visitor import PAGE, SCROLLED, Visitor
+from tests.manager.browser.visitor import SCROLLED, Look, fact
 from vmdirac.model.one_off import Requester
 from vmdirac.model.requirements import Offer
 from vmdirac.model.ssh import HostKey, HostKeySource
@@ -25,32 +24,11 @@ from vmdirac.store.database import Store
 from vmdirac.store.handouts import Handout
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Locator
-
-    from tests.servers.airflow_server import AirflowServer
+    pass
 
 pytestmark = [pytest.mark.browser, pytest.mark.airflow, pytest.mark.slow]
 
 TASK = Requester("nightly", "manual__2026-03-01T12:00:00+00:00", "start", 1)
-Look = Callable[[int], Visitor]
-
-
-@pytest.fixture(scope="module")
-def tab(context: BrowserContext) -> Visitor:
-    return Visitor(context.new_page())
-
-
-@pytest.fixture
-def look(tab: Visitor, server: AirflowServer, now: datetime) -> Iterator[Look]:
-    """Opens the page of an instance; nothing may go wrong in it."""
-
-    def open_page(instance: int) -> Visitor:
-        tab.page.goto(f"{server.url}{PAGE}?instance={instance}")
-        tab.page.get_by_role("heading", name=f"Instance {instance}").wait_for()
-        return tab
-
-    yield open_page
-    assert tab.problems == []
 
 
 def of_task(store: Store, now: datetime, count: int = 1) -> list[int]:
@@ -90,12 +68,6 @@ def of_task(store: Store, now: datetime, count: int = 1) -> list[int]:
     return [row.id for row in rows]
 
 
-def fact(visitor: Visitor, label: str) -> Locator:
-    """What is said behind a label."""
-    term = visitor.page.locator("dt").get_by_text(label, exact=True)
-    return visitor.page.locator("dl > div").filter(has=term).locator("dd")
-
-
 def test_it_says_what_is_known_of_a_vm_of_a_task(look: Look, store: Store, now: datetime) -> None:
     [id_] = of_task(store, now)
     visitor = look(id_)
@@ -132,7 +104,7 @@ def test_it_says_what_was_refused_and_what_the_vm_was_given(look: Look, store: S
         given = [Handout("proxy", "0123456789abcdef", now + timedelta(hours=12))]
         handouts.note(session, row.id, "pod", given, now - timedelta(minutes=5))
     visitor = look(row.id)
-    assert "somebody else" in fact(visitor, "Suspicious").inner_text()
+    assert "somebody has pretended" in fact(visitor, "Suspicious").inner_text()
     assert fact(visitor, "Refused calls").inner_text().startswith("3 × other nonce, last ")
     table = visitor.page.get_by_role("table", name="Credentials")
     assert table.locator('td[data-label="Credential"]').all_inner_texts() == ["proxy"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -132,3 +132,13 @@ class Visitor:
 def log_in(context: BrowserContext, server: AirflowServer, user: str) -> None:
     """Make a user logged in, without the form."""
     context.add_cookies([{"name": "_token", "value": server.token(user), "url": server.url}])
+
+
+Look = Callable[[int], Visitor]
+"""Opens the page of an instance."""
+
+
+def fact(visitor: Visitor, label: str) -> Locator:
+    """What is said behind a label."""
+    term = visitor.page.locator("dt").get_by_text(label, exact=True)
+    return visitor.page.locator("dl > div").filter(has=term).locator("dd")

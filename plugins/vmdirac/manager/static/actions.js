@@ -1,6 +1,6 @@
 /** What a user can do on the page, and what came of it. */
 
-import { Trouble, resetImage, resumeEndpoint } from "./api.js";
+import { Trouble, letGoOn, resetImage, resumeEndpoint, stopInstance } from "./api.js";
 import { count } from "./format.js";
 import { ChakraUI, React, h } from "./host.js";
 import { TroubleNotice } from "./notices.js";
@@ -13,22 +13,9 @@ const { Alert, CloseButton } = ChakraUI;
  *   `busy`: what an action is under way for; the functions stay the same
  */
 export function useActions(refresh) {
-  const [busy, setBusy] = React.useState(null);
-  const [outcome, setOutcome] = React.useState(null);
-  const actions = React.useMemo(() => {
-    async function act(what, action, say) {
-      setBusy(what);
-      setOutcome(null);
-      setOutcome(
-        await action().then(
-          (answer) => ({ text: say(answer) }),
-          (error) => ({ error }),
-        ),
-      );
-      setBusy(null);
-      refresh();
-    }
-    return {
+  const { act, ...state } = useAct(refresh);
+  const actions = React.useMemo(
+    () => ({
       resume: (name) =>
         act(
           `endpoint ${name}`,
@@ -41,10 +28,55 @@ export function useActions(refresh) {
           () => resetImage(name),
           () => `Image ${name} is New again: the next tick starts VMs with it.`,
         ),
-      dismiss: () => setOutcome(null),
-    };
-  }, [refresh]);
-  return { busy, outcome, ...actions };
+    }),
+    [act],
+  );
+  return { ...state, ...actions };
+}
+
+/** The same for one instance: to stop it, and to let it go on. */
+export function useStops(id, refresh) {
+  const { act, ...state } = useAct(refresh);
+  const actions = React.useMemo(
+    () => ({
+      stop: (why, force) =>
+        act(
+          `instance ${id}`,
+          () => stopInstance(id, why, force),
+          ({ stopped }) => (stopped ? `Instance ${id} is being stopped.` : `Instance ${id} goes already.`),
+        ),
+      goOn: (why) =>
+        act(
+          `instance ${id}`,
+          () => letGoOn(id, why),
+          ({ going_on: count }) => (count ? `Instance ${id} goes on.` : `It is too late: instance ${id} goes.`),
+        ),
+    }),
+    [act, id],
+  );
+  return { ...state, ...actions };
+}
+
+function useAct(refresh) {
+  const [busy, setBusy] = React.useState(null);
+  const [outcome, setOutcome] = React.useState(null);
+  const act = React.useCallback(
+    async (what, action, say) => {
+      setBusy(what);
+      setOutcome(null);
+      setOutcome(
+        await action().then(
+          (answer) => ({ text: say(answer) }),
+          (error) => ({ error }),
+        ),
+      );
+      setBusy(null);
+      refresh();
+    },
+    [refresh],
+  );
+  const dismiss = React.useCallback(() => setOutcome(null), []);
+  return { busy, outcome, act, dismiss };
 }
 
 /** @param {{outcome: {text?: string, error?: ApiError}, onDismiss: () => void}} props */
@@ -62,7 +94,7 @@ export function ActionNotice({ outcome: { text, error }, onDismiss }) {
         h(
           Alert.Description,
           null,
-          "It takes the right to edit connections. Ask an administrator of this Airflow for it.",
+          "It takes more rights than you have. Ask an administrator of this Airflow for them.",
         ),
     ),
     h(CloseButton, { size: "xs", "aria-label": "Dismiss", onClick: onDismiss }),

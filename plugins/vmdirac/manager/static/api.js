@@ -87,7 +87,21 @@ export const resumeEndpoint = (name) => post(`vmdirac/ui/v1/endpoints/${encodeUR
  */
 export const resetImage = (name) => post(`vmdirac/ui/v1/images/${encodeURIComponent(name)}/reset`);
 
-const post = (path) => fetchJson(path, null, { method: "POST", body: "{}" });
+/**
+ * Stops an instance: by force, or when its jobs are done.
+ * @returns {Promise<{stopped: number, jobs: number}>}
+ * @throws {ApiError}
+ */
+export const stopInstance = (id, why, force) => post("vmdirac/ui/v1/stops", { instances: [id], why, force });
+
+/**
+ * Cancels the drain of an instance.
+ * @returns {Promise<{going_on: number}>}
+ * @throws {ApiError}
+ */
+export const letGoOn = (id, why) => post("vmdirac/ui/v1/stops/cancel", { instances: [id], why });
+
+const post = (path, body = {}) => fetchJson(path, null, { method: "POST", body: JSON.stringify(body) });
 
 async function fetchJson(path, signal, options = {}) {
   const timeout = AbortSignal.timeout(ANSWER_MS);

@@ -10,6 +10,7 @@ import { Inside, Loading, Notice } from "./notices.js";
 import { Section } from "./section.js";
 import { SshContext } from "./ssh_context.js";
 import { wordOf } from "./states.js";
+import { Stops } from "./stop.js";
 import { DataTable } from "./table.js";
 
 const { Box, Button, Heading, HStack, Stack, useRecipe } = ChakraUI;
@@ -41,7 +42,7 @@ const CREDENTIALS = Object.freeze([
   { label: "Times", span: 2, width: "80px", show: ({ times }) => times },
 ]);
 
-function Body({ data, view: { id }, show }) {
+function Body({ data, view: { id }, show, refresh }) {
   if (data === null) return h(Loading);
   return h(
     Stack,
@@ -54,17 +55,18 @@ function Body({ data, view: { id }, show }) {
     ),
     data.instance === null
       ? h(Notice, { title: "There is no such instance" })
-      : h(Instance, { instance: data.instance, show }),
+      : h(Instance, { instance: data.instance, show, refresh }),
   );
 }
 
-function Instance({ instance, show }) {
+function Instance({ instance, show, refresh }) {
   const [read, setRead] = React.useState(null);
   const badge = useRecipe({ key: "badge" });
   const { history, as_of: asOf, error_kind: kind, error_message: error } = instance;
   return h(
     Stack,
     { gap: 5, css: cellStyles(badge({ variant: "surface", size: "sm" })) },
+    h(Stops, { key: instance.id, instance, refresh }),
     h(Facts, { instance, show }),
     error &&
       h(
@@ -116,7 +118,6 @@ function Facts({ instance, show }) {
     ["Boots", [instance.boot_image, instance.flavor].filter(Boolean).join(", ")],
     ["Started (UTC)", h(Time, { iso: instance.created_at, age: age(instance.created_at, instance.as_of) })],
     instance.log_at && ["Agent's log (UTC)", h(AgentsLog, { instance })],
-    instance.suspicious && ["Suspicious", "somebody else came with its bootstrap secret after it had registered"],
     instance.refusals.length > 0 && ["Refused calls", h(Refusals, { instance })],
     instance.expires_at && ["Ends at the latest (UTC)", h(Ends, { instance })],
     ...(requester
