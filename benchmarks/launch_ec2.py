@@ -15,7 +15,8 @@ from tests.servers.ec2 import REGION, Ec2Server
 from vmdirac.config.ec2 import Ec2CloudConfig
 from vmdirac.hooks.ec2_api import CALLS_AT_ONCE
 from vmdirac.hooks.ec2_cloud import VmdiracEc2Hook
-from vmdirac.hooks.ec2_request import alternatives_of, disks_of, run_parameters
+from vmdirac.hooks.ec2_disks import disks_of
+from vmdirac.hooks.ec2_request import alternatives_of, run_parameters
 from vmdirac.model.cloud import LaunchRequest
 
 

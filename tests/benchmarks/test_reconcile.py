@@ -5,30 +5,9 @@ from __future__ import annotations
 import pytest
 
 from benchmarks import fleet, reconcile
-from tests.fakes.fixtures import (
-    database_kind,
-    empty,
-    mariadb_tables,
-    mariadb_url,
-    postgresql_tables,
-    postgresql_url,
-    sqlite_template,
-    sqlite_url,
-    store,
-)
+from tests.fakes.fixtures import empty
 from vmdirac.loops.corrections import ReconcileReport
 from vmdirac.store.database import Store
-
-__all__ = [
-    "database_kind",
-    "mariadb_tables",
-    "mariadb_url",
-    "postgresql_tables",
-    "postgresql_url",
-    "sqlite_template",
-    "sqlite_url",
-    "store",
-]
 
 ENDPOINTS = 2
 

@@ -23,6 +23,7 @@ from tests.servers import airflow_environment
 if TYPE_CHECKING:
     from tests.crash_suite.databases import Database
     from tests.crash_suite.environment import Cloud
+    from tests.crash_suite.kills import Kills
 
 ON_SERVERS_EVERY = 5
 """On the database servers a process is killed at every so many points: what they do with it does not depend on us."""
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--launches", type=int, default=1000, help="VMs that are launched while answers get lost")
     parser.add_argument("--lost", type=float, default=0.05, help="the share of all answers that gets lost")
     parser.add_argument("--points", type=int, default=1, help="kill at every so many points only")
-    parser.add_argument("--sqlite-only", action="store_true", help="without PostgreSQL and MariaDB")
+    parser.add_argument("--sqlite-only", action="store_true", help="without PostgreSQL, MariaDB and OpenStack")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="vmdirac-crash-suite-") as home:
         airflow_environment.isolate(os.environ, Path(home))
@@ -84,6 +85,10 @@ def run(home: Path, launches: int, share: float, every: int, *, sqlite_only: boo
             for points, good in kills(cloud, name, database, step):
                 kill_points += points
                 survived += good
+        if not sqlite_only:
+            points, good = kills_without_client_tokens(home, found["SQLite"], every * ON_SERVERS_EVERY)
+            kill_points += points
+            survived += good
         losses = launch_with_losses(cloud, found["SQLite"], launches, share)
     say(f"{losses}")
     return Result(**asdict(losses), kill_points=kill_points, kill_points_survived=survived)
@@ -97,12 +102,42 @@ def kills(cloud: Cloud, name: str, database: Database, step: int) -> Iterator[tu
 
     for scene in SCENES:
         ground = Ec2Ground(cloud.account, cloud.proxy, database, scene.prepare, afterwards=True)
-        found = kill_at_each_point(ground, scene.deed, scene.check, itertools.count(0, step))
-        say(f"{scene.name} on {name}: {found.survived} of {found.points} kills were made good")
-        for failure in found.failures:
-            say(failure)
-        # One who came to the end alive and left a mess is no kill, and not well either.
-        yield found.points, found.points - len(found.failures)
+        yield told(f"{scene.name} on {name}", kill_at_each_point(ground, scene.deed, scene.check, steps(step)))
+
+
+def kills_without_client_tokens(home: Path, database: Database, step: int) -> tuple[int, int]:
+    """Kill points of a tick on a real OpenStack, and how many of them were made good."""
+    from tests.crash_suite.kills import kill_at_each_point
+    from tests.crash_suite.nova_ground import NovaGround
+    from tests.crash_suite.scenes import TICK
+    from tests.hooks.openstack_world import OpenstackWorld
+    from tests.servers.openstack_server import OpenStackServer
+
+    if reason := OpenStackServer.unavailable():
+        leave_out(reason)
+        return 0, 0
+    with OpenStackServer(home) as server:
+        world = OpenstackWorld(server.settings)
+        world.begin()
+        try:
+            ground = NovaGround(world, database, TICK.prepare)
+            return told("tick on OpenStack", kill_at_each_point(ground, TICK.deed, TICK.check, steps(step)))
+        finally:
+            world.end()
+
+
+def steps(step: int) -> Iterator[int]:
+    """Not from the beginning where some are left out: there is nothing before the first statement."""
+    return itertools.count(step // 2, step)
+
+
+def told(where: str, found: Kills) -> tuple[int, int]:
+    """Say what came of it; points, and how many of them were made good."""
+    say(f"{where}: {found.survived} of {found.points} kills were made good")
+    for failure in found.failures:
+        say(failure)
+    # One who came to the end alive and left a mess is no kill, and not well either.
+    return found.points, found.points - len(found.failures)
 
 
 @contextmanager
@@ -116,13 +151,18 @@ def databases(home: Path, *, sqlite_only: bool) -> Iterator[dict[str, Database]]
         found: dict[str, Database] = {"SQLite": SqliteFile(home)}
         for kind in () if sqlite_only else (PostgresServer, MariaDBServer):
             if reason := kind.unavailable():
-                if os.environ.get("CI") == "true":
-                    raise SystemExit(f"{reason} (CI=true: not left out)")
-                say(f"without {kind.title}: {reason}")
+                leave_out(reason)
             else:
                 server = stack.enter_context(kind(home))
                 found[kind.title] = OnServer(server.create_database("crashes"))
         yield found
+
+
+def leave_out(reason: str) -> None:
+    """Go on without a server that is not there; where nothing may be left out, end."""
+    if os.environ.get("CI") == "true":
+        raise SystemExit(f"{reason} (CI=true: not left out)")
+    say(f"left out: {reason}")
 
 
 def say(text: str) -> None:

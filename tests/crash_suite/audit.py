@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Protocol
 
 from tests.fakes.world import KEY, Installation
-from tests.servers.ec2 import Ec2Server
 from vmdirac.contextualization.bootstrap_secret import bootstrap_secret
-from vmdirac.hooks.ec2_listing import belongs_to, tags_of
-from vmdirac.model.cloud import TOKEN_TAG
 from vmdirac.model.pod import Deadlines
 from vmdirac.model.states import InstanceStatus
 
@@ -23,6 +20,28 @@ EVERY = timedelta(minutes=2)
 
 LONGEST_WITHOUT_VM = Deadlines().launch + 3 * EVERY
 """How long a row may be without a VM: its deadline, then two lists, then the tick that asks again."""
+
+
+@dataclass(frozen=True)
+class MadeVm:
+    """A VM with our tag, as its cloud shows it to its owner. ``there``: it is not gone yet."""
+
+    cloud_id: str
+    token: str
+    there: bool
+
+
+class Account(Protocol):
+    """An account on a cloud, seen past all code of ours."""
+
+    def made(self) -> list[MadeVm]:
+        """All VMs with our tag that there ever were since the scene began."""
+
+    def user_data(self, cloud_id: str) -> str:
+        """What a VM was given to boot with, as it arrived."""
+
+    def check_others(self) -> None:
+        """:raises AssertionError: if anything was done to VMs that are not ours."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +62,12 @@ class Books:
         return not (self.orphans or self.missing or self.doubles)
 
 
-def books(world: Installation, server: Ec2Server) -> Books:
+def books(world: Installation, account: Account) -> Books:
     """Compare. Nothing may be on its way."""
-    made = {cloud_id: vm for cloud_id, vm in server.ever_made().items() if belongs_to(vm, OURS)}
-    there = {(cloud_id, tags_of(vm)[TOKEN_TAG]) for cloud_id, vm in made.items() if vm["State"]["Name"] != "terminated"}
+    made = account.made()
+    there = {(vm.cloud_id, vm.token) for vm in made if vm.there}
     rows = {(item.cloud_id, item.launch_token) for item in world.instances() if item.holds_a_place}
-    asked = Counter(tags_of(vm)[TOKEN_TAG] for vm in made.values())
+    asked = Counter(vm.token for vm in made)
     return Books(
         orphans=frozenset(cloud_id for cloud_id, _ in there - rows),
         missing=frozenset(token for _, token in rows - there),
@@ -57,25 +76,25 @@ def books(world: Installation, server: Ec2Server) -> Books:
     )
 
 
-def secrets_are_their_own(world: Installation, server: Ec2Server) -> bool:
+def secrets_are_their_own(world: Installation, account: Account) -> bool:
     """Whether each of our VMs, and nobody else, has the secret of its row."""
     token_of = {item.cloud_id: item.launch_token for item in world.instances() if item.holds_a_place}
-    ours = [cloud_id for cloud_id, vm in server.vms().items() if belongs_to(vm, OURS)]
-    given = [server.user_data(cloud_id).decode().split()[1] for cloud_id in ours]
+    ours = [vm.cloud_id for vm in account.made() if vm.there]
+    given = [account.user_data(cloud_id).split()[1] for cloud_id in ours]
     return len(set(given)) == len(given) and given == [bootstrap_secret(KEY, token_of[id_]) for id_ in ours]
 
 
 class Waits:
     """How long rows have had no VM in the cloud, over a time."""
 
-    def __init__(self, world: Installation, server: Ec2Server) -> None:
-        self._world, self._server = world, server
+    def __init__(self, world: Installation, account: Account) -> None:
+        self._world, self._account = world, account
         self._since: dict[int, datetime] = {}
 
     def look(self) -> None:
         """:raises AssertionError: if one has had none for too long."""
         now = self._world.clock()
-        tokens = {tags_of(vm).get(TOKEN_TAG) for vm in self._server.vms().values() if belongs_to(vm, OURS)}
+        tokens = {vm.token for vm in self._account.made() if vm.there}
         waiting = {
             item.id: item.status
             for item in self._world.instances()
@@ -86,28 +105,3 @@ class Waits:
             id_: (waiting[id_], now - since) for id_, since in self._since.items() if now - since > LONGEST_WITHOUT_VM
         }
         assert not late, f"rows without a VM for too long: {late}"
-
-
-class Others:
-    """VMs in the account that are not ours: another installation's, and one that somebody made by hand."""
-
-    def __init__(self, server: Ec2Server, image: str) -> None:
-        tags = [{"Key": "vmdirac-installation", "Value": "theirs"}, {"Key": TOKEN_TAG, "Value": "0-1"}]
-        self._server = server
-        self._before = [self._made(image, tags), self._made(image, [{"Key": "Name", "Value": "mine"}])]
-
-    def _made(self, image: str, tags: list[dict[str, str]]) -> tuple[str, dict[str, str]]:
-        specification = [{"ResourceType": "instance", "Tags": tags}]
-        made = self._server.admin.run_instances(
-            ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1, TagSpecifications=specification
-        )
-        return self._seen(made["Instances"][0])
-
-    @staticmethod
-    def _seen(vm: dict[str, Any]) -> tuple[str, dict[str, str]]:
-        return vm["InstanceId"], tags_of(vm)
-
-    def check(self) -> None:
-        """:raises AssertionError: if anything was done to them."""
-        after = [self._seen(vm) for vm in self._server.vms().values() if vm["State"]["Name"] in {"running", "pending"}]
-        assert all(vm in after for vm in self._before), "a VM of others was touched"

@@ -1,90 +1,41 @@
-"""An installation with one endpoint, an account on EC2, that processes may die in."""
+"""An account on EC2 for installations that processes may die in."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, MutableMapping
-from datetime import timedelta
+from collections.abc import Callable
 from typing import Any
 
 import botocore.loaders  # type: ignore[import-untyped]
-from sqlalchemy.util import LRUCache
 
-from tests.crash_suite.audit import EVERY, OURS, Others, Waits, books, secrets_are_their_own
+from tests.crash_suite.audit import OURS, MadeVm
+from tests.crash_suite.cloud_installation import CloudInstallation, open_store
 from tests.crash_suite.databases import Database
-from tests.crash_suite.points import Countdown, watch_calls, watch_statements
+from tests.crash_suite.points import Countdown
 from tests.fakes.clock import START, Clock
-from tests.fakes.configured import a_pod, an_endpoint, an_image
-from tests.fakes.world import Installation
 from tests.hooks.ec2_world import IMAGE, Ec2World, SmallPages
+from tests.servers.ec2 import Ec2Server
 from tests.servers.faulty_proxy import FaultyProxy
 from vmdirac.hooks.ec2_cloud import VmdiracEc2Hook
-from vmdirac.model.pod import BootSource, DeadlineOverrides, Traits
-from vmdirac.model.states import InstanceStatus
+from vmdirac.hooks.ec2_listing import belongs_to, tags_of
+from vmdirac.model.cloud import TOKEN_TAG
+from vmdirac.model.pod import BootSource
 from vmdirac.store.database import Store
 
 # Each process makes clients of its own; to read the description of EC2 once is enough.
 botocore.loaders.create_loader = functools.cache(botocore.loaders.create_loader)
 
-# Nor need each of them compile all statements.
-COMPILED: MutableMapping[Any, Any] = LRUCache(2000)
-
 FLAVOR = "t3.micro"
-SETTLED = frozenset({InstanceStatus.SUBMITTED, InstanceStatus.RUNNING, InstanceStatus.HALTED})
 
 
-class Ec2Installation(Installation):
-    """The installation, and what is behind its cloud's API."""
+class Ec2Installation(CloudInstallation):
+    """The installation, and the server that its account is on."""
 
     def __init__(self, ground: Ec2Ground, store: Store, clock: Clock) -> None:
-        super().__init__(
-            store,
-            # Nobody boots here for longer than a VM usually takes.
-            [a_pod(max_instances=ground.most, deadlines=DeadlineOverrides(boot=timedelta(days=1)))],
-            # One VM a job.
-            [an_endpoint(max_instances=ground.most, traits=Traits(processors=1))],
-            [an_image(default=BootSource(IMAGE, FLAVOR))],
-            clouds={"alpha": ground.hook("alpha", OURS, connection=ground.account.connection())},
-            clock=clock,
-            hearing=False,
-        )
-        # From the moment on at which a scene says so to the store.
-        self.hearing = True
+        cloud = ground.hook("alpha", OURS, connection=ground.account.connection())
+        super().__init__(store, clock, cloud, ground, BootSource(IMAGE, FLAVOR), most=ground.most)
         self.ground = ground
         self.server = ground.account.server
-
-    def start_no_more(self) -> None:
-        """The pod gets no new VMs from now on: for jobs that are waiting again they would hide what is looked at."""
-        self.pods = {"pod": a_pod(max_instances=0, deadlines=DeadlineOverrides(boot=timedelta(days=1)))}
-
-    def all_loops(self) -> None:
-        """The sweeps, and then a tick."""
-        self.sweep_stalled()
-        self.sweep_idle()
-        self.reconcile()
-        self.tick()
-
-    def settle(self, *, every: timedelta = EVERY, passes: int = 12) -> None:
-        """Let time pass with all loops running, until nothing is on its way any more; see what is there then.
-
-        :raises AssertionError: if that takes too long, or if anything does not fit then.
-        """
-        waits = Waits(self, self.server)
-        for _ in range(passes):
-            waits.look()
-            self.clock.advance(seconds=every.total_seconds())
-            self.all_loops()
-            if {item.status for item in self.instances()} <= SETTLED:
-                break
-        else:
-            moving = {item.id: item.status for item in self.instances() if item.status not in SETTLED}
-            raise AssertionError(f"still on the way: {moving}")
-        found = books(self, self.server)
-        assert not found.orphans, f"VMs that are no row's: {found}"
-        assert not found.missing, f"rows without their VM: {found}"
-        assert secrets_are_their_own(self, self.server), "a VM has not the secret of its row"
-        assert self.ground.others is not None
-        self.ground.others.check()
 
 
 class Ec2Ground:
@@ -109,7 +60,7 @@ class Ec2Ground:
     ) -> None:
         self.account, self.proxy, self._database = account, proxy, database
         self.most, self.hook = most, hook
-        self.others: Others | None = None
+        self._others: _Others | None = None
         self._prepare = prepare
         self._afterwards = afterwards
         self._moment = START
@@ -119,7 +70,7 @@ class Ec2Ground:
         self.account.server.reset()
         self._database.clear()
         self.account.refill_allowance()
-        self.others = Others(self.account.server, IMAGE)
+        self._others = _Others(self.account.server, IMAGE)
         self._moment = START
         world = self.enter(None)
         self._prepare(world)
@@ -127,9 +78,46 @@ class Ec2Ground:
         world.store.close()
 
     def enter(self, countdown: Countdown | None) -> Ec2Installation:
-        store = Store(self._database.url)
-        store.engine.update_execution_options(compiled_cache=COMPILED)
-        if countdown is not None:
-            watch_statements(store.engine, countdown, afterwards=self._afterwards)
-            watch_calls(countdown)
+        store = open_store(self._database, countdown, afterwards=self._afterwards)
         return Ec2Installation(self, store, Clock(self._moment))
+
+    # The account, see tests.crash_suite.audit.Account.
+
+    def made(self) -> list[MadeVm]:
+        return [
+            MadeVm(cloud_id, tags_of(vm)[TOKEN_TAG], vm["State"]["Name"] != "terminated")
+            for cloud_id, vm in self.account.server.ever_made().items()
+            if belongs_to(vm, OURS)
+        ]
+
+    def user_data(self, cloud_id: str) -> str:
+        return self.account.server.user_data(cloud_id).decode()
+
+    def check_others(self) -> None:
+        assert self._others is not None
+        self._others.check()
+
+
+class _Others:
+    """VMs in the account that are not ours: another installation's, and one that somebody made by hand."""
+
+    def __init__(self, server: Ec2Server, image: str) -> None:
+        tags = [{"Key": "vmdirac-installation", "Value": "theirs"}, {"Key": TOKEN_TAG, "Value": "0-1"}]
+        self._server = server
+        self._before = [self._made(image, tags), self._made(image, [{"Key": "Name", "Value": "mine"}])]
+
+    def _made(self, image: str, tags: list[dict[str, str]]) -> tuple[str, dict[str, str]]:
+        specification = [{"ResourceType": "instance", "Tags": tags}]
+        made = self._server.admin.run_instances(
+            ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1, TagSpecifications=specification
+        )
+        return self._seen(made["Instances"][0])
+
+    @staticmethod
+    def _seen(vm: dict[str, Any]) -> tuple[str, dict[str, str]]:
+        return vm["InstanceId"], tags_of(vm)
+
+    def check(self) -> None:
+        """:raises AssertionError: if anything was done to them."""
+        after = [self._seen(vm) for vm in self._server.vms().values() if vm["State"]["Name"] in {"running", "pending"}]
+        assert all(vm in after for vm in self._before), "a VM of others was touched"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 
-from tests.crash_suite.audit import books
 from tests.crash_suite.databases import Database
 from tests.crash_suite.ec2_ground import Ec2Ground, Ec2Installation
 from tests.crash_suite.environment import Cloud
@@ -45,11 +44,11 @@ def launch_with_losses(cloud: Cloud, database: Database, launches: int, share: f
     try:
         with cloud.proxy.plan(lost, Fault("", status=0, after=True, share=share)):
             _until(world, {InstanceStatus.SUBMITTED})
-            up = books(world, world.server)
+            up = world.books()
             world.start_no_more()
             _stop_all(world)
             _until(world, {InstanceStatus.HALTED})
-        down = books(world, world.server)
+        down = world.books()
         launched = sum(item.cloud_id is not None for item in world.instances())
         return Losses(launched, lost.struck, len(up.orphans) + len(down.orphans), down.doubles)
     finally:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Generic, TypeVar
 
-from tests.crash_suite.audit import OURS, books
+from tests.crash_suite.audit import OURS
+from tests.crash_suite.cloud_installation import CloudInstallation
 from tests.crash_suite.ec2_ground import FLAVOR, Ec2Installation
 from tests.fakes.rows import add_instance
 from tests.fakes.vm import CallingVm
@@ -19,32 +21,35 @@ from vmdirac.store import installation, instances
 JOBS = 3
 
 
+W_contra = TypeVar("W_contra", bound=CloudInstallation, contravariant=True)
+
+
 @dataclass(frozen=True)
-class Scene:
+class Scene(Generic[W_contra]):
     """One of them. ``check`` raises AssertionError after whatever is not as it should be."""
 
     name: str
-    prepare: Callable[[Ec2Installation], None]
-    deed: Callable[[Ec2Installation], object]
-    check: Callable[[Ec2Installation], None]
+    prepare: Callable[[W_contra], None]
+    deed: Callable[[W_contra], object]
+    check: Callable[[W_contra], None]
 
 
 # A tick for three jobs.
 
 
-def _jobs_wait(world: Ec2Installation) -> None:
+def _jobs_wait(world: CloudInstallation) -> None:
     installation.mark_hearing(world.store, world.clock())
     world.submit(JOBS)
 
 
-def _as_many_vms_as_jobs(world: Ec2Installation) -> None:
+def _as_many_vms_as_jobs(world: CloudInstallation) -> None:
     world.settle()
-    found = books(world, world.server)
+    found = world.books()
     assert found.vms == JOBS, f"{found.vms} VMs for {JOBS} jobs"
     assert found.doubles == 0, f"{found.doubles} VMs were made twice"
 
 
-TICK = Scene("tick", _jobs_wait, Ec2Installation.tick, _as_many_vms_as_jobs)
+TICK = Scene("tick", _jobs_wait, CloudInstallation.tick, _as_many_vms_as_jobs)
 
 
 # A reconcile that adopts one VM, finds one gone, and deletes three: one that has died, one that is empty, a second one
@@ -74,7 +79,7 @@ def _reconciled(world: Ec2Installation) -> None:
     world.settle()
     statuses = sorted(item.status for item in world.instances())
     assert statuses == [InstanceStatus.HALTED] * 3 + [InstanceStatus.SUBMITTED] * 2, statuses
-    assert books(world, world.server).vms == 2
+    assert world.books().vms == 2
     assert world.job_counts() == {JobStatus.WAITING: 5}, "a job is waited for in vain"
 
 
@@ -106,7 +111,7 @@ def _swept(world: Ec2Installation) -> None:
     world.settle(every=timedelta(minutes=15))
     statuses = sorted(item.status for item in world.instances())
     assert statuses == [InstanceStatus.HALTED] * 4 + [InstanceStatus.SUBMITTED], statuses
-    assert books(world, world.server).vms == 1
+    assert world.books().vms == 1
     assert world.job_counts() == {JobStatus.WAITING: 4}, "a job is waited for in vain"
 
 
@@ -117,7 +122,7 @@ def _sweep(world: Ec2Installation) -> None:
 
 SWEEPS = Scene("sweeps", _much_to_sweep, _sweep, _swept)
 
-SCENES = (TICK, RECONCILE, SWEEPS)
+SCENES: tuple[Scene[Ec2Installation], ...] = (TICK, RECONCILE, SWEEPS)
 
 
 def _calling(world: Ec2Installation, item: Instance) -> CallingVm:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from tests.crash_suite.audit import OURS, books
+from tests.crash_suite.audit import OURS
 from tests.crash_suite.databases import SqliteFile
 from tests.crash_suite.ec2_ground import Ec2Ground, Ec2Installation
 from tests.crash_suite.environment import Cloud
@@ -95,7 +95,7 @@ class TestLaunch:
         assert len(world.instances()) == 2, "what may be there is counted"
         world.settle()
         assert statuses(world) == [InstanceStatus.SUBMITTED] * 2
-        found = books(world, world.server)
+        found = world.books()
         assert (found.vms, found.doubles) == (2, 0)
 
     def test_one_that_takes_effect_after_it_was_given_up_is_no_second_vm(self, made: Made) -> None:
@@ -109,7 +109,7 @@ class TestLaunch:
         world.settle()
         assert statuses(world) == [InstanceStatus.SUBMITTED]
         assert len(launches_asked(world)) == 1, "it was found, not asked for again"
-        assert books(world, world.server).doubles == 0
+        assert world.books().doubles == 0
 
     def test_it_is_repeated_with_the_same_bytes(self, made: Made) -> None:
         world = made(1)
@@ -125,7 +125,7 @@ class TestLaunch:
         assert first == second
         world.server.set(delay=0)
         world.settle()
-        found = books(world, world.server)
+        found = world.books()
         assert (found.vms, found.doubles) == (1, 0)
 
     def pass_time_until_asked(self, world: Ec2Installation, times: int) -> None:
@@ -148,12 +148,12 @@ class TestLaunch:
             world.clock.advance(seconds=pause - 1)
             world.tick()
             assert fault.struck == asked, "it is not asked again before its time"
-        assert books(world, world.server).vms == 0
+        assert world.books().vms == 0
         world.clock.advance(seconds=1)
         world.tick()
         world.settle()
         assert [item.status for item in world.instances() if item.holds_a_place] == [InstanceStatus.SUBMITTED] * 2
-        assert books(world, world.server).vms == 2
+        assert world.books().vms == 2
 
     def test_when_nobody_can_be_asked_what_is_there_nothing_is_asked_for(self, made: Made) -> None:
         """The look-up by token fails, so no launch is sent again: it could be the second."""
@@ -169,7 +169,7 @@ class TestLaunch:
         assert statuses(world) == [InstanceStatus.NEW] * 2
         assert launches_asked(world) == []
         world.settle()
-        assert books(world, world.server).vms == 2
+        assert world.books().vms == 2
 
 
 class TestList:
@@ -249,7 +249,7 @@ class TestDelete:
         assert stopping.delete_failed_at == world.clock()
         world.settle()
         assert statuses(world) == [InstanceStatus.HALTED, InstanceStatus.SUBMITTED]
-        assert books(world, world.server).vms == 1
+        assert world.books().vms == 1
 
     def test_it_is_tried_again_later_and_later(self, made: Made) -> None:
         world = made(1, running=True)
@@ -280,4 +280,4 @@ def test_an_endpoint_that_is_silent_does_not_end_the_tick_for_what_is_known(made
         world.tick()
     assert statuses(world) == []
     world.settle()
-    assert books(world, world.server).vms == 2
+    assert world.books().vms == 2

@@ -5,16 +5,18 @@ import itertools
 import pytest
 
 from tests.crash_suite.databases import OnServer, SqliteFile
-from tests.crash_suite.ec2_ground import Ec2Ground
+from tests.crash_suite.ec2_ground import Ec2Ground, Ec2Installation
 from tests.crash_suite.environment import Cloud
 from tests.crash_suite.kills import kill_at_each_point
+from tests.crash_suite.nova_ground import NovaGround
 from tests.crash_suite.scenes import RECONCILE, SCENES, TICK, Scene
+from tests.hooks.openstack_world import OpenstackWorld
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
-def test_it_is_made_good(scene: Scene, cloud: Cloud, sqlite: SqliteFile) -> None:
+def test_it_is_made_good(scene: Scene[Ec2Installation], cloud: Cloud, sqlite: SqliteFile) -> None:
     ground = Ec2Ground(cloud.account, cloud.proxy, sqlite, scene.prepare)
     kills = kill_at_each_point(ground, scene.deed, scene.check)
     assert not kills.failures, "\n".join(kills.failures)
@@ -27,9 +29,20 @@ def test_it_is_made_good(scene: Scene, cloud: Cloud, sqlite: SqliteFile) -> None
 
 @pytest.mark.parametrize("scene", [TICK, RECONCILE], ids=lambda scene: scene.name)
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
-def test_it_is_made_good_on_a_server(kind: str, scene: Scene, cloud: Cloud, request: pytest.FixtureRequest) -> None:
+def test_it_is_made_good_on_a_server(
+    kind: str, scene: Scene[Ec2Installation], cloud: Cloud, request: pytest.FixtureRequest
+) -> None:
     database = OnServer(request.getfixturevalue(f"{kind}_tables"))
     ground = Ec2Ground(cloud.account, cloud.proxy, database, scene.prepare, afterwards=True)
     kills = kill_at_each_point(ground, scene.deed, scene.check, itertools.count(3, 11))
+    assert not kills.failures, "\n".join(kills.failures)
+    assert kills.survived == kills.points > 5
+
+
+@pytest.mark.openstack
+def test_it_is_made_good_without_client_tokens(openstack: OpenstackWorld, sqlite: SqliteFile) -> None:
+    kills = kill_at_each_point(
+        NovaGround(openstack, sqlite, TICK.prepare), TICK.deed, TICK.check, itertools.count(2, 41)
+    )
     assert not kills.failures, "\n".join(kills.failures)
     assert kills.survived == kills.points > 5

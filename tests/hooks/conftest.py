@@ -11,8 +11,9 @@ pytest.register_assert_rewrite(
 )
 
 from tests.hooks.local_world import LocalWorld  # noqa: E402
-from tests.hooks.openstack_world import OpenstackWorld  # noqa: E402
-from tests.servers.openstack_settings import Settings  # noqa: E402
+from tests.hooks.openstack_fixtures import openstack, openstack_project  # noqa: E402
+
+__all__ = ["openstack", "openstack_project"]
 
 
 @pytest.fixture
@@ -20,17 +21,3 @@ def world(tmp_path: Path) -> Iterator[LocalWorld]:
     world = LocalWorld(tmp_path / "cloud")
     yield world
     world.end()
-
-
-@pytest.fixture(scope="session")
-def openstack_project(openstack_settings: Settings) -> Iterator[OpenstackWorld]:
-    world = OpenstackWorld(openstack_settings)
-    world.begin()
-    yield world
-    world.end()
-
-
-@pytest.fixture
-def openstack(openstack_project: OpenstackWorld) -> Iterator[OpenstackWorld]:
-    yield openstack_project
-    openstack_project.tidy_up()

@@ -183,6 +183,17 @@ class OpenstackWorld:
         answer = self.user.compute.get("/servers/detail").json()
         return {server["id"]: server for server in answer["servers"]}
 
+    def ever_made(self) -> list[dict[str, Any]]:
+        """Everybody's VMs in the project, those that are gone too."""
+        mine = f"/servers/detail?all_tenants=1&project_id={self.project.id}&deleted="
+        return [server for gone in ("false", "true") for server in self._all_pages(mine + gone)]
+
+    def _all_pages(self, path: str) -> Iterator[dict[str, Any]]:
+        found = self.admin.compute.get(path).json()["servers"]
+        while found:
+            yield from found
+            found = self.admin.compute.get(f"{path}&marker={found[-1]['id']}").json()["servers"]
+
     def floating_ips(self) -> list[Any]:
         """Those that launches of this test made."""
         return [item for item in self.user.network.ips(project_id=self.project.id) if self._is_of_this_test(item)]

@@ -134,9 +134,10 @@ def test_a_type_without_the_newest_console_shows_what_it_has(ec2: Ec2World) -> N
 def test_limits_are_those_of_the_market_for_everybody_in_the_account(ec2: Ec2World) -> None:
     ec2.server.set(quota=64.0)
     launched(ec2.hook("theirs"), ec2.request(flavor="m5.xlarge"))
-    launched(ec2.hook(), ec2.request(flavor="t3.micro"), ec2.request(flavor="g4dn.xlarge"))
-    launched(ec2.hook(spot=True), ec2.request(flavor="m5.large"))
-    limits, spot = ec2.hook().limits(), ec2.hook(spot=True).limits()
+    launched(ec2.hook(), ec2.request(flavor="t3.micro"))
+    launched(ec2.hook("theirs"), ec2.request(flavor="g4dn.xlarge"))
+    launched(ec2.hook("spot", spot=True), ec2.request(flavor="m5.large"))
+    limits, spot = ec2.hook().limits(), ec2.hook("spot", spot=True).limits()
     assert (limits.processors, limits.processors_used, limits.instances_used) == (64, 6, 2)
     assert (limits.instances, limits.memory_mb, limits.memory_mb_used) == (None, None, 16384 + 1024)
     assert (spot.processors_used, spot.instances_used) == (2, 1)
@@ -151,6 +152,17 @@ def test_limits_that_do_not_hold_for_all_our_vms_are_not_told(ec2: Ec2World) -> 
     assert ec2.hook().limits([standard, priced]) == CloudLimits(), "on-demand and spot have quotas of their own"
     assert ec2.hook().limits([gpu]) == CloudLimits()
     assert ec2.hook(spot=True, fall_back_to_on_demand=True).limits([standard]) == CloudLimits()
+
+
+def test_limits_are_not_told_while_vms_are_there_that_the_connection_was_of_another_mind_for(ec2: Ec2World) -> None:
+    """The switch to spot does not end those that are on demand, and these would be taken for no use of ours."""
+    ec2.server.set(quota=64.0)
+    launched(ec2.hook("theirs"), ec2.request())
+    (cloud_id,) = launched(ec2.hook(), ec2.request())
+    assert ec2.hook(spot=True).limits() == CloudLimits()
+    assert ec2.hook().limits().processors_used == 4
+    ec2.hook(spot=True).terminate([cloud_id])
+    assert ec2.hook(spot=True).limits().processors_used == 0
 
 
 def test_where_the_quota_may_not_be_asked_for_the_use_is_told_all_the_same(ec2: Ec2World) -> None:

@@ -9,7 +9,6 @@ from vmdirac.hooks.ec2_request import (
     Alternative,
     alternatives_of,
     client_token,
-    disks_of,
     instance_types,
     run_parameters,
 )
@@ -79,22 +78,3 @@ def test_a_price_is_written_as_ec2_reads_it(price: float, text: str) -> None:
     way = Alternative(0, "a.x", spot=True)
     asked = run_parameters(request, way, Ec2CloudConfig(), installation="i", tags={}, disks=[])
     assert asked["InstanceMarketOptions"]["SpotOptions"]["MaxPrice"] == text
-
-
-def test_all_volumes_of_an_image_go_with_the_vm_and_only_the_root_is_sized() -> None:
-    image = {
-        "RootDeviceName": "/dev/xvda",
-        "BlockDeviceMappings": [
-            {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 8, "DeleteOnTermination": True}},
-            {"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 100, "DeleteOnTermination": False}},
-            {"DeviceName": "/dev/sdc", "VirtualName": "ephemeral0"},
-            {"DeviceName": "/dev/sdd", "NoDevice": ""},
-        ],
-    }
-    assert disks_of(image, Ec2CloudConfig(ebs_size=50, ebs_type="gp3")) == [
-        {"DeviceName": "/dev/xvda", "Ebs": {"DeleteOnTermination": True, "VolumeSize": 50, "VolumeType": "gp3"}},
-        {"DeviceName": "/dev/sdb", "Ebs": {"DeleteOnTermination": True}},
-    ]
-    kept = disks_of(image, Ec2CloudConfig(ebs_delete_on_termination=False))
-    assert {disk["Ebs"]["DeleteOnTermination"] for disk in kept} == {False}
-    assert disks_of({}, Ec2CloudConfig()) == []

@@ -34,7 +34,7 @@ from vmdirac.model.cloud import CloudState
 from vmdirac.model.errors import CapacityError, CloudError, QuotaError, ThrottleError, TransientError
 from vmdirac.model.requirements import Requirements
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus
-from vmdirac.store import leases, queue
+from vmdirac.store import lease_usage, queue
 from vmdirac.store.database import Store
 from vmdirac.store.tables import Base, InstanceRow, JobRow, TaskQueueRow
 
@@ -250,7 +250,7 @@ class Life(RuleBasedStateMachine):
                     select(InstanceRow).where(InstanceRow.endpoint == endpoint, InstanceRow.cloud_id == cloud_id)
                 ).one()
                 assert (row.status, row.drain_phase) == (InstanceStatus.STOPPING, DrainPhase.DELETING)
-                assert row.forced or not leases.running_on(session, row.id), "a VM that works is killed"
+                assert row.forced or not lease_usage.running_on(session, row.id), "a VM that works is killed"
 
     @invariant()
     def limits_hold(self) -> None:

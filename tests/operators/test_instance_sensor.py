@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,17 +12,6 @@ from tests.fakes.rows import add_instance
 from vmdirac.model.states import InstanceStatus
 from vmdirac.operators.instance_sensor import InstanceUnreachableError, VmdiracInstanceSensor
 from vmdirac.store.database import Store
-from vmdirac.store.tables import Base
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    url = f"sqlite:///{tmp_path / 'vmdirac.db'}"
-    monkeypatch.setenv("AIRFLOW__VMDIRAC__SQL_ALCHEMY_CONN", url)
-    store = Store(url)
-    Base.metadata.create_all(store.engine)
-    yield store
-    store.close()
 
 
 def made(store: Store, status: InstanceStatus) -> int:

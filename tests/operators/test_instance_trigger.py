@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,17 +18,6 @@ from vmdirac.operators.instance_trigger import VmdiracInstanceTrigger
 from vmdirac.policy.one_off import Progress
 from vmdirac.store import instances
 from vmdirac.store.database import Store
-from vmdirac.store.tables import Base
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    url = f"sqlite:///{tmp_path / 'vmdirac.db'}"
-    monkeypatch.setenv("AIRFLOW__VMDIRAC__SQL_ALCHEMY_CONN", url)
-    store = Store(url)
-    Base.metadata.create_all(store.engine)
-    yield store
-    store.close()
 
 
 def made(store: Store, status: InstanceStatus) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,15 +12,6 @@ from vmdirac.model.states import InstanceStatus
 from vmdirac.operators import instances_wait
 from vmdirac.policy.one_off import Progress
 from vmdirac.store.database import Store
-from vmdirac.store.tables import Base
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path / 'vmdirac.db'}")
-    Base.metadata.create_all(store.engine)
-    yield store
-    store.close()
 
 
 def test_while_the_store_cannot_be_read_it_waits_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

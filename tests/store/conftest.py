@@ -1,3 +1,5 @@
+import pytest
+
 from tests.fakes.fixtures import (
     database_kind,
     mariadb_tables,
@@ -9,6 +11,8 @@ from tests.fakes.fixtures import (
     sqlite_url,
     store,
 )
+from tests.store.job_queue import Queue
+from vmdirac.store.database import Store
 
 __all__ = [
     "database_kind",
@@ -21,3 +25,8 @@ __all__ = [
     "sqlite_url",
     "store",
 ]
+
+
+@pytest.fixture
+def jobs(store: Store) -> Queue:
+    return Queue(store)

@@ -16,7 +16,7 @@ from tests.fakes.fixtures import on_servers
 from tests.fakes.rows import add_instance
 from vmdirac.model.requirements import Offer, Requirements, TaskQueue
 from vmdirac.model.states import JobStatus
-from vmdirac.store import instances, leases, queue
+from vmdirac.store import instances, lease_usage, leases, queue
 from vmdirac.store.database import Store
 from vmdirac.store.queue import EmbeddedJobSource, InputFile, NewJob
 from vmdirac.store.tables import AttemptRow, JobFileRow, JobRow, TaskQueueRow
@@ -146,7 +146,7 @@ class TestCancel:
             assert leases.renew(session, vm.id, [lease], LATER) == [lease], "the next heartbeat says that it is lost"
             attempt = session.scalars(select(AttemptRow)).one()
             assert (attempt.outcome, attempt.ended_at) == ("cancelled", LATER)
-            assert leases.running_on(session, vm.id) == 0
+            assert lease_usage.running_on(session, vm.id) == 0
 
     def test_leaves_jobs_that_are_over(self, store: Store) -> None:
         (id_,) = submit(store, new_job())

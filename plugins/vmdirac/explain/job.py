@@ -14,7 +14,7 @@ from vmdirac.model.requirements import Requirements
 from vmdirac.model.states import InstanceStatus, JobStatus
 from vmdirac.policy.matching import jobs_that_fit, matches, mismatch
 from vmdirac.policy.mismatch_sentences import sentence
-from vmdirac.store import instances, leases, ticks
+from vmdirac.store import instances, lease_usage, ticks
 from vmdirac.store.tables import AttemptRow, DecisionRow, JobRow, TaskQueueRow, TickRow
 
 
@@ -72,7 +72,7 @@ def _ahead(session: Session, job: JobRow) -> list[str]:
 def _vms(session: Session, needs: Requirements, now: datetime) -> list[str]:
     """VMs that are there and could serve it."""
     able: dict[str, list[Instance]] = defaultdict(list)
-    for item in leases.less_what_is_leased(session, instances.unfinished(session)):
+    for item in lease_usage.less_what_is_leased(session, instances.unfinished(session)):
         if matches(needs, item.offer):
             able[item.status.value].append(item)
     if not able:

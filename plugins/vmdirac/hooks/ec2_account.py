@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from vmdirac.hooks.ec2_api import Ec2Api
 from vmdirac.hooks.ec2_errors import code_of, typed_errors
-from vmdirac.hooks.ec2_listing import described, is_spot
+from vmdirac.hooks.ec2_listing import belongs_to, described, is_spot
 from vmdirac.model.cloud import INSTALLATION_TAG, CloudLimits, Shape
 from vmdirac.model.errors import AuthError, CloudError, ConfigError, TransientError
 
@@ -23,6 +23,8 @@ STANDARD_FAMILIES = frozenset(["a", "c", "d", "h", "i", "im", "is", "m", "r", "t
 
 OF_A_VM = frozenset({"TerminateInstances", "GetConsoleOutput"})
 """Actions that a policy may permit on VMs with our tag only."""
+
+ShapesOf = Callable[[Iterable[str]], Mapping[str, Shape]]
 
 NO_VM, NO_IMAGE = "i-00000000000000000", "ami-00000000000000000"
 
@@ -48,23 +50,36 @@ def shapes_of(api: Ec2Api, types: Iterable[str]) -> dict[str, Shape]:
     return found
 
 
-def limits_of(api: Ec2Api, *, spot: bool, shapes: Callable[[Iterable[str]], Mapping[str, Shape]]) -> CloudLimits:
-    """Quota and use of the processors that VMs of this market may have, everybody's in the account together."""
-    vms = [
-        vm
-        for vm in described(api, {"instance-state-name": ["pending", "running"]})
-        if is_spot(vm) == spot and is_standard(vm["InstanceType"])
-    ]
-    known = shapes({vm["InstanceType"] for vm in vms}) if vms else {}
+def limits_of(
+    api: Ec2Api, installation: str, markets: Collection[bool], types: Iterable[str], shapes: ShapesOf
+) -> CloudLimits:
+    """Quota and use of the processors of standard instances, on-demand or spot, everybody's in the account together.
+
+    Nothing is told where our VMs are, or may be, of both markets or of families that have quotas of their own.
+
+    :param markets: whether VMs of ours may be spot (True), on-demand (False), or either.
+    :param types: what they may be of.
+    """
+    if len(markets) > 1 or not all(is_standard(name) for name in types):
+        return CloudLimits()
+    (spot,) = markets
+    counted = []
+    for vm in described(api, {"instance-state-name": ["pending", "running"]}):
+        if is_spot(vm) == spot and is_standard(vm["InstanceType"]):
+            counted.append(vm)
+        elif belongs_to(vm, installation):
+            # Started when the connection said something else.
+            return CloudLimits()
+    known = shapes({vm["InstanceType"] for vm in counted}) if counted else {}
     used = 0
-    for vm in vms:
+    for vm in counted:
         options = vm.get("CpuOptions", {})
         used += options.get("CoreCount", 0) * options.get("ThreadsPerCore", 0) or known[vm["InstanceType"]].processors
     return CloudLimits(
-        instances_used=len(vms),
+        instances_used=len(counted),
         processors=_quota(api, SPOT_QUOTA if spot else ON_DEMAND_QUOTA),
         processors_used=used,
-        memory_mb_used=sum(known[vm["InstanceType"]].memory_mb for vm in vms),
+        memory_mb_used=sum(known[vm["InstanceType"]].memory_mb for vm in counted),
     )
 
 

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 from vmdirac.config.ec2 import Ec2CloudConfig
 from vmdirac.hooks.base import VmdiracCloudHook
-from vmdirac.hooks.ec2_account import is_standard, limits_of, shapes_of, try_account
+from vmdirac.hooks.ec2_account import limits_of, shapes_of, try_account
 from vmdirac.hooks.ec2_api import CALLS_AT_ONCE, Ec2Api
+from vmdirac.hooks.ec2_disks import DisksOf, Ec2Disks
 from vmdirac.hooks.ec2_errors import code_of, typed_errors
 from vmdirac.hooks.ec2_listing import (
     as_listed,
@@ -24,10 +25,10 @@ from vmdirac.hooks.ec2_listing import (
 from vmdirac.hooks.ec2_request import (
     Alternative,
     alternatives_of,
-    disks_of,
     encoded_user_data,
     instance_types,
     markets_of,
+    refused_everywhere,
     run_parameters,
 )
 from vmdirac.model.cloud import (
@@ -58,8 +59,6 @@ TERMINATED_AT_ONCE = 100
 USED_TOKEN = frozenset({"IdempotentParameterMismatch", "IdempotentInstanceTerminated"})
 """Codes that say that our token was used before."""
 
-Disks = Mapping[str, list[dict[str, Any]]]
-
 
 class VmdiracEc2Hook(VmdiracCloudHook):
     """EC2: one account in one region. docs/clouds.md says what it needs and what its errors mean."""
@@ -84,8 +83,8 @@ class VmdiracEc2Hook(VmdiracCloudHook):
         return {}
 
     @cached_property
-    def _known_disks(self) -> dict[str, list[dict[str, Any]]]:
-        return {}
+    def _disks(self) -> Ec2Disks:
+        return Ec2Disks(self._api, self.config)
 
     @cached_property
     def _shapes(self) -> dict[str, Shape]:
@@ -107,7 +106,7 @@ class VmdiracEc2Hook(VmdiracCloudHook):
             repeated = [token for token, request in wanted.items() if not request.first]
             there = self._find(repeated) if repeated else {}
             missing = [request for token, request in wanted.items() if token not in there]
-            disks = {image: self._disks(image) for image in {request.boot_image for request in missing}}
+            disks = {image: self._disks.of(image) for image in {request.boot_image for request in missing}}
         except CloudError as error:
             return [LaunchOutcome(request.token, error=error) for request in requests]
         outcomes |= {token: LaunchOutcome(token, cloud_id=cloud_id) for token, cloud_id in there.items()}
@@ -117,14 +116,14 @@ class VmdiracEc2Hook(VmdiracCloudHook):
                 outcomes |= {outcome.token: outcome for outcome in made}
         return [outcomes[request.token] for request in requests]
 
-    def _launch_outcome(self, request: LaunchRequest, disks: Disks) -> LaunchOutcome:
+    def _launch_outcome(self, request: LaunchRequest, disks: DisksOf) -> LaunchOutcome:
         try:
             with typed_errors():
                 return LaunchOutcome(request.token, cloud_id=self._launch(request, disks))
         except CloudError as error:
             return LaunchOutcome(request.token, error=error)
 
-    def _launch(self, request: LaunchRequest, disks: Disks) -> str:
+    def _launch(self, request: LaunchRequest, disks: DisksOf) -> str:
         encoded_user_data(request)
         alternatives = alternatives_of(request, self.config)
         refusals: list[tuple[Alternative, CloudError]] = []
@@ -145,7 +144,7 @@ class VmdiracEc2Hook(VmdiracCloudHook):
                 refusals.append((alternative, error))
             # Any other error ends it. After one that leaves open whether there is a VM, a next one could be the second.
         self._asked.pop(request.token, None)
-        raise _of_all(refusals)
+        raise refused_everywhere(refusals)
 
     def _run(self, request: LaunchRequest, alternative: Alternative, disks: Sequence[Mapping[str, Any]]) -> str:
         parameters = run_parameters(
@@ -186,22 +185,6 @@ class VmdiracEc2Hook(VmdiracCloudHook):
             if known is None or (known.state in ENDED, known.cloud_id) > (seen.state in ENDED, seen.cloud_id):
                 found[seen.token] = seen
         return {token: vm.cloud_id for token, vm in found.items()}
-
-    def _disks(self, image: str) -> list[dict[str, Any]]:
-        """What is to be said of the volumes that an image brings. Nothing where the image is not found: that is for
-        RunInstances to say, which still knows a VM that was made from it."""
-        if image in self._known_disks:
-            return self._known_disks[image]
-        try:
-            with typed_errors():
-                answer = self._api.ec2.describe_images(Filters=[{"Name": "image-id", "Values": [image]}])
-        except ConfigError:
-            return []
-        images = [item for item in answer.get("Images", []) if item.get("ImageId") == image]
-        if not images:
-            return []
-        # An image never changes.
-        return self._known_disks.setdefault(image, disks_of(images[0], self.config))
 
     # List.
 
@@ -291,13 +274,9 @@ class VmdiracEc2Hook(VmdiracCloudHook):
             raise
 
     def limits(self, kinds: Collection[VmKind] = ()) -> CloudLimits:
-        """Quota and use of the processors of standard instances, on-demand or spot, everybody's. Nothing is told where
-        our VMs are, or may be, of both markets or of families that have quotas of their own."""
-        markets = markets_of(self.config, kinds)
+        """See :func:`vmdirac.hooks.ec2_account.limits_of`."""
         types = {name for kind in kinds for name in instance_types(kind.flavor)}
-        if len(markets) > 1 or not all(is_standard(name) for name in types):
-            return CloudLimits()
-        return limits_of(self._api, spot=True in markets, shapes=self._shapes_of)
+        return limits_of(self._api, self.installation_id, markets_of(self.config, kinds), types, self._shapes_of)
 
     def shape(self, flavor: str) -> Shape:
         """What a VM has at least: with several types, the smallest of each."""
@@ -319,13 +298,3 @@ class VmdiracEc2Hook(VmdiracCloudHook):
             return try_account(self._api, spot=self.config.spot)
         except CloudError as error:
             return False, str(error)
-
-
-def _of_all(refusals: Sequence[tuple[Alternative, CloudError]]) -> CloudError:
-    """One error for all alternatives: lack of room before quota before the rest, for room may be there in a minute."""
-    if len(refusals) == 1:
-        return refusals[0][1]
-    errors = [error for _, error in refusals]
-    worst = next((error for kind in (CapacityError, QuotaError) for error in errors if isinstance(error, kind)), None)
-    said = "; ".join(f"{alternative}: {str(error)[:200]}" for alternative, error in refusals)
-    return type(worst or errors[0])(said[:2000])

@@ -10,7 +10,7 @@ from typing import Any
 
 from vmdirac.config.ec2 import Ec2CloudConfig
 from vmdirac.model.cloud import LaunchRequest, VmKind
-from vmdirac.model.errors import ConfigError
+from vmdirac.model.errors import CapacityError, CloudError, ConfigError, QuotaError
 
 LARGEST_USER_DATA = 16 * 1024
 """Bytes of user data that EC2 takes, before they are encoded for the way."""
@@ -93,7 +93,7 @@ def run_parameters(
 ) -> dict[str, Any]:
     """All that RunInstances is given: everything in one call, so that no VM is ever there without its tags.
 
-    :param disks: see :func:`disks_of`.
+    :param disks: see :class:`vmdirac.hooks.ec2_disks.Ec2Disks`.
     """
     all_tags = [{"Key": key, "Value": value} for key, value in sorted({**tags, "Name": request.name}.items())]
     parameters: dict[str, Any] = {
@@ -133,20 +133,11 @@ def run_parameters(
     return parameters
 
 
-def disks_of(image: Mapping[str, Any], config: Ec2CloudConfig) -> list[dict[str, Any]]:
-    """What a VM's volumes are to be, for each that the image brings: that they go with it, and how large the root is.
-
-    :param image: as DescribeImages tells it.
-    """
-    disks = []
-    for mapping in image.get("BlockDeviceMappings", []):
-        if "Ebs" not in mapping or not mapping.get("DeviceName"):
-            continue
-        wanted: dict[str, Any] = {"DeleteOnTermination": config.ebs_delete_on_termination}
-        if mapping["DeviceName"] == image.get("RootDeviceName"):
-            if config.ebs_size is not None:
-                wanted["VolumeSize"] = config.ebs_size
-            if config.ebs_type is not None:
-                wanted["VolumeType"] = config.ebs_type
-        disks.append({"DeviceName": mapping["DeviceName"], "Ebs": wanted})
-    return disks
+def refused_everywhere(refusals: Sequence[tuple[Alternative, CloudError]]) -> CloudError:
+    """One error for all alternatives: lack of room before quota before the rest, for room may be there in a minute."""
+    if len(refusals) == 1:
+        return refusals[0][1]
+    errors = [error for _, error in refusals]
+    worst = next((error for kind in (CapacityError, QuotaError) for error in errors if isinstance(error, kind)), None)
+    said = "; ".join(f"{alternative}: {str(error)[:200]}" for alternative, error in refusals)
+    return type(worst or errors[0])(said[:2000])

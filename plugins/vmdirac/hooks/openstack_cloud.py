@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 from vmdirac.config.openstack import OpenstackCloudConfig
 from vmdirac.hooks.base import VmdiracCloudHook
+from vmdirac.hooks.openstack_account import limits_of
 from vmdirac.hooks.openstack_addresses import ADDRESS_TAG, OpenstackAddresses, all_of
 from vmdirac.hooks.openstack_api import CALLS_AT_ONCE, OpenstackApi
 from vmdirac.hooks.openstack_checks import checks
@@ -254,22 +255,8 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
         return str(answer.get("output") or "")[-LONGEST_CONSOLE:]
 
     def limits(self, kinds: Collection[VmKind] = ()) -> CloudLimits:
-        """Quota and use of the project, everybody's VMs in it together."""
-        told = self._api.get("compute", "/limits").get("limits", {}).get("absolute", {})
-
-        def of(name: str) -> int | None:
-            value = told.get(name)
-            # -1: there is no limit.
-            return value if isinstance(value, int) and value >= 0 else None
-
-        return CloudLimits(
-            instances=of("maxTotalInstances"),
-            instances_used=of("totalInstancesUsed"),
-            processors=of("maxTotalCores"),
-            processors_used=of("totalCoresUsed"),
-            memory_mb=of("maxTotalRAMSize"),
-            memory_mb_used=of("totalRAMUsed"),
-        )
+        """See :func:`vmdirac.hooks.openstack_account.limits_of`."""
+        return limits_of(self._api)
 
     def shape(self, flavor: str) -> Shape:
         return self._names.shape(flavor)

@@ -20,7 +20,7 @@ from vmdirac.model.instance import Instance
 from vmdirac.model.states import RunningPodStatus
 from vmdirac.policy.candidates import build_candidates
 from vmdirac.policy.plan import Candidate, Invalid, Order, Plan, make_plan
-from vmdirac.store import accounts, endpoints, installation, instances, leases, pods
+from vmdirac.store import accounts, endpoints, installation, instances, lease_usage, pods
 from vmdirac.store.ticks import TickDemand
 
 
@@ -61,7 +61,7 @@ def look(
     return Scene(
         candidates=[item for item in candidates if (item.pod.name, item.endpoint.name) not in wrong],
         invalid=list(wrong.values()),
-        instances=leases.less_what_is_leased(session, instances.unfinished(session)),
+        instances=lease_usage.less_what_is_leased(session, instances.unfinished(session)),
         holds=endpoints.holds(session, now),
         recent_launches={
             endpoint.name: instances.launched_between(session, endpoint.name, now - endpoint.launch_window[0], now)

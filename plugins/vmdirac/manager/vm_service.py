@@ -29,7 +29,7 @@ from vmdirac.model.pod import Deadlines
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
 from vmdirac.policy.first_call import first_call_until
 from vmdirac.policy.vm_answer import is_revoked, next_phase, should_halt
-from vmdirac.store import alerts, boots, installation, instances, leases
+from vmdirac.store import alerts, boots, installation, instances, lease_usage, leases
 from vmdirac.store.changes import write_history
 from vmdirac.store.queue import InputFile
 from vmdirac.store.tables import InstanceRow, JobFileRow
@@ -201,7 +201,7 @@ def heartbeat(session: Session, instance_id: int, message: HeartbeatRequest, now
     lost = leases.renew(session, row.id, [held.lease for held in message.jobs], now)
     jobs = len(message.jobs)
     # Idle is only a VM that has no lease by our books either: a job may be on its way to it.
-    idle = not jobs and not message.busy_processors and not leases.running_on(session, row.id)
+    idle = not jobs and not message.busy_processors and not lease_usage.running_on(session, row.id)
     row.load, row.uptime = message.load, message.uptime
     row.jobs, row.busy_processors = jobs, min(message.busy_processors, row.processors)
     row.transferred_files, row.transferred_bytes = message.transferred_files, message.transferred_bytes

@@ -9,20 +9,20 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from vmdirac.model.instance import Instance
 from vmdirac.model.requirements import Offer, Requirements
 from vmdirac.model.states import JobStatus
 from vmdirac.policy.matching import jobs_that_fit, matches
 from vmdirac.store import queue
 from vmdirac.store.changes import in_parts
-from vmdirac.store.tables import AttemptRow, InstanceRow, JobFileRow, JobRow, TaskQueueRow
+from vmdirac.store.lease_usage import InUse, in_use
+from vmdirac.store.tables import AttemptRow, InstanceRow, JobFileRow, JobRow
 
 LEASE_PERIODS = 3
 """A lease lasts so many heartbeat periods."""
@@ -84,46 +84,6 @@ def _seconds_left(instance: InstanceRow, offer: Offer, now: datetime) -> float |
         return None
     launched = instance.last_launch_at or instance.created_at
     return offer.max_lifetime - (now - launched).total_seconds()
-
-
-@dataclass(frozen=True, slots=True)
-class InUse:
-    """What the leases of one VM take of it; memory only as far as jobs said what they need."""
-
-    processors: int = 0
-    memory_mb: int = 0
-
-
-def in_use(session: Session, instance_id: int | None = None) -> dict[int, InUse]:
-    """What leases take, by VM, of one or of all; VMs without leases are left out."""
-    query = (
-        select(JobRow.instance_id, InstanceRow.processors, TaskQueueRow.requirements, func.count())
-        .join(TaskQueueRow, JobRow.task_queue_id == TaskQueueRow.id)
-        .join(InstanceRow, JobRow.instance_id == InstanceRow.id)
-        .where(JobRow.status == JobStatus.RUNNING)
-        .group_by(JobRow.instance_id, InstanceRow.processors, TaskQueueRow.id)
-    )
-    if instance_id is not None:
-        query = query.where(JobRow.instance_id == instance_id)
-    found: dict[int, InUse] = {}
-    for holder, size, raw, jobs in session.execute(query):
-        needs, before = Requirements.from_json(raw), found.get(holder, InUse())
-        processors = jobs * needs.processors_of(size)
-        found[holder] = InUse(before.processors + processors, before.memory_mb + jobs * needs.memory_mb)
-    return found
-
-
-def less_what_is_leased(session: Session, found: Sequence[Instance]) -> list[Instance]:
-    """The instances with what is taken of them by our own books, which know of jobs that a VM has not reported yet."""
-    taken, nothing = in_use(session), InUse()
-    return [
-        replace(
-            item,
-            busy_processors=max(item.busy_processors, taken.get(item.id, nothing).processors),
-            busy_memory_mb=taken.get(item.id, nothing).memory_mb,
-        )
-        for item in found
-    ]
 
 
 def _take(session: Session, task_queue_ids: Collection[int], limit: int) -> Sequence[JobRow]:
@@ -299,13 +259,3 @@ def _take_back(session: Session, jobs: Sequence[Any], outcome: str, now: datetim
             session.execute(ended.values(ended_at=now, outcome=outcome))
             taken = update(JobRow).where(JobRow.id.in_(ids))
             session.execute(taken.values(lease=None, lease_until=None, **values))
-
-
-def running_on(session: Session, instance_id: int) -> int:
-    """How many leases the VM holds."""
-    query = (
-        select(func.count())
-        .select_from(JobRow)
-        .where(JobRow.instance_id == instance_id, JobRow.status == JobStatus.RUNNING)
-    )
-    return session.scalars(query).one()
