@@ -30,7 +30,7 @@ def test_refusals_with_their_reasons(store: Store, capsys: pytest.CaptureFixture
     assert "unknown wrong secret 4 2026-03-14" in shown
     assert f"{one} other nonce 3 2026-03-14" in shown
     why = said(capsys, "why", "instance", str(one))
-    assert "suspicious: somebody else" in why
+    assert "suspicious: somebody has pretended" in why
     assert "refused: 3 calls, other nonce" in why
 
 

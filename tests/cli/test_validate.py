@@ -274,13 +274,9 @@ def test_settings_of_credentials_that_are_wrong(validate: Validate) -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_keys_to_log_in_with_are_tried(validate: Validate, tmp_path: Path) -> None:
+def test_keys_to_log_in_with_are_tried(validate: Validate) -> None:
     image = {**GOOD_IMAGE, "context_method": "ssh", "ssh": {"connection": "login"}}
     images = {"AIRFLOW_VAR_VMDIRAC_IMAGES": json.dumps({"image": image})}
-    templates = tmp_path / "templates"
-    templates.mkdir()
-    (templates / "ssh.sh.j2").write_text("#!/bin/sh\n")
-    images["AIRFLOW__VMDIRAC__TEMPLATES_FOLDER"] = str(templates)
     status, said = validate(**images)
     assert status == 1
     assert said[0].startswith("error: ssh of pod 'pod': there is no connection 'login'")

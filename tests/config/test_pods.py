@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from tests.config.sources import GOOD_POD
 from vmdirac.config.pods import PodConfig, PodRequirements
 from vmdirac.model.agent_rules import AgentRules
+from vmdirac.model.credential import CredentialSource, SourceKind
 from vmdirac.model.output_target import OutputTarget
 from vmdirac.model.pod import DeadlineOverrides, RunningPod, Traits
 from vmdirac.model.requirements import Offer
@@ -96,6 +97,7 @@ def test_a_pod_with_everything() -> None:
         "max_lifetime": 7,
         "pilot_command": ["sh", "-c", ""],
         "ssh_connection": "the-pods-key",
+        "credentials": {"proxy": {"file": "/etc/credentials/proxy", "environment": "X509_USER_PROXY"}},
     }
     assert values.keys() | GOOD_POD.keys() == PodConfig.model_fields.keys(), "it has everything"
     found = pod(**values)
@@ -139,6 +141,9 @@ def test_a_pod_with_everything() -> None:
         deadlines=DeadlineOverrides(*(timedelta(seconds=seconds) for seconds in (1, 2700, 7, 3, 4, 5, 6, 7))),
         revision=found.revision,
         ssh_connection="the-pods-key",
+        credentials=(
+            CredentialSource("proxy", SourceKind.FILE, "/etc/credentials/proxy", environment="X509_USER_PROXY"),
+        ),
     )
 
 

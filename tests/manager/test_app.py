@@ -5,6 +5,7 @@ from fastapi.routing import APIRoute
 from vmdirac.manager import (
     context_routes,
     scheduling_routes,
+    stop_rights,
     stop_routes,
     ui_files_routes,
     ui_routes,
@@ -50,10 +51,12 @@ def test_every_route_for_people_asks_for_a_permission() -> None:
 
 def test_every_action_asks_for_a_further_one_and_refuses_other_sites() -> None:
     actions = [route for route in routes() if not route.path.startswith("/vm/") and route.methods != {"GET"}]
-    assert len(actions) == 2
+    assert len(actions) == 4
     for route in actions:
         assert route.methods == {"POST"}
-        assert {scheduling_routes.may_act, scheduling_routes.from_our_page} <= dependencies(route), route.path
+        asked = dependencies(route)
+        assert scheduling_routes.from_our_page in asked, route.path
+        assert asked & {scheduling_routes.may_act, stop_rights.may_stop}, route.path
 
 
 def test_what_vms_left_behind_takes_the_right_to_act() -> None:

@@ -69,7 +69,7 @@ class RegisterResponse(Message):
     cpu_time: int
     load_average_timespan: float
     contact_deadline: float
-    credentials: bool
+    credentials: bool = False
     lifetime_left: float | None = None
     job_wrappers_location: str = ""
     pilot_stop_file: str = ""
