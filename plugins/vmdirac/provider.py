@@ -86,6 +86,13 @@ CONFIGURATION = {
                 "",
                 "robot_token",
             ),
+            "output_urls": _option(
+                "Places such as s3://bucket/results, with commas between them, below which pods may have the output of"
+                " their jobs put, in the name of a connection. Default: pods may name no such place.",
+                "string",
+                "",
+                "s3://results/vmdirac",
+            ),
             "credential_commands": _option(
                 "JSON object of commands by name, each a list of the program's full path and its arguments, whose"
                 " output pods may name as credentials of their VMs. Default: pods may name no command.",

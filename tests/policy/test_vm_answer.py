@@ -21,7 +21,7 @@ from vmdirac.policy.vm_answer import is_revoked, next_phase, should_halt
         (P.ACKNOWLEDGED, True, 0, P.EMPTY),
         (P.ACKNOWLEDGED, False, 0, P.ACKNOWLEDGED),
         # What was reached stays reached, whatever it says.
-        (P.EMPTY, True, 2, P.EMPTY),
+        (P.EMPTY, True, 2, P.ACKNOWLEDGED),
         (P.EMPTY, False, 0, P.EMPTY),
         (P.DELETING, True, 0, P.DELETING),
         (P.DELETING, False, 5, P.DELETING),

@@ -80,13 +80,13 @@ def load_configuration(source: ConfigSource, more_endpoints: Iterable[str] = ())
         endpoint = _endpoint(source, name, problems)
         if endpoint is not None:
             endpoints[name] = endpoint
-    refused_credentials = _refused_credentials(pods.values(), problems)
+    refused_pods = _refused_credentials(pods.values(), problems) | _refused_outputs(pods.values(), problems)
     for pod in pods.values():
         for endpoint_name, _ in pod.endpoints:
-            message = _why_not(pod, endpoint_name, images, endpoints) or refused_credentials.get(pod.name, "")
+            message = _why_not(pod, endpoint_name, images, endpoints) or refused_pods.get(pod.name, "")
             if message:
                 invalid.append(Invalid(pod.name, endpoint_name, message))
-                if endpoint_name in endpoints and message != refused_credentials.get(pod.name):
+                if endpoint_name in endpoints and message != refused_pods.get(pod.name):
                     problems.append(Problem(f"pod {pod.name!r}", f"{endpoint_name}: {message}"))
     return Configuration(pods, images, endpoints, tuple(problems), tuple(invalid), pods_readable, invalid_images)
 
@@ -146,6 +146,19 @@ def _refused_credentials(pods: Iterable[RunningPod], problems: list[Problem]) ->
         if findings:
             refused[pod.name] = "; ".join(findings)
             problems.extend(Problem(f"pod {pod.name!r}", finding) for finding in findings)
+    return refused
+
+
+def _refused_outputs(pods: Iterable[RunningPod], problems: list[Problem]) -> dict[str, str]:
+    """For each pod whose output would be put, by a connection's signature, where nobody has allowed it: where. Else
+    whoever may edit Variables could write to any bucket."""
+    refused = {}
+    allowed = settings.output_urls()
+    for pod in pods:
+        url = pod.output_target.url if pod.output_target is not None else ""
+        if url.startswith("s3://") and not any(url == place or url.startswith(f"{place}/") for place in allowed):
+            refused[pod.name] = f"output_url: {url} is below none of [vmdirac] output_urls"
+            problems.append(Problem(f"pod {pod.name!r}", refused[pod.name]))
     return refused
 
 

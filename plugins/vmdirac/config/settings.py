@@ -221,6 +221,12 @@ def credential_connections() -> frozenset[str]:
     return frozenset(_words(conf.get(SECTION, "credential_connections", fallback="")))
 
 
+def output_urls() -> tuple[str, ...]:
+    """Places in `s3://` stores below which pods may have their output put, in the name of a connection; none unless
+    configured."""
+    return tuple(url.rstrip("/") for url in _words(conf.get(SECTION, "output_urls", fallback="")))
+
+
 def credential_commands() -> dict[str, tuple[str, ...]]:
     """Commands, with their arguments, whose output pods may name as credentials; none unless configured.
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from vmdirac.model.states import DrainPhase, InstanceStatus
+from vmdirac.model.states import CANCELLABLE, DrainPhase, InstanceStatus
 
 
 def next_phase(phase: DrainPhase | None, *, draining: bool, jobs: int) -> DrainPhase | None:
     """Where a drain stands after the VM reported whether it takes jobs and how many it has.
 
     Only a VM that says itself that it takes no more jobs has acknowledged; only then does "no jobs" mean empty, because
-    it can no longer be handed one between this report and the delete.
+    it can no longer be handed one between this report and the delete. But another pilot on the VM takes its jobs from
+    somebody else: one that was empty and has some again is not deleted.
     """
-    if phase not in {DrainPhase.ASKED, DrainPhase.ACKNOWLEDGED} or not draining:
+    if phase not in CANCELLABLE or not draining:
         return phase
     return DrainPhase.ACKNOWLEDGED if jobs else DrainPhase.EMPTY
 
