@@ -11,11 +11,12 @@ from sqlalchemy import delete, select
 from tests.fakes.clock import START
 from tests.fakes.fixtures import on_servers
 from tests.fakes.rows import add_instance
+from vmdirac.model.alert import AlertKind
 from vmdirac.model.instance import Instance
 from vmdirac.model.ssh import SSH, HostKey, HostKeySource
 from vmdirac.model.states import InstanceStatus
 from vmdirac.policy.host_keys import Pins
-from vmdirac.store import instances, ssh_contexts
+from vmdirac.store import alerts, instances, ssh_contexts
 from vmdirac.store.database import Store
 from vmdirac.store.tables import InstanceRow, SshContextRow
 
@@ -166,7 +167,9 @@ def test_a_wrong_key_is_said_once(store: Store) -> None:
     with store.read() as session:
         assert session.get_one(InstanceRow, one.id).suspicious
         reasons = [line.reason for line in instances.history(session, one.id)]
+        (alert,) = alerts.open_alerts(session)
     assert reasons == ["made by a test", "suspicious: another key"]
+    assert (alert.kind, alert.subject) == (AlertKind.SUSPICIOUS, f"instance {one.id}")
 
 
 def test_it_goes_with_its_instance(store: Store) -> None:

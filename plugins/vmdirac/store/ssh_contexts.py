@@ -9,11 +9,12 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from vmdirac.model.alert import AlertKind
 from vmdirac.model.instance import Instance
 from vmdirac.model.ssh import SSH, HostKey, HostKeySource, SshContext
 from vmdirac.model.states import InstanceStatus
 from vmdirac.policy.host_keys import Pins
-from vmdirac.store import instances
+from vmdirac.store import alerts, instances
 from vmdirac.store.changes import in_parts
 from vmdirac.store.tables import InstanceRow, SshContextRow
 
@@ -103,11 +104,14 @@ def record_host_keys(session: Session, instance_id: int, pins: Pins) -> bool:
 
 
 def note_refused_key(session: Session, instance_id: int, message: str, now: datetime) -> None:
-    """A host that shows a wrong key is where the VM should be: the instance is suspicious."""
+    """A host that shows a wrong key is where the VM should be: the instance is suspicious, and a person has to look."""
     row, instance = instances.locked(session, instance_id), instances.get(session, instance_id)
-    if row is None or instance is None or row.suspicious:
+    if row is None or instance is None:
         return
-    instances.change(session, instance, now, f"suspicious: {message}", suspicious=True)
+    if not row.suspicious:
+        instances.change(session, instance, now, f"suspicious: {message}", suspicious=True)
+    where = f"VM {row.cloud_id} of pod {row.pod} on {row.endpoint}"
+    alerts.raise_alert(session, AlertKind.SUSPICIOUS, f"instance {instance_id}", f"{message} ({where})", now)
 
 
 def note_failed_visit(session: Session, instance_id: int, address: str, message: str, now: datetime) -> None:
