@@ -132,6 +132,16 @@ def test_a_job_that_is_no_longer_ours_puts_nothing_anywhere(
     assert result(ended).uploaded == []
 
 
+def test_a_manager_that_can_give_no_permission_makes_the_job_fail(
+    uploader: Uploader, manager: ScriptedManager, store: StoreServer, ended: Job
+) -> None:
+    manager.script["outputs"] = [Reply(424)] * TRIES
+    answers = [uploader.put_away(ended, "token-1") for _ in range(TRIES)]
+    assert [answer is None for answer in answers] == [False] * (TRIES - 1) + [True]
+    assert store.files == {}
+    assert result(ended).exit_code == os.EX_IOERR
+
+
 @pytest.mark.parametrize("status", [503, 410, 401])
 def test_what_the_manager_answers_is_its_own(
     uploader: Uploader, manager: ScriptedManager, store: StoreServer, ended: Job, status: int

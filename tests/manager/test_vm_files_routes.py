@@ -172,9 +172,9 @@ class TestOutputs:
         instance, job = with_a_job(manager, HTTPS)
         assert ask(manager, instance, job, *[(str(number), 1) for number in range(MAX_FILES + 1)]).status_code == 422
 
-    def test_a_signer_that_is_missing_is_waited_for(self, manager: Manager) -> None:
+    def test_a_signer_that_is_missing_is_waited_for_a_while(self, manager: Manager) -> None:
         request = {"output": {"url": "s3://bucket/results", "conn_id": "none_of_this_name"}}
         instance, job = with_a_job(manager, request)
         answer = ask(manager, instance, job, ("a", 5))
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+        assert (answer.status_code, answer.headers["retry-after"]) == (424, "60")
         assert "none_of_this_name" not in answer.text

@@ -12,6 +12,7 @@ from vmdirac.agent.manager import Answer, Manager, is_loopback
 from vmdirac.agent.outputs import Output
 
 TIMEOUT = 300.0  # seconds without progress: a store may take its time to confirm a large file
+NO_PERMISSION = 424  # the manager is there, and what it signs with is not
 TRIES = 30
 """So often all files of a job are tried, with pauses of up to a minute: then its result goes without them."""
 
@@ -38,6 +39,8 @@ class Uploader:
             return None
         files = [{"name": output.name, "size": output.size} for output in left.values()]
         answer = self._manager.call(f"/jobs/{job.id}/outputs", token, {"lease": job.lease, "files": files})
+        if answer.status == NO_PERMISSION:
+            return self._failed(job, answer.detail)
         if not answer.good or not answer.body.get("accepted"):
             return None if answer.good else answer  # what is too late is said to be so with its result
         try:

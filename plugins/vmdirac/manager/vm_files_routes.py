@@ -48,7 +48,8 @@ def outputs(instance: InstanceId, job: JobId, by: Caller, message: OutputsReques
         given = permit(held.target, places)
     except ConfigError as error:
         logger.error("instance %s: files of job %s cannot be put away: %s", instance, job, error)
-        raise HTTPException(503, "no permission can be given now", {"Retry-After": "60"}) from None
+        # Not 503, which VMs wait out however long it takes: this may last, and the job is to end some time.
+        raise HTTPException(424, "no permission can be given", {"Retry-After": "60"}) from None
     targets = [
         OutputTargetView(name=file.name, url=one.url, headers=dict(one.headers))
         for file, one in zip(message.files, given, strict=True)
