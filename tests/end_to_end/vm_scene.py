@@ -99,6 +99,11 @@ class VmScene:
         connections: Any = {
             item.name: (item.conn_type, {"max_instances": 1, **(item.endpoint or {})}) for item in variations
         }
+        # The manager reads them for itself; a pod that it does not know might have credentials.
+        self._variables = {
+            "AIRFLOW_VAR_VMDIRAC_RUNNING_PODS": json.dumps(pods),
+            "AIRFLOW_VAR_VMDIRAC_IMAGES": json.dumps(images),
+        }
         self.configuration = load_configuration(source(pods, images, connections))
         assert self.configuration.problems == (), [str(problem) for problem in self.configuration.problems]
 
@@ -141,7 +146,7 @@ class VmScene:
             [sys.executable, "-m", "uvicorn", "--factory", "vmdirac.manager.app:create_app", *options, *tls],
             log=self.log,
             cwd=CHECKOUT,
-            environment=os.environ,
+            environment={**os.environ, **self._variables},
         )
         self._ends.callback(manager.stop)
         manager.wait_until(self._answers, seconds=START_DEADLINE_S, what="the manager")
