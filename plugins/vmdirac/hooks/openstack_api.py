@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,9 @@ PAGE = 1000
 
 LIST_ATTEMPTS = 3
 """How often a list is begun that others break by deleting what is on it."""
+
+SCHEDULING_ATTEMPTS, SCHEDULING_PAUSE = 60, 1.0
+"""How often, and after how many seconds, a list is begun again while more than a page of VMs wait for a host."""
 
 DOWN_CELLS_SHOWN = (2, 69)
 """Since this version of its interface Nova lists VMs of a cell that does not answer, with next to nothing about them;
@@ -96,7 +100,7 @@ class OpenstackApi:
         """All VMs of the project that the filters let through, as Nova describes them, each once.
 
         The oldest first, so that what is made meanwhile comes at the end. Raises TransientError where the list cannot
-        be complete.
+        be complete, also while Nova has more than a page of VMs to find a host for and does not get on with it.
         """
         params = {**filters, "limit": str(page), "sort_key": "created_at", "sort_dir": "asc"}
         path, version = "/servers/detail", self.listing_version
@@ -109,16 +113,25 @@ class OpenstackApi:
         self, service: str, path: str, key: str, params: Mapping[str, Any], **options: Any
     ) -> Iterator[dict[str, Any]]:
         seen: set[str] = set()
-        for _ in range(LIST_ATTEMPTS):
+        broken, waited = 0, 0
+        while True:
             try:
                 for item in self._pages(service, path, key, params, options):
                     if item["id"] not in seen:
                         seen.add(item["id"])
                         yield item
+                return
             except _MarkerGoneError:
-                continue
-            return
-        raise TransientError(f"the list of {key} could not be completed: each time the last one of a page was gone")
+                broken += 1
+                if broken == LIST_ATTEMPTS:
+                    message = f"the list of {key} could not be completed: each time the last one of a page was gone"
+                    raise TransientError(message) from None
+            except _MarkerMovesError:
+                waited += 1
+                if waited == SCHEDULING_ATTEMPTS:
+                    message = f"the list of {key} could not be completed: too many of them wait for a host"
+                    raise TransientError(message) from None
+                time.sleep(SCHEDULING_PAUSE)
 
     def _pages(
         self, service: str, path: str, key: str, params: Mapping[str, Any], options: Mapping[str, Any]
@@ -135,6 +148,8 @@ class OpenstackApi:
             yield from items
             if not items or items[-1]["id"] == marker or not _goes_on(answer, key):
                 return
+            if _waits_for_a_host(items[-1]):
+                raise _MarkerMovesError
             marker = items[-1]["id"]
 
     @property
@@ -150,6 +165,18 @@ class OpenstackApi:
 
 class _MarkerGoneError(ConfigError):
     """The last item of a page was deleted before the next page was asked for."""
+
+
+class _MarkerMovesError(Exception):
+    """The last VM of a page has no host yet.
+
+    Nova lists those that have none before all others. Should this one get its host before the next page is asked
+    for, that page would begin behind it among the others, and who still has none would be on no page at all.
+    """
+
+
+def _waits_for_a_host(item: Mapping[str, Any]) -> bool:
+    return item.get("OS-EXT-STS:task_state") == "scheduling"
 
 
 def _goes_on(answer: Mapping[str, Any], key: str) -> bool:
