@@ -14,7 +14,6 @@ import pytest
 
 from tests.hooks.ssh_world import LoginKey
 from tests.servers import missing, sshd
-from tests.servers.airflow_environment import CHECKOUT
 from tests.servers.airflow_server import AirflowServer
 from tests.servers.sshd import Sshd, make_key
 from vmdirac.model.requirements import Requirements
@@ -30,17 +29,16 @@ PATIENCE_S = 240
 EVERY_S = "5"
 
 TEMPLATE = """\
-#!/bin/sh
-set -eu
-export VMDIRAC_VM_DIRECTORY={directory}
-cat >{directory}/boot <<'BOOT'
-{{% include "cloudinit.sh.j2" %}}
-BOOT
-chmod 700 {directory}/boot
-nohup {directory}/boot >{directory}/log 2>&1 </dev/null &
+{{% extends "vmdirac/ssh.sh.j2" %}}
+{{% block enter %}}
+VMDIRAC_VM_DIRECTORY={directory}
+{{{{ super() }}}}
+{{% endblock %}}
+{{% block tail %}}
 echo "instance {{{{ boot.instance }}}} is contextualized"
+{{% endblock %}}
 """
-"""Boots the agent as cloud-init would, and leaves it alone."""
+"""The script that VMs get, in a directory that stands for its disk."""
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +59,6 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, vm: Sshd, login: LoginKey)
     home = tmp_path_factory.mktemp("airflow")
     templates = home / "templates"
     templates.mkdir()
-    (templates / "cloudinit.sh.j2").write_text((CHECKOUT / "include/templates/cloudinit.sh.j2").read_text())
     (templates / "ssh.sh.j2").write_text(TEMPLATE.format(directory=vm.directory))
     images = {
         "bare": {
