@@ -31,6 +31,14 @@ def test_who_may_edit_the_dag_that_starts_them_may_and_nobody_else(manager: Mana
     assert people.post(path, **{"Content-Type": "text/plain"}).status_code == 415
 
 
+def test_what_there_is_to_choose_from(manager: Manager, people: People) -> None:
+    manager.running()
+    assert people.get(STOP, by="user").json() == {"pods": ["pod"], "endpoints": ["cloud"], "unasked": MANY}
+    assert people.get(STOP, by="viewer").status_code == 403
+    told = {by: people.get("/ui/v1/summary", by=by).json()["may_stop"] for by in ("user", "viewer")}
+    assert told == {"user": True, "viewer": False}
+
+
 def test_a_look_and_a_stop(manager: Manager, people: People) -> None:
     running, other = manager.running(), manager.running()
     told = {

@@ -4,7 +4,7 @@ from tests.fakes.rows import add_instance
 from vmdirac.model.states import InstanceStatus
 from vmdirac.model.stop import Selection
 from vmdirac.store.database import Store
-from vmdirac.store.selection import selected
+from vmdirac.store.selection import endpoints, pods, selected
 
 S = InstanceStatus
 
@@ -26,3 +26,15 @@ def test_those_that_fit_all_that_is_said(store: Store) -> None:
         assert ids(Selection(statuses=(S.RUNNING,))) == [one, three]
         assert ids(Selection(ids=(two, three, 99), statuses=(S.RUNNING,))) == [three]
         assert ids(Selection(pods=("c",))) == []
+
+
+def test_pods_and_endpoints_that_have_vms(store: Store) -> None:
+    with store.write() as session:
+        for pod, endpoint, status in [
+            ("b", "y", S.RUNNING),
+            ("a", "y", S.STALLED),
+            ("", "x", S.NEW),
+            ("c", "z", S.HALTED),
+        ]:
+            add_instance(session, status, pod=pod, endpoint=endpoint)
+        assert (pods(session), endpoints(session)) == (["a", "b"], ["x", "y"])

@@ -14,6 +14,14 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=190)]
 Number = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
+class StopChoices(BaseModel):
+    """Pods and endpoints that have VMs; ``unasked``: how many VMs are stopped without anybody's consent."""
+
+    pods: list[str]
+    endpoints: list[str]
+    unasked: int
+
+
 class SelectedInstances(BaseModel):
     """Which instances are meant: those that fit all that is said; ``why`` is kept in the history of each of them."""
 

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Depends, HTTPException
 
 from vmdirac.loops.asked_stop import MoreThanAgreedError, StopReport, preview_stop, stop_selected, take_back_selected
 from vmdirac.manager.scheduling_routes import from_our_page
-from vmdirac.manager.stop_messages import GoOnResponse, SelectedInstances, StopRequest, StopResponse
+from vmdirac.manager.stop_messages import GoOnResponse, SelectedInstances, StopChoices, StopRequest, StopResponse
 from vmdirac.manager.stop_rights import may_stop
 from vmdirac.manager.ui_routes import may_see
 from vmdirac.manager.vm_routes import Now, TheStore
 from vmdirac.model.stop import StopWish
+from vmdirac.store import selection
 
 MANY: Final = 10
 """More than so many are stopped only when somebody has agreed, which the DAG asks for that stops VMs."""
@@ -22,6 +23,14 @@ router = APIRouter(prefix="/ui/v1", tags=["pages"], dependencies=[Depends(may_se
 
 
 ACTION = [Depends(may_stop), Depends(from_our_page)]
+
+
+@router.get("/stops", dependencies=[Depends(may_stop)])
+def choices(store: TheStore) -> StopChoices:
+    """What VMs to be stopped can have in common."""
+    with store.read() as session:
+        pods, endpoints = selection.pods(session), selection.endpoints(session)
+    return StopChoices(pods=pods, endpoints=endpoints, unasked=MANY)
 
 
 @router.post("/stops", dependencies=ACTION)

@@ -56,10 +56,14 @@ class InstancePage(BaseModel):
 
 
 class Summary(BaseModel):
-    """Counts for the head of the page. Every state is there, with 0 where nothing is."""
+    """Counts for the head of the page. Every state is there, with 0 where nothing is.
+
+    ``may_stop``: whether who asks may stop VMs.
+    """
 
     instances: dict[InstanceStatus, int]
     jobs: dict[JobStatus, int]
+    may_stop: bool
     as_of: datetime
 
 

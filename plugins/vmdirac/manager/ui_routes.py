@@ -33,13 +33,14 @@ router = APIRouter(prefix="/ui/v1", tags=["pages"], dependencies=[Depends(may_se
 
 
 @router.get("/summary")
-def summary(at: Now, store: TheStore) -> Summary:
+def summary(at: Now, store: TheStore, user: GetUserDep) -> Summary:
     """How many VMs and jobs are in each state."""
     with store.read() as session:
         vms, jobs = instances.counts(session), queue.counts(session)
     return Summary(
         instances={status: vms.get(status, 0) for status in InstanceStatus},
         jobs={status: jobs.get(status, 0) for status in JobStatus},
+        may_stop=is_allowed(user),
         as_of=at,
     )
 

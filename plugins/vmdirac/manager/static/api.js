@@ -101,6 +101,37 @@ export const stopInstance = (id, why, force) => post("vmdirac/ui/v1/stops", { in
  */
 export const letGoOn = (id, why) => post("vmdirac/ui/v1/stops/cancel", { instances: [id], why });
 
+/**
+ * What VMs to be stopped can have in common, and how many may be stopped without anybody's consent.
+ * @param {AbortSignal} signal ends the call
+ * @returns {Promise<{pods: string[], endpoints: string[], unasked: number}>}
+ * @throws {ApiError}
+ */
+export const fetchStops = (signal) => fetchJson("vmdirac/ui/v1/stops", signal);
+
+/**
+ * What a stop would do.
+ * @param {{pods: string[], endpoints: string[], states: string[], why: string, force: boolean}} wish
+ * @returns {Promise<{stopped: number, jobs: number, untouched: number, what: string}>}
+ * @throws {ApiError}
+ */
+export const previewStop = (wish) => post("vmdirac/ui/v1/stops", { ...wish, dry_run: true });
+
+/**
+ * Stops all that fit, if they are not too many.
+ * @returns {Promise<{stopped: number, jobs: number, untouched: number, what: string}>}
+ * @throws {ApiError}
+ */
+export const stopSelected = (wish) => post("vmdirac/ui/v1/stops", wish);
+
+/**
+ * Starts the DAG that asks for consent before it stops them, by Airflow's own interface.
+ * @returns {Promise<{dag_run_id: string}>}
+ * @throws {ApiError}
+ */
+export const askForConsent = (wish) =>
+  post("api/v2/dags/vmdirac_stop/dagRuns", { logical_date: null, conf: { instances: [], ...wish } });
+
 const post = (path, body = {}) => fetchJson(path, null, { method: "POST", body: JSON.stringify(body) });
 
 async function fetchJson(path, signal, options = {}) {

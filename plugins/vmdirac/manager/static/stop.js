@@ -1,9 +1,11 @@
 /** Stopping one instance, and letting it go on. */
 
 import { ActionNotice, useStops } from "./actions.js";
+import { FormDialog } from "./form_dialog.js";
 import { ChakraUI, React, h } from "./host.js";
+import { ForceField, WhyField } from "./stop_fields.js";
 
-const { Button, Checkbox, CloseButton, Dialog, Field, HStack, Input, Portal, Stack } = ChakraUI;
+const { Button, HStack, Stack } = ChakraUI;
 
 const ENDED = Object.freeze(["Halted", "Error"]);
 
@@ -56,71 +58,21 @@ function Ask({ instance: { id, status }, asked, onAct, onClose }) {
   }, [asked]);
   const stopping = asked === "stop";
   const forced = stopping && (force || onlyByForce);
-  const title = stopping ? `Stop instance ${id}` : `Let instance ${id} go on`;
-  const send = (event) => {
-    event.preventDefault();
-    if (why.trim()) onAct(why.trim(), forced);
+  const send = {
+    label: stopping ? "Stop it" : "Let it go on",
+    disabled: !why.trim(),
+    colorPalette: forced ? "red" : undefined,
   };
   return h(
-    Dialog.Root,
+    FormDialog,
     {
+      title: stopping ? `Stop instance ${id}` : `Let instance ${id} go on`,
       open: asked !== null,
-      onOpenChange: ({ open }) => open || onClose(),
-      size: "sm",
-      lazyMount: true,
-      unmountOnExit: true,
+      send,
+      onSend: () => onAct(why.trim(), forced),
+      onClose,
     },
-    h(
-      Portal,
-      null,
-      h(Dialog.Backdrop),
-      h(
-        Dialog.Positioner,
-        null,
-        h(
-          Dialog.Content,
-          { as: "form", onSubmit: send },
-          h(Dialog.Header, null, h(Dialog.Title, { pe: 6 }, title)),
-          h(
-            Dialog.Body,
-            null,
-            h(
-              Stack,
-              { gap: 4 },
-              h(
-                Field.Root,
-                { required: true },
-                h(Field.Label, null, "Why"),
-                h(Input, { value: why, maxLength: 1000, onChange: ({ target }) => setWhy(target.value) }),
-                h(Field.HelperText, null, "Is kept in its history, with your name"),
-              ),
-              stopping &&
-                h(
-                  Checkbox.Root,
-                  {
-                    checked: forced,
-                    disabled: onlyByForce,
-                    onCheckedChange: ({ checked }) => setForce(Boolean(checked)),
-                  },
-                  h(Checkbox.HiddenInput),
-                  h(Checkbox.Control),
-                  h(Checkbox.Label, null, "By force: at once, and its jobs go back to the queue"),
-                ),
-            ),
-          ),
-          h(
-            Dialog.Footer,
-            null,
-            h(Button, { size: "sm", variant: "outline", onClick: onClose }, "Cancel"),
-            h(
-              Button,
-              { size: "sm", type: "submit", disabled: !why.trim(), colorPalette: forced ? "red" : undefined },
-              stopping ? "Stop it" : "Let it go on",
-            ),
-          ),
-          h(Dialog.CloseTrigger, { asChild: true }, h(CloseButton, { size: "sm" })),
-        ),
-      ),
-    ),
+    h(WhyField, { value: why, onChange: setWhy }),
+    stopping && h(ForceField, { checked: forced, disabled: onlyByForce, onChange: setForce }),
   );
 }

@@ -11,8 +11,11 @@ const ALL = "All states";
 const ALL_BUT_HALTED = "All but Halted";
 const SEVERAL = "Several states";
 
-/** @param {{view: object, total: number | null, onChoose: (statuses: string[]) => void}} props `total`: null: not known */
-export function FilterBar({ view, total, onChoose }) {
+/**
+ * @param {{view: object, total: number | null, onChoose: (statuses: string[]) => void, children: object}} props
+ *   `total`: null: not known; `children`: what else stands in it
+ */
+export function FilterBar({ view, total, onChoose, children }) {
   const chosen = choiceOf(view.statuses);
   const choices = [ALL, ALL_BUT_HALTED, ...STATUSES];
   return h(
@@ -24,6 +27,7 @@ export function FilterBar({ view, total, onChoose }) {
       options: (chosen === SEVERAL ? [SEVERAL, ...choices] : choices).map((value) => [value, wordOf(value)]),
       onChange: (value) => onChoose(statusesOf(value, view.statuses)),
     }),
+    children,
     h(Spacer),
     h(
       Text,
@@ -80,7 +84,8 @@ export function rangeOf({ page, limit }, total, noun) {
   return first > total ? things : `${whole(first)}–${whole(Math.min(page * limit, total))} of ${things}`;
 }
 
-function Choice({ label, value, options, onChange }) {
+/** @param {{label: string, value: string, options: [string, string][], onChange: (value: string) => void}} props */
+export function Choice({ label, value, options, onChange }) {
   return h(
     HStack,
     { as: "label", gap: 2, fontSize: "sm" },
