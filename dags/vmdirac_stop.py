@@ -67,6 +67,7 @@ with DAG(
     stop = VmdiracStopOperator(
         task_id="stop",
         at_most=FOUND % STOPPED,
+        agreed_by="{{ ((ti.xcom_pull(task_ids='approve') or {}).get('responded_by_user') or {}).get('name') or '' }}",
         trigger_rule="none_failed_min_one_success",
         execution_timeout=timedelta(minutes=5),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,8 +23,9 @@ class TaskInstance:
         self.xcoms[key] = value
 
 
-def context(**params: Any) -> Any:
-    return {"run_id": "manual__1", "params": params, "ti": TaskInstance()}
+def context(by: str | None = None, **params: Any) -> Any:
+    run = SimpleNamespace(triggering_user_name=by)
+    return {"run_id": "manual__1", "dag_run": run, "params": params, "ti": TaskInstance()}
 
 
 def add(store: Store, number: int) -> list[int]:
@@ -55,6 +57,17 @@ def test_no_more_are_stopped_than_were_looked_at(store: Store) -> None:
     with store.read() as session:
         assert instances.counts(session) == {InstanceStatus.STOPPING: 3}
         assert instances.history(session, ids[0])[-1].reason == "stopped by run manual__1: the lab moves"
+
+
+def test_who_asked_and_who_agreed_is_kept(store: Store) -> None:
+    asked, also = add(store, 2)
+    VmdiracStopOperator(task_id="stop", at_most="1").execute(context(by="ann", instances=[asked], why="idle"))
+    VmdiracStopOperator(task_id="stop", at_most="1", agreed_by="bob").execute(context(by="ann", instances=[also]))
+    with store.read() as session:
+        assert [instances.history(session, number)[-1].reason for number in (asked, also)] == [
+            "stopped by ann in run manual__1: idle",
+            "stopped by ann in run manual__1, as bob agreed: no reason was given",
+        ]
 
 
 def test_a_run_that_does_not_say_which_stops_none(store: Store) -> None:

@@ -6,6 +6,7 @@ What they do is imported where they do it: this module is loaded each time that 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.standard.operators.branch import BaseBranchOperator
@@ -54,22 +55,27 @@ class VmdiracStopOperator(BaseOperator):
     """Stops the VMs that the run's parameters ask for, if they are no more than those that were looked at.
 
     :param at_most: how many it was for when it was looked at.
+    :param agreed_by: who agreed to it; empty if nobody was asked.
     """
 
-    template_fields: Sequence[str] = ("at_most",)
+    template_fields: Sequence[str] = ("at_most", "agreed_by")
 
-    def __init__(self, *, at_most: Any, **kwargs: Any) -> None:
+    def __init__(self, *, at_most: Any, agreed_by: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.at_most = at_most
+        self.agreed_by = agreed_by
 
     def execute(self, context: Context) -> None:
         from vmdirac.loops.asked_stop import MoreThanAgreedError, stop_selected
         from vmdirac.operators.runtime import utc_now
         from vmdirac.store.database import Store
 
+        wish = wish_of(context)
+        if self.agreed_by:
+            wish = replace(wish, who=f"{wish.who}, as {self.agreed_by} agreed")
         store = Store.from_config()
         try:
-            report = stop_selected(store, wish_of(context), utc_now(), at_most=int(self.at_most))
+            report = stop_selected(store, wish, utc_now(), at_most=int(self.at_most))
         except MoreThanAgreedError as error:
             raise AirflowFailException(str(error)) from None
         finally:
@@ -78,7 +84,7 @@ class VmdiracStopOperator(BaseOperator):
 
 
 def wish_of(context: Context) -> StopWish:
-    """A stop from the parameters of a run, named after the run.
+    """A stop from the parameters of a run, named after the run and whoever triggered it.
 
     :raises AirflowFailException: if they do not say which VMs are meant.
     """
@@ -100,4 +106,6 @@ def wish_of(context: Context) -> StopWish:
     except ValueError as error:
         raise AirflowFailException(str(error)) from None
     why = str(parameters.get("why") or "no reason was given")
-    return StopWish(selection, f"run {context['run_id']}", why, forced=bool(parameters.get("force")))
+    run = f"run {context['run_id']}"
+    user = context["dag_run"].triggering_user_name
+    return StopWish(selection, f"{user} in {run}" if user else run, why, forced=bool(parameters.get("force")))
