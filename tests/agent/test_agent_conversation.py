@@ -105,7 +105,7 @@ def test_jobs_that_are_not_understood_do_not_stop_the_others(
 def test_an_outage_ends_nothing(talk: Conversation) -> None:
     start_job(talk)
     talk.manager.stop()
-    talk.pass_time(24 * 3600.0)
+    talk.pass_time(6 * 3600.0)
     assert [running.id for running in talk.supervisor.running.values()] == [1]
     talk.manager.start()
     talk.pass_time(60.0)

@@ -134,6 +134,7 @@ def test_a_vm_that_never_registers_ends_by_itself(talk: Conversation) -> None:
     assert talk.agent.power_off
 
 
+@pytest.mark.slow
 def test_without_its_manager_a_job_goes_on_and_its_result_is_kept(talk: Conversation) -> None:
     talk.manager.rules["contact_deadline"] = 900.0
     start_job(talk)

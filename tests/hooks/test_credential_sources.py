@@ -151,6 +151,7 @@ class TestCommand:
         printed = capfd.readouterr()
         assert SECRET not in str(error.value) + caplog.text + printed.out + printed.err
 
+    @pytest.mark.slow
     def test_one_that_hangs_is_ended_with_all_that_it_started(self, tmp_path: Path) -> None:
         pids = tmp_path / "pids"
         code = (

@@ -18,6 +18,8 @@ from vmdirac.hooks.ssh_script import OUTPUT_BYTES, Progress, run_script
 from vmdirac.hooks.ssh_session import logged_in
 from vmdirac.policy.host_keys import Pins
 
+pytestmark = pytest.mark.server
+
 SECRET = "5ec4e7" * 10
 
 PATIENCE_S = 60

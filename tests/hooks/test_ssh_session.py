@@ -19,6 +19,8 @@ from vmdirac.hooks.ssh_session import MOST_OUTPUT, logged_in
 from vmdirac.model.ssh import JumpHost
 from vmdirac.policy.host_keys import Pins, parse_host_key
 
+pytestmark = pytest.mark.server
+
 ANY = Pins()
 
 

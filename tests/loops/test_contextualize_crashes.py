@@ -15,6 +15,8 @@ from tests.loops.ssh_world import SshWorld
 from vmdirac.model.states import InstanceStatus
 from vmdirac.store.database import Store
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 MOST = 40
 

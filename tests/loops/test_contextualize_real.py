@@ -29,6 +29,8 @@ from vmdirac.store import ssh_contexts
 from vmdirac.store.database import Store
 from vmdirac.store.tables import InstallationRow, SshContextRow
 
+pytestmark = pytest.mark.server
+
 S = InstanceStatus
 PATIENCE_S = 120
 

@@ -246,6 +246,7 @@ def test_gitlab_39380(store: Store) -> None:
         assert machine.heartbeat().action is VmAction.WORK
 
 
+@pytest.mark.slow
 def test_toad_171(store: Store) -> None:
     """Everything is started anew with many VMs in every state: they are in the same states afterwards."""
     with store.write() as session:
@@ -329,6 +330,7 @@ def test_gateway_554(store: Store) -> None:
     assert len(world.cloud.machines()) == 1, "another one is started for it"
 
 
+@pytest.mark.slow
 def test_kubernetes_aws_7658(store: Store) -> None:
     """Forty thousand slots are wanted and the time for the plan is over: there is a part of a plan, and the next tick
     goes on. `make bench` measures how long the whole takes."""
