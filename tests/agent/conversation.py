@@ -13,6 +13,7 @@ from vmdirac.agent.job import Job
 from vmdirac.agent.line import Line
 from vmdirac.agent.log import Log
 from vmdirac.agent.manager import Answer, Manager
+from vmdirac.agent.pilot_place import PilotPlace
 from vmdirac.agent.session import SessionFile
 from vmdirac.agent.supervisor import Supervisor
 from vmdirac.agent.surroundings import Surroundings
@@ -145,7 +146,8 @@ class Conversation:
                 job_features=str(path / "jobfeatures"),
                 site_features=str(path / "site"),
             ),
-            credentials=Credentials(str(path / "credentials")),
+            pilot_place=PilotPlace(str(path / "pilot-place")),
+            credentials=Credentials(str(path / "credentials"), str(path / "credentials.json"), {"instance": "17"}),
             uploader=Uploader(Manager(manager.url, "17"), None, log),
             program=program,
             log=log,

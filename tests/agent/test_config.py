@@ -32,6 +32,7 @@ def test_configuration_is_read(tmp_path: Path) -> None:
         shutdown_message="/var/vmdirac/shutdown_message",
         machine_features="/var/vmdirac/machinefeatures",
         job_features="/var/vmdirac/jobfeatures",
+        state_directory="/var/vmdirac",
         poweroff=(),
     )
     assert read_config(configuration(tmp_path)).ca_file is None
@@ -43,10 +44,11 @@ def test_what_is_optional_is_taken_where_it_is_said(tmp_path: Path) -> None:
         "shutdown_message": "/etc/joboutputs/shutdown_message",
         "machine_features": "/etc/machinefeatures",
         "job_features": "/etc/jobfeatures",
+        "state_directory": "/var/state",
         "poweroff": ["systemctl", "poweroff"],
     }
     config = read_config(configuration(tmp_path, **values))
-    assert config[5:] == (*list(values.values())[:4], ("systemctl", "poweroff"))
+    assert config[5:] == (*list(values.values())[:5], ("systemctl", "poweroff"))
     assert read_config(configuration(tmp_path, **dict.fromkeys(values))) == read_config(configuration(tmp_path))
 
 

@@ -260,6 +260,41 @@ def test_a_job_sees_what_it_may_use_and_its_credentials(manager: ScriptedManager
     assert result.log == b"2\n1\n77\nThe proxy"
 
 
+def test_a_pilot_goes_on_with_its_credentials_when_its_agent_is_killed(
+    manager: ScriptedManager, agent: RealAgent, tmp_path: Path
+) -> None:
+    manager.rules["credentials"] = True
+    proxy = {"name": "proxy", "environment": "X509_USER_PROXY", "content": "VGhlIHByb3h5", "version": "1"}
+    manager.credentials = {"credentials": [proxy], "removed": [], "next_in": 300.0}
+    seen, go = tmp_path / "seen", tmp_path / "go"
+    script = f"""
+    cat $MACHINEFEATURES/total_cpu $JOBFEATURES/allocated_cpu $X509_USER_PROXY > {seen}
+    while [ ! -e {go} ]; do cat $X509_USER_PROXY > /dev/null || touch {tmp_path}/lost; sleep 0.01; done
+    """
+    agent.start()
+    agent.start_pilot("sh", "-c", script)
+    manager.wait_for(lambda: manager.said("heartbeat") and manager.said("heartbeat")[-1].foreign_jobs == 1)
+    os.kill(agent.pid, signal.SIGKILL)
+    agent.ended()
+    manager.credentials = {"credentials": [], "removed": [], "next_in": 300.0}
+    asked, heard = len(manager.said("credentials")), len(manager.said("heartbeat"))
+    agent.start()
+    manager.wait_for(lambda: len(manager.said("credentials")) > asked)
+    manager.wait_for(lambda: len(manager.said("heartbeat")) > heard)
+    assert manager.said("credentials")[-1].have == {"proxy": "1"}
+    assert manager.said("heartbeat")[-1].foreign_jobs == 1
+    assert seen.read_text() == "2\n2\nThe proxy"
+    with manager.changed:
+        manager.action = VmAction.DRAIN
+        heard = len(manager.said("heartbeat"))
+    manager.wait_for(lambda: len(manager.said("heartbeat")) > heard + 2)
+    assert not manager.said("heartbeat")[-1].draining
+    go.touch()
+    manager.wait_for(lambda: manager.said("heartbeat")[-1].draining)
+    assert manager.said("heartbeat")[-1].foreign_jobs == 0
+    assert not (tmp_path / "lost").exists()
+
+
 def test_outputs_are_put_into_the_store_and_counted(manager: ScriptedManager, agent: RealAgent) -> None:
     manager.rules["outputs_elsewhere"] = True
     script = "head -c 3000000 /dev/zero > $VMDIRAC_UPLOAD/large; printf x > $VMDIRAC_UPLOAD/small; printf y > named"

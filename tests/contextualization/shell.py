@@ -34,8 +34,10 @@ if sys.argv[1] == "fetch.py":
 elif sys.argv[1] == "-":
     sys.argv[:] = sys.argv[1:]
     exec(compile(sys.stdin.read(), "-", "exec"), {{"__name__": "__main__"}})
+elif sys.argv[2] == "--pilot":
+    say(pilot=sys.argv[2:], proxy=os.environ.get("CVMFS_HTTP_PROXY"), directory=os.getcwd(), parent=os.getppid())
 else:
-    say(agent=sys.argv[1:], environment=dict(os.environ), directory=os.getcwd())
+    say(agent=sys.argv[1:], environment=dict(os.environ), directory=os.getcwd(), pid=os.getpid())
 """
 
 PATIENCE_S = 60

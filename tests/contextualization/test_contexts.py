@@ -131,20 +131,20 @@ def test_the_pilot_gets_its_arguments_as_they_are(words: list[str]) -> None:
         )
         found = wait_for_agent(found)
         program = (found.disk / "vmdirac" / "run-pilot").read_bytes().decode()
-    assert shlex.split(program.partition("exec ")[2]) == ["sh", "-c", ":", *words]
-    assert program.startswith("umask 022\ncd work || exit 2\nexport CVMFS_HTTP_PROXY=")
+    said = ["python3", "vmdirac_agent.py", "--pilot", "agent.json"]
+    assert shlex.split(program.partition("exec ")[2]) == [*said, "sh", "-c", ":", *words]
+    assert program.startswith("umask 022\nexport CVMFS_HTTP_PROXY=")
 
 
-def test_the_pilot_runs_beside_the_agent(tmp_path: Path) -> None:
-    pilot = (
-        "sh",
-        "-c",
-        'printf \'{"pilot": "%s", "proxy": "%s"}\\n\' "$(pwd)" "$CVMFS_HTTP_PROXY" >> "$VMDIRAC_VM_DIRECTORY/notes"',
-    )
-    found = shell.run(TEMPLATES.render("cloudinit", boot(pilot_command=pilot, context=Context())), tmp_path)
-    (said,) = (note for note in shell.after(found, "pilot").notes if "pilot" in note)
-    assert said == {"pilot": str(found.disk / "vmdirac/work"), "proxy": PROXY}
+@pytest.mark.parametrize("method", ["cloudinit", "ssh"])
+def test_the_pilot_runs_beside_the_agent(method: str, tmp_path: Path) -> None:
+    found = shell.run(TEMPLATES.render(method, boot(pilot_command=("pilot", "it's"), context=Context())), tmp_path)
+    found = wait_for_agent(shell.after(found, "pilot"))
+    (said,) = (note for note in found.notes if "pilot" in note)
+    assert (said["pilot"], said["proxy"]) == (["--pilot", "agent.json", "pilot", "it's"], PROXY)
+    assert said["directory"] == str(found.disk / "vmdirac")
     assert found.agent["agent"] == ["vmdirac_agent.py", "agent.json"]
+    assert said["parent"] != found.agent["pid"], "the agent ends children that are no jobs of its own"
 
 
 class TestAmiconfig:

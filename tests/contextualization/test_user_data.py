@@ -48,6 +48,7 @@ def test_the_agent_is_fetched_checked_and_started_with_its_identity(tmp_path: Pa
         "instance": 7,
         "secret": PLACEHOLDER,
         "work_directory": str(home / "work"),
+        "state_directory": str(home / "state"),
         "ca_file": str(home / "ca.pem"),
     }
     assert (home / "ca.pem").read_text() == "a certificate\n"
@@ -56,6 +57,7 @@ def test_the_agent_is_fetched_checked_and_started_with_its_identity(tmp_path: Pa
         "ca.pem",
         "fetch.py",
         "run-agent",
+        "state",
         "vmdirac_agent.py",
         "work",
     }

@@ -1,12 +1,14 @@
 """What a job sees on its VM, as JSON in ``seen.json``. Runs there: standard library only, Python 3.6.
 
-With the argument ``schema`` also what cloud-init says of the user data that it was given, which takes long.
+With the argument ``schema`` also what cloud-init says of the user data that it was given, which takes long; with
+``pilot`` not before the pod's pilot has left its mark.
 """
 
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HOME, MARKS = Path("/var/lib/vmdirac"), Path("/run/marks")
@@ -29,6 +31,9 @@ def text(path: Path) -> str:
         return ""
 
 
+deadline = time.monotonic() + 120
+while "pilot" in sys.argv and not text(MARKS / "pilot") and time.monotonic() < deadline:
+    time.sleep(0.2)
 seen = {
     "user": os.geteuid(),
     "directory": str(Path.cwd()),

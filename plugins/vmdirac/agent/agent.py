@@ -16,6 +16,7 @@ from vmdirac.agent.log import Log
 from vmdirac.agent.manager import LONGEST_WAIT, Manager, Message, credential, number
 from vmdirac.agent.matching import Matching
 from vmdirac.agent.outlook import Outlook
+from vmdirac.agent.pilot_place import PilotPlace
 from vmdirac.agent.rules import Rules, read_rules
 from vmdirac.agent.session import Session, SessionFile
 from vmdirac.agent.supervisor import KILL_GRACE, LOOK_PERIOD, SOON, Supervisor
@@ -46,6 +47,7 @@ class Agent:
         make_job: Callable[[Message], Job],
         lines: Tuple[Line, Line],
         surroundings: Surroundings,
+        pilot_place: PilotPlace,
         credentials: Credentials,
         uploader: Uploader,
         program: Optional[Program],
@@ -62,7 +64,7 @@ class Agent:
         self._credentials, self._program = credentials, program
         self._log, self._clock, self._chance, self._wait = log, clock, chance, wait
         self._contact = Contact(manager, lines[0], log, clock, chance, self.finish)
-        self._outlook = Outlook(surroundings, log, clock, wall)
+        self._outlook = Outlook(surroundings, pilot_place, log, clock, wall)
         self._delivery = Delivery(manager, lines[1], self._contact, uploader, log, self._unsure, self._dropped)
         self._matching = Matching(
             self._contact,
@@ -183,12 +185,17 @@ class Agent:
             self._log("leaving: %s", wish.reason if wish else "no more")
             self._heartbeat.due = min(self._heartbeat.due, now)
             self._matching.soon()
-        self._outlook.guide_pilot(self._draining())
+        self._guide_pilot()
         work, rules = self._work(), self._rules
         if departure.may_end(self._outlook.wish, work, self._outlook.settled()):
             self._finish_by(self._outlook.wish)
         else:
             self._finish_by(departure.abandoned(now, self._contact.heard_at, rules.contact_deadline, work))
+
+    def _guide_pilot(self) -> None:
+        """The pod's pilot begins once the VM is known to its manager, and has the credentials if there are any."""
+        ready = self._contact.token and (self._credentials.complete or not self._rules.credentials)
+        self._outlook.guide_pilot(self._draining(), self._credentials.environment() if ready else None)
 
     def _finish_by(self, why: Optional[Departure]) -> None:
         if why is not None:
@@ -238,8 +245,8 @@ class Agent:
     # Heartbeats
 
     def _send_heartbeat(self) -> None:
+        self._guide_pilot()
         self._outlook.count_foreign_jobs()
-        self._outlook.guide_pilot(self._draining())
         running, wish = self._running(), self._outlook.wish
         held = [job for job in running + self._delivery.waiting if not job.lost]
         busy = sum(job.processors for job in running) + self._outlook.foreign_jobs
@@ -285,12 +292,12 @@ class Agent:
         elif action == "drain" and not self._told_to_drain:
             self._log("draining: takes no more jobs")
             self._told_to_drain = True
-            self._outlook.guide_pilot(self._draining())
+            self._guide_pilot()
             self._heartbeat.due = now  # the acknowledgement
         elif action == "work" and self._told_to_drain:
             self._log("drain cancelled: takes jobs again")
             self._told_to_drain = False
-            self._outlook.guide_pilot(self._draining())
+            self._guide_pilot()
             self._matching.soon()
         return self._over is None
 
@@ -313,6 +320,7 @@ class Agent:
         self._renewal.succeeded(now + number(body, "next_in", 1.0, LONGEST_WAIT))
         if first:
             self._matching.soon()
+            self._sense_at = now  # the pilot may begin
 
     def _may_update(self) -> bool:
         """Another agent is wanted, and nothing would be lost by becoming it: jobs of another pilot are not ours."""

@@ -25,6 +25,7 @@ class Config(NamedTuple):
     shutdown_message: str = ""
     machine_features: str = ""
     job_features: str = ""
+    state_directory: str = ""
     poweroff: Tuple[str, ...] = ()
 
 
@@ -64,4 +65,6 @@ def _checked(values: Dict[str, Any], path: str) -> Dict[str, Any]:
     work = values["work_directory"]
     places = {"stop_file": "stop", "shutdown_message": "shutdown_message"}
     places.update(machine_features="machinefeatures", job_features="jobfeatures")
-    return dict({key: os.path.join(work, name) for key, name in places.items()}, **values)
+    defaults = {key: os.path.join(work, name) for key, name in places.items()}
+    defaults["state_directory"] = work
+    return dict(defaults, **values)

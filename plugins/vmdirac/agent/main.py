@@ -1,8 +1,9 @@
 """The agent on a VM: registers, sends heartbeats, matches jobs and runs them, ends when it is told to.
 
-Start it as ``python3 vmdirac_agent.py CONFIG.json``. The file, mode 0600, is ``{"url": "https://...", "instance": 17,
-"secret": "...", "work_directory": "/..."}``; docs/vm-interface.md says what else may be in it. It must run on old VMs
-as it is: one file, nothing but the standard library, Python 3.6 or newer, Linux.
+Start it as ``python3 vmdirac_agent.py CONFIG.json``, and the pod's pilot, where there is one, as ``python3
+vmdirac_agent.py --pilot CONFIG.json PROGRAM [ARGUMENT ...]``. The file, mode 0600, is ``{"url": "https://...",
+"instance": 17, "secret": "...", "work_directory": "/..."}``; docs/vm-interface.md says what else may be in it. It must
+run on old VMs as it is: one file, nothing but the standard library, Python 3.6 or newer, Linux.
 
 The main thread owns all state, starts and watches the jobs, and decides what to say to the manager. Because a call may
 hang until it times out, two threads do nothing but carry one call each to the manager and its answer back: one for all
@@ -23,7 +24,7 @@ import zipfile
 from typing import List
 
 from vmdirac.agent.agent import VERSION, Agent
-from vmdirac.agent.config import CannotStartError, read_config
+from vmdirac.agent.config import CannotStartError, Config, read_config
 from vmdirac.agent.credentials import Credentials
 from vmdirac.agent.files import remove_tree
 from vmdirac.agent.job import Job
@@ -31,6 +32,8 @@ from vmdirac.agent.keeper import Keeper
 from vmdirac.agent.line import Bell, Line
 from vmdirac.agent.log import Log
 from vmdirac.agent.manager import Manager
+from vmdirac.agent.pilot_place import PilotPlace
+from vmdirac.agent.pilot_runner import run_pilot
 from vmdirac.agent.place import lock, read_nonce
 from vmdirac.agent.power import power_off
 from vmdirac.agent.processes import PR_SET_CHILD_SUBREAPER, prctl
@@ -41,6 +44,7 @@ from vmdirac.agent.update import CHECK, Program
 from vmdirac.agent.uploads import Uploader
 
 EXIT_CANNOT_START = 2
+PILOT = "--pilot"
 
 
 def main(arguments: List[str]) -> int:
@@ -48,6 +52,8 @@ def main(arguments: List[str]) -> int:
     log = Log(lambda line: os.write(1, line))
     if arguments == [CHECK]:  # everything is imported: it runs here
         return 0
+    if arguments[:1] == [PILOT]:
+        return _run_pilot(arguments[1:], log)
     try:
         if len(arguments) != 1:
             raise CannotStartError("usage: vmdirac_agent.py CONFIG.json")
@@ -55,11 +61,12 @@ def main(arguments: List[str]) -> int:
         log.secrets.add(config.secret)
         manager = Manager(config.url, config.instance, config.ca_file)
         os.makedirs(config.work_directory, 0o700, exist_ok=True)
-        lock(config.work_directory)
+        os.makedirs(config.state_directory, 0o700, exist_ok=True)
+        lock(config.state_directory)
         jobs_directory = os.path.join(config.work_directory, "jobs")
         remove_tree(jobs_directory)  # of an earlier agent, whose leases are not ours
         os.mkdir(jobs_directory, 0o700)
-        nonce = read_nonce(config.work_directory)
+        nonce = read_nonce(config.state_directory)
         program = Program(os.path.abspath(sys.argv[0])) if zipfile.is_zipfile(sys.argv[0]) else None
     except (CannotStartError, OSError) as error:
         log("cannot start: %s", error)
@@ -74,7 +81,7 @@ def main(arguments: List[str]) -> int:
         manager=manager,
         secret=config.secret,
         nonce=nonce,
-        session=SessionFile(os.path.join(config.work_directory, "session.json"), config.url, config.instance),
+        session=SessionFile(os.path.join(config.state_directory, "session.json"), config.url, config.instance),
         supervisor=Supervisor(keeper),
         make_job=lambda matched: Job(matched, jobs_directory),
         lines=(Line(bell.ring), Line(bell.ring)),
@@ -85,7 +92,12 @@ def main(arguments: List[str]) -> int:
             job_features=config.job_features,
             site_features=os.environ.get("MACHINEFEATURES", ""),
         ),
-        credentials=Credentials(os.path.join(config.work_directory, "credentials")),
+        pilot_place=_pilot_place(config),
+        credentials=Credentials(
+            os.path.join(config.work_directory, "credentials"),
+            os.path.join(config.state_directory, "credentials.json"),
+            {"url": config.url, "instance": config.instance},
+        ),
         uploader=Uploader(manager, config.ca_file, log),
         program=program,
         log=log,
@@ -104,3 +116,18 @@ def main(arguments: List[str]) -> int:
     if agent.power_off and config.poweroff:
         power_off(config.poweroff, log)
     return code
+
+
+def _pilot_place(config: Config) -> PilotPlace:
+    return PilotPlace(os.path.join(config.state_directory, "pilot"))
+
+
+def _run_pilot(arguments: List[str], log: Log) -> int:
+    try:
+        if len(arguments) < 2:
+            raise CannotStartError(f"usage: vmdirac_agent.py {PILOT} CONFIG.json PROGRAM [ARGUMENT ...]")
+        config = read_config(arguments[0])
+        return run_pilot(arguments[1:], config.work_directory, _pilot_place(config), log)
+    except (CannotStartError, OSError) as error:
+        log("the pilot cannot start: %s", error)
+        return EXIT_CANNOT_START
