@@ -154,10 +154,10 @@ def test_terminated_by_a_signal_it_leaves_the_power_on(talk: Conversation) -> No
     assert not talk.agent.power_off
 
 
-def test_an_instance_of_another_agent_leaves_the_power_on(talk: Conversation) -> None:
+def test_an_instance_of_another_agent_is_powered_off(talk: Conversation) -> None:
     talk.manager.script["register"] = [Reply(409)]
     assert talk.to_its_end() == 3
-    assert not talk.agent.power_off
+    assert talk.agent.power_off
 
 
 def test_its_log_is_sent_before_its_last_word(talk: Conversation) -> None:

@@ -174,6 +174,16 @@ class TestThePodsPilot:
         assert (talk.path / "pilot").exists()
         assert talk.said("heartbeat")[-1].foreign_jobs == 1
 
+    def test_it_keeps_the_power_on_where_another_agent_is_registered(
+        self, talk: Conversation, pilot: PodsPilot
+    ) -> None:
+        talk.until(pilot.begins)
+        (talk.path / "session.json").unlink()
+        talk.manager.script["register"] = [Reply(409)]
+        again = Conversation(talk.manager, talk.path)
+        assert again.to_its_end() == 3
+        assert not again.agent.power_off
+
     def test_it_begins_when_the_vm_has_registered(self, talk: Conversation, pilot: PodsPilot) -> None:
         talk.manager.script["register"] = [Reply(503)] * 5
         talk.until(pilot.begins)

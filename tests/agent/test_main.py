@@ -12,6 +12,7 @@ import pytest
 from tests.agent.real_agent import RealAgent, interpreters, running, wait_until
 from tests.agent.scripted_manager import SECRET, Call, Reply, ScriptedManager, job
 from tests.agent.store_server import store_server
+from vmdirac.agent.power import UNIT
 from vmdirac.agent.update import digest_of
 from vmdirac.contextualization.agent_program import AGENT_PACKAGE, joined_agent
 from vmdirac.manager.vm_messages import VmAction
@@ -134,7 +135,7 @@ def test_a_signal_hands_back_the_jobs(manager: ScriptedManager, agent: RealAgent
     agent.start()
     wait_until(lambda: len(agent.jobs_processes()) == 4, "the start of the jobs")
     os.kill(agent.pid, number)
-    assert agent.ended() == 0
+    assert agent.ended() == 4
     assert [message.reason for message in manager.said("halting")] == ["terminated by signal"]
     assert alive == [[]]
     assert manager.said("finish") == []
@@ -149,7 +150,7 @@ def test_a_job_that_ignores_sigterm_is_killed_before_it_is_handed_back(
     agent.start()
     wait_until(ready.exists, "the start of the job")
     os.kill(agent.pid, signal.SIGTERM)
-    assert agent.ended() == 0
+    assert agent.ended() == 4
     assert alive == [[]]
 
 
@@ -243,8 +244,34 @@ def test_the_vm_stays_on_when_its_agent_is_terminated(
     agent.start(poweroff=["touch", str(tmp_path / "off")])
     manager.wait_for(lambda: manager.said("heartbeat"))
     os.kill(agent.pid, signal.SIGTERM)
-    assert agent.ended() == 0
+    assert agent.ended() == 4
     assert not (tmp_path / "off").exists()
+
+
+def test_terminated_by_systemd_to_be_started_again_it_is_the_same_vm(
+    manager: ScriptedManager, agent: RealAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "systemctl").write_text("#!/bin/sh\necho 17 vmdirac-agent.service restart running\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv(UNIT, "vmdirac-agent.service")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    manager.waiting = [job(1, "sleep", "1000")]
+    agent.start(poweroff=["touch", str(tmp_path / "off")])
+    wait_until(agent.jobs_processes, "the start of the job")
+    os.kill(agent.pid, signal.SIGTERM)
+    assert agent.ended() == 4
+    assert agent.jobs_processes() == []
+    manager.waiting = [job(2, "true")]
+    agent.start()
+    manager.wait_for(lambda: manager.result(2))
+    assert (len(manager.said("register")), manager.said("halting")) == (1, [])
+    assert not (tmp_path / "off").exists()
+
+
+def test_one_that_cannot_be_powered_off_is_no_end(manager: ScriptedManager, agent: RealAgent) -> None:
+    manager.action = VmAction.HALT
+    agent.start(poweroff=["/nowhere/poweroff"])
+    assert agent.ended() == 1
 
 
 def test_a_job_sees_what_it_may_use_and_its_credentials(manager: ScriptedManager, agent: RealAgent) -> None:

@@ -110,11 +110,11 @@ def run(script: str, folder: Path, *, shell: str = "sh", then: tuple[str, ...] =
     return Ran(disk, [json.loads(line) for line in lines], output)
 
 
-def after(found: Ran, word: str) -> Ran:
-    """What came of it once this is noted by what runs in the background."""
+def after(found: Ran, word: str, times: int = 1) -> Ran:
+    """What came of it once this is noted so often by what runs in the background."""
     notes = found.disk / "notes"
     deadline = time.monotonic() + PATIENCE_S
-    while f'"{word}"' not in (text := notes.read_text()) or not text.endswith("\n"):
+    while (text := notes.read_text()).count(f'"{word}":') < times or not text.endswith("\n"):
         assert time.monotonic() < deadline, f"{word} never came"
         time.sleep(0.02)
     return Ran(found.disk, [json.loads(line) for line in text.splitlines()], found.output)

@@ -117,6 +117,23 @@ def test_the_images_own_prolog_and_epilog_stay(tmp_path: Path) -> None:
     assert wait_for_agent(found).order == ORDER
 
 
+def test_at_a_reboot_hepix_only_starts_the_agent_again(tmp_path: Path) -> None:
+    """The image runs both at each boot. Then the identity is where the agent has it, and its program may be newer."""
+    found = shell.run(TEMPLATES.render("hepix", boot()), tmp_path, then=(*HEPIX, *HEPIX))
+    assert shell.after(found, "agent", 2).order == [*ORDER, "agent"]
+    for name in HEPIX:
+        assert (found.disk / name).read_text().count("vmdirac") == 1
+    assert found.agent_config["secret"] == PLACEHOLDER
+
+
+@pytest.mark.parametrize("method", ["cloudinit", "ssh", "amiconfig", "hepix"])
+def test_run_again_the_script_sets_nothing_up_again(method: str, tmp_path: Path) -> None:
+    then = HEPIX if method == "hepix" else ()
+    found = shell.run(TEMPLATES.render(method, boot()), tmp_path, then=(*then, "../script", *then))
+    assert shell.after(found, "agent", 2).order == [*ORDER, "agent"]
+    assert (found.disk / "etc/cvmfs/default.local").read_text().count("CVMFS_HTTP_PROXY") == 1
+
+
 @pytest.mark.slow
 @PROPERTY
 @given(words=st.lists(ANY_TEXT, max_size=4))

@@ -5,7 +5,7 @@ import socket
 from typing import Callable, List, Optional, Set, Tuple
 
 from vmdirac.agent import departure
-from vmdirac.agent.contact import Contact
+from vmdirac.agent.contact import EXIT_OTHER_AGENT, Contact
 from vmdirac.agent.credentials import Credentials
 from vmdirac.agent.delivery import Delivery
 from vmdirac.agent.departure import Departure, Work
@@ -113,11 +113,12 @@ class Agent:
     ) -> None:
         """End soon. Only the first reason counts. May be called by a signal handler.
 
-        Without ``power_off`` it depends on ``exit_code``: a VM that is not this agent's is left as it is.
+        Without ``power_off`` the VM is powered off, but for one that is not this agent's and on which something works.
         """
         if self._over is None:
             self._tell_halting, self._exit_code = tell, exit_code
-            self.power_off = not exit_code if power_off is None else power_off
+            not_ours = exit_code == EXIT_OTHER_AGENT and self._work().jobs
+            self.power_off = not not_ours if power_off is None else power_off
             self._over = Departure(code, reason)
 
     def step(self) -> None:

@@ -11,8 +11,9 @@ that has an order (register, heartbeat, match), one for results, so that a large
 thread sleeps in ``select`` and is woken by an answer, by the end of a child or by a signal. So nothing needs a lock,
 and no job goes unwatched while the manager is slow.
 
-Exit codes: 0 ended as told, or because nobody needs the VM any more (then it is powered off if the configuration says
-how), 2 cannot start, 3 another agent is registered.
+Exit codes: 0 ended as told, or because nobody needs the VM any more, 2 cannot start, 3 another agent is registered, 4
+terminated by a signal. After 0, and after 3 if nothing works on it, the VM is powered off if the configuration says
+how; 1 if that fails.
 """
 
 import os
@@ -35,7 +36,7 @@ from vmdirac.agent.manager import Manager
 from vmdirac.agent.pilot_place import PilotPlace
 from vmdirac.agent.pilot_runner import run_pilot
 from vmdirac.agent.place import lock, read_nonce
-from vmdirac.agent.power import power_off
+from vmdirac.agent.power import goes_down, power_off
 from vmdirac.agent.processes import PR_SET_CHILD_SUBREAPER, prctl
 from vmdirac.agent.session import SessionFile
 from vmdirac.agent.supervisor import Supervisor
@@ -43,7 +44,7 @@ from vmdirac.agent.surroundings import Surroundings
 from vmdirac.agent.update import CHECK, Program
 from vmdirac.agent.uploads import Uploader
 
-EXIT_CANNOT_START = 2
+EXIT_NOT_POWERED_OFF, EXIT_CANNOT_START, EXIT_TERMINATED = 1, 2, 4
 PILOT = "--pilot"
 
 
@@ -106,15 +107,19 @@ def main(arguments: List[str]) -> int:
         chance=random.SystemRandom().random,
         wait=bell.wait,
     )
+
+    def terminated(*_: object) -> None:
+        agent.finish("terminated by signal", tell=goes_down(log), exit_code=EXIT_TERMINATED, power_off=False)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: agent.finish("terminated by signal", power_off=False))
+        signal.signal(number, terminated)
     signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that the end of a child rings the bell
     code = agent.run()
     if agent.updated and program is not None:
         # The same process, so that whoever watches over it sees no end.
         os.execv(sys.executable, [sys.executable, program.path, *arguments])  # noqa: S606
-    if agent.power_off and config.poweroff:
-        power_off(config.poweroff, log)
+    if agent.power_off and config.poweroff and not power_off(config.poweroff, log):
+        return EXIT_NOT_POWERED_OFF  # who watches over it begins it again, and it tries again
     return code
 
 
