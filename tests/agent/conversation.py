@@ -17,6 +17,7 @@ from vmdirac.agent.pilot_place import PilotPlace
 from vmdirac.agent.session import SessionFile
 from vmdirac.agent.supervisor import Supervisor
 from vmdirac.agent.surroundings import Surroundings
+from vmdirac.agent.totals import Totals
 from vmdirac.agent.update import Program
 from vmdirac.agent.uploads import Uploader
 
@@ -147,6 +148,7 @@ class Conversation:
                 site_features=str(path / "site"),
             ),
             pilot_place=PilotPlace(str(path / "pilot-place")),
+            totals=Totals(str(path / "totals.json"), {"instance": "17"}, log, lambda: self.now),
             credentials=Credentials(str(path / "credentials"), str(path / "credentials.json"), {"instance": "17"}),
             uploader=Uploader(Manager(manager.url, "17"), None, log),
             program=program,

@@ -173,14 +173,18 @@ class TestAmiconfig:
             "plugins=cernvm",
             "[cernvm]",
             "repositories=lhcb.cern.ch,grid.cern.ch",
-            f"proxy={PROXY}",
             "[ucernvm-begin]",
-            f"cvmfs_http_proxy={PROXY}",
+            f'cvmfs_http_proxy="{PROXY}"',
             "[ucernvm-end]",
         ]
 
+    def test_one_proxy_is_told_to_amiconfig_too(self) -> None:
+        text = TEMPLATES.render("amiconfig", boot(cvmfs_proxy="http://a:3128"))
+        assert "\nproxy=http://a:3128\n" in text
+        assert '\ncvmfs_http_proxy="http://a:3128"\n' in text
+
     def test_what_they_would_take_for_something_else_is_refused(self) -> None:
-        with pytest.raises(UnfitValueError, match="amiconfig"):
+        with pytest.raises(UnfitValueError, match="takes for something else"):
             TEMPLATES.render("amiconfig", boot(cvmfs_proxy="http://a:3128\nplugins=rpath"))
 
     def test_a_community_adds_plugins_of_its_own(self, tmp_path: Path) -> None:

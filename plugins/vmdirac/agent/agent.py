@@ -22,6 +22,7 @@ from vmdirac.agent.session import Session, SessionFile
 from vmdirac.agent.supervisor import KILL_GRACE, LOOK_PERIOD, SOON, Supervisor
 from vmdirac.agent.surroundings import Surroundings
 from vmdirac.agent.timer import LONGEST_BACKOFF, Timer
+from vmdirac.agent.totals import Totals
 from vmdirac.agent.update import LARGEST as LARGEST_PROGRAM
 from vmdirac.agent.update import Program, UpdateError
 from vmdirac.agent.uploads import Uploader
@@ -48,6 +49,7 @@ class Agent:
         lines: Tuple[Line, Line],
         surroundings: Surroundings,
         pilot_place: PilotPlace,
+        totals: Totals,
         credentials: Credentials,
         uploader: Uploader,
         program: Optional[Program],
@@ -64,8 +66,9 @@ class Agent:
         self._credentials, self._program = credentials, program
         self._log, self._clock, self._chance, self._wait = log, clock, chance, wait
         self._contact = Contact(manager, lines[0], log, clock, chance, self.finish)
-        self._outlook = Outlook(surroundings, pilot_place, log, clock, wall)
-        self._delivery = Delivery(manager, lines[1], self._contact, uploader, log, self._unsure, self._dropped)
+        self._outlook = Outlook(surroundings, pilot_place, totals, log, clock, wall)
+        self._delivery = Delivery(manager, lines[1], self._contact, uploader, totals, log, self._unsure, self._dropped)
+        self._totals = totals
         self._matching = Matching(
             self._contact,
             supervisor,
@@ -258,8 +261,8 @@ class Agent:
             foreign_jobs=self._outlook.foreign_jobs,
             draining=self._draining() and self._outlook.settled(),
             leaving=wish.reason[:1000] if wish else "",
-            transferred_files=self._delivery.files,
-            transferred_bytes=self._delivery.bytes,
+            transferred_files=self._totals.files,
+            transferred_bytes=self._totals.bytes,
         )
         self._contact.ask("heartbeat", message, self._heartbeat, self._heard)
 
@@ -346,6 +349,7 @@ class Agent:
 
     def _end(self) -> None:
         """Leave nothing behind, and only then say so: leases are given back when nothing runs under them."""
+        self._totals.keep()
         why = self._over or Departure(departure.HOST_SAID_SO, "")
         self._log("ending: %s", why.reason)
         now = self._clock()

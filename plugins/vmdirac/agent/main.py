@@ -41,6 +41,7 @@ from vmdirac.agent.processes import PR_SET_CHILD_SUBREAPER, prctl
 from vmdirac.agent.session import SessionFile
 from vmdirac.agent.supervisor import Supervisor
 from vmdirac.agent.surroundings import Surroundings
+from vmdirac.agent.totals import Totals
 from vmdirac.agent.update import CHECK, Program
 from vmdirac.agent.uploads import Uploader
 
@@ -78,6 +79,7 @@ def main(arguments: List[str]) -> int:
     bell = Bell()
     digest = program.digest[:12] if program is not None else "without a file"
     log("agent %s (%s) for instance %s, manager %s", VERSION, digest, config.instance, config.url)
+    whose = {"url": config.url, "instance": config.instance}
     agent = Agent(
         manager=manager,
         secret=config.secret,
@@ -94,10 +96,11 @@ def main(arguments: List[str]) -> int:
             site_features=os.environ.get("MACHINEFEATURES", ""),
         ),
         pilot_place=_pilot_place(config),
+        totals=Totals(os.path.join(config.state_directory, "totals.json"), whose, log, time.monotonic),
         credentials=Credentials(
             os.path.join(config.work_directory, "credentials"),
             os.path.join(config.state_directory, "credentials.json"),
-            {"url": config.url, "instance": config.instance},
+            whose,
         ),
         uploader=Uploader(manager, config.ca_file, log),
         program=program,

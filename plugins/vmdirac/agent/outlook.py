@@ -13,6 +13,7 @@ from vmdirac.agent.manager import Message, number
 from vmdirac.agent.pilot_place import PilotPlace
 from vmdirac.agent.rules import LONGEST_ALONE, Rules
 from vmdirac.agent.surroundings import Site, Surroundings
+from vmdirac.agent.totals import Totals
 
 
 class Outlook:
@@ -26,13 +27,14 @@ class Outlook:
         self,
         surroundings: Surroundings,
         pilot_place: PilotPlace,
+        totals: Totals,
         log: Log,
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
         self._surroundings, self._log, self._clock, self._wall = surroundings, log, clock, wall
         self._pilot_place = pilot_place
-        self._started, self._started_wall = clock(), wall()
+        self._totals, self._started_wall = totals, wall()
         self._rules, self._load, self._site = Rules(), LoadAverage(), Site()
         self._lives_until: Optional[float] = None
         self._pilot = ForeignPilot(pilot_place, "", "", log)
@@ -56,8 +58,7 @@ class Outlook:
         self._lives_until = ends
 
     def vitals(self) -> Message:
-        now = self._clock()
-        return {"load": self._load.note(now, os.getloadavg()[0]), "uptime": now - self._started}
+        return {"load": self._load.note(self._clock(), os.getloadavg()[0]), "uptime": self._totals.uptime()}
 
     def look(self) -> bool:
         """See what there is and tell the jobs of it; whether the wish to go came or went."""
