@@ -10,6 +10,7 @@ from tests.agent.scripted_manager import SECRET, Call, ScriptedManager, job
 from vmdirac.agent.agent import Agent
 from vmdirac.agent.credentials import Credentials
 from vmdirac.agent.job import Job
+from vmdirac.agent.job_users import JobUsers
 from vmdirac.agent.line import Line
 from vmdirac.agent.log import Log
 from vmdirac.agent.manager import Answer, Manager
@@ -150,6 +151,7 @@ class Conversation:
             pilot_place=PilotPlace(str(path / "pilot-place")),
             totals=Totals(str(path / "totals.json"), {"instance": "17"}, log, lambda: self.now),
             credentials=Credentials(str(path / "credentials"), str(path / "credentials.json"), {"instance": "17"}),
+            job_users=JobUsers(()),
             uploader=Uploader(Manager(manager.url, "17"), None, log),
             program=program,
             log=log,

@@ -34,6 +34,7 @@ def test_configuration_is_read(tmp_path: Path) -> None:
         job_features="/var/vmdirac/jobfeatures",
         state_directory="/var/vmdirac",
         poweroff=(),
+        job_users=(),
     )
     assert read_config(configuration(tmp_path)).ca_file is None
 
@@ -46,9 +47,10 @@ def test_what_is_optional_is_taken_where_it_is_said(tmp_path: Path) -> None:
         "job_features": "/etc/jobfeatures",
         "state_directory": "/var/state",
         "poweroff": ["systemctl", "poweroff"],
+        "job_users": ["vmdirac-job1"],
     }
     config = read_config(configuration(tmp_path, **values))
-    assert config[5:] == (*list(values.values())[:5], ("systemctl", "poweroff"))
+    assert config[5:] == (*list(values.values())[:5], ("systemctl", "poweroff"), ("vmdirac-job1",))
     assert read_config(configuration(tmp_path, **dict.fromkeys(values))) == read_config(configuration(tmp_path))
 
 
@@ -62,6 +64,7 @@ def test_what_is_optional_is_taken_where_it_is_said(tmp_path: Path) -> None:
         ({"stop_file": "stop"}, "stop_file must be absolute"),
         ({"poweroff": "poweroff"}, "list of words"),
         ({"poweroff": ["sh", 7]}, "list of words"),
+        ({"job_users": "nobody"}, "list of words"),
         ({"sercet": "x"}, "must be an object with url, instance, secret"),
     ],
 )

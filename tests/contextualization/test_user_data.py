@@ -79,7 +79,7 @@ def test_a_vm_of_its_own_is_told_how_it_is_switched_off(programs: tuple[str, ...
         way = ["systemctl", "poweroff"]
     for root, expected in (("", way), ("/the/disk", None)):
         (tmp_path / "identity.json").write_text("{}")
-        words = [sys.executable, "-c", part, "work", root]
+        words = [sys.executable, "-c", part, "work", root, "0"]
         subprocess.run(words, cwd=tmp_path, env={"PATH": str(tmp_path)}, check=True)
         assert json.loads((tmp_path / "agent.json").read_text()).get("poweroff") == expected
 

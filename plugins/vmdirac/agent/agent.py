@@ -11,6 +11,7 @@ from vmdirac.agent.delivery import Delivery
 from vmdirac.agent.departure import Departure, Work
 from vmdirac.agent.ending import report_end
 from vmdirac.agent.job import Job
+from vmdirac.agent.job_users import JobUsers
 from vmdirac.agent.line import Line
 from vmdirac.agent.log import Log
 from vmdirac.agent.manager import LONGEST_WAIT, Manager, Message, credential, number
@@ -51,6 +52,7 @@ class Agent:
         pilot_place: PilotPlace,
         totals: Totals,
         credentials: Credentials,
+        job_users: JobUsers,
         uploader: Uploader,
         program: Optional[Program],
         log: Log,
@@ -76,6 +78,7 @@ class Agent:
             make_job,
             self._outlook,
             credentials,
+            job_users,
             log,
             clock,
             chance,
@@ -320,6 +323,11 @@ class Agent:
     def _renewed(self, body: Message) -> None:
         first = not self._credentials.complete
         self._credentials.take(body)
+        for job in self._running():
+            try:
+                job.renew_credentials()
+            except OSError as error:
+                self._log("job %s does not get the new credentials: %s", job.id, error)
         now = self._clock()
         self._renewal.succeeded(now + number(body, "next_in", 1.0, LONGEST_WAIT))
         if first:

@@ -10,6 +10,7 @@ import re
 from typing import Dict, NamedTuple
 
 from vmdirac.agent.files import RefusedError, check_name, remove_tree, write_secret
+from vmdirac.agent.job_users import JobUser
 from vmdirac.agent.manager import Message
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
@@ -45,9 +46,24 @@ class Credentials:
         """The version of each that is here."""
         return {name: held.version for name, held in self._held.items()}
 
-    def environment(self) -> Dict[str, str]:
-        """What jobs are told."""
-        return {held.environment: self._path(name) for name, held in self._held.items() if held.environment}
+    def environment(self, directory: str = "") -> Dict[str, str]:
+        """What jobs are told. ``directory``: where copies of them are."""
+        place = directory or self._directory
+        return {held.environment: os.path.join(place, name) for name, held in self._held.items() if held.environment}
+
+    def copy_to(self, directory: str, user: JobUser) -> None:
+        """Have copies of all of them, and nothing else, in a directory for a user who cannot read ours.
+
+        Raises OSError. The directory is not the user's, so that what is there can be replaced without looking at what
+        he made of it.
+        """
+        os.makedirs(directory, 0o711, exist_ok=True)
+        os.chmod(directory, 0o711)  # noqa: S103 - each file is for its owner alone
+        for name in set(os.listdir(directory)) - set(self._held):
+            os.unlink(os.path.join(directory, name))
+        for name in self._held:
+            with open(self._path(name), "rb") as file:
+                write_secret(os.path.join(directory, name), file.read(LARGEST), (user.uid, user.gid))
 
     def take(self, body: Message) -> None:
         """Keep what came, and delete what is no longer given.

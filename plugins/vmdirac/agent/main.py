@@ -29,6 +29,7 @@ from vmdirac.agent.config import CannotStartError, Config, read_config
 from vmdirac.agent.credentials import Credentials
 from vmdirac.agent.files import remove_tree
 from vmdirac.agent.job import Job
+from vmdirac.agent.job_users import JobUsers
 from vmdirac.agent.keeper import Keeper
 from vmdirac.agent.line import Bell, Line
 from vmdirac.agent.log import Log
@@ -66,8 +67,12 @@ def main(arguments: List[str]) -> int:
         os.makedirs(config.state_directory, 0o700, exist_ok=True)
         lock(config.state_directory)
         jobs_directory = os.path.join(config.work_directory, "jobs")
+        job_users = JobUsers(config.job_users)
         remove_tree(jobs_directory)  # of an earlier agent, whose leases are not ours
         os.mkdir(jobs_directory, 0o700)
+        if config.job_users:  # they get to what is theirs, and see nothing on the way
+            os.chmod(config.work_directory, 0o711)  # noqa: S103
+            os.chmod(jobs_directory, 0o711)  # noqa: S103
         nonce = read_nonce(config.state_directory)
         program = Program(os.path.abspath(sys.argv[0])) if zipfile.is_zipfile(sys.argv[0]) else None
     except (CannotStartError, OSError) as error:
@@ -102,6 +107,7 @@ def main(arguments: List[str]) -> int:
             os.path.join(config.state_directory, "credentials.json"),
             whose,
         ),
+        job_users=job_users,
         uploader=Uploader(manager, config.ca_file, log),
         program=program,
         log=log,
