@@ -14,6 +14,7 @@ from vmdirac.agent.job_users import JobUsers
 from vmdirac.agent.line import Line
 from vmdirac.agent.log import Log
 from vmdirac.agent.manager import Answer, Manager
+from vmdirac.agent.other_logs import OtherLogs
 from vmdirac.agent.pilot_place import PilotPlace
 from vmdirac.agent.session import SessionFile
 from vmdirac.agent.supervisor import Supervisor
@@ -154,6 +155,7 @@ class Conversation:
             job_users=JobUsers(()),
             uploader=Uploader(Manager(manager.url, "17"), None, log),
             program=program,
+            other_logs=OtherLogs((str(path / "pilot.log"),)),
             log=log,
             clock=lambda: self.now,
             wall=lambda: self.wall + self.now,

@@ -169,6 +169,16 @@ def test_its_log_is_sent_before_its_last_word(talk: Conversation) -> None:
     assert b"ending: told to halt" in message.log
 
 
+def test_what_the_pilot_said_is_sent_with_its_log(talk: Conversation) -> None:
+    talk.until(lambda: bool(talk.said("match")))
+    (talk.path / "pilot.log").write_text("the pilot got token-1\n")
+    talk.manager.action = VmAction.HALT
+    the_end(talk)
+    [message] = talk.said("log")
+    assert message.log.endswith(b"/pilot.log ---\nthe pilot got ***\n")
+    assert b"ending: told to halt" in message.log
+
+
 def test_a_log_that_is_refused_keeps_nobody_from_ending(talk: Conversation) -> None:
     talk.manager.script["log"] = [Reply(500)]
     talk.manager.action = VmAction.HALT

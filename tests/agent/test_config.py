@@ -35,6 +35,7 @@ def test_configuration_is_read(tmp_path: Path) -> None:
         state_directory="/var/vmdirac",
         poweroff=(),
         job_users=(),
+        logs=(),
     )
     assert read_config(configuration(tmp_path)).ca_file is None
 
@@ -48,9 +49,10 @@ def test_what_is_optional_is_taken_where_it_is_said(tmp_path: Path) -> None:
         "state_directory": "/var/state",
         "poweroff": ["systemctl", "poweroff"],
         "job_users": ["vmdirac-job1"],
+        "logs": ["/var/log/boot"],
     }
     config = read_config(configuration(tmp_path, **values))
-    assert config[5:] == (*list(values.values())[:5], ("systemctl", "poweroff"), ("vmdirac-job1",))
+    assert config[5:] == (*list(values.values())[:5], ("systemctl", "poweroff"), ("vmdirac-job1",), ("/var/log/boot",))
     assert read_config(configuration(tmp_path, **dict.fromkeys(values))) == read_config(configuration(tmp_path))
 
 

@@ -50,6 +50,7 @@ def test_the_agent_is_fetched_checked_and_started_with_its_identity(tmp_path: Pa
         "secret": PLACEHOLDER,
         "work_directory": str(home / "work"),
         "state_directory": str(home / "state"),
+        "logs": [str(home / "pilot.log")],
         "ca_file": str(home / "ca.pem"),
     }
     assert (home / "ca.pem").read_text() == "a certificate\n"
@@ -81,7 +82,9 @@ def test_a_vm_of_its_own_is_told_how_it_is_switched_off(programs: tuple[str, ...
         (tmp_path / "identity.json").write_text("{}")
         words = [sys.executable, "-c", part, "work", root, "0"]
         subprocess.run(words, cwd=tmp_path, env={"PATH": str(tmp_path)}, check=True)
-        assert json.loads((tmp_path / "agent.json").read_text()).get("poweroff") == expected
+        config = json.loads((tmp_path / "agent.json").read_text())
+        assert config.get("poweroff") == expected
+        assert ("/var/log/cloud-init-output.log" in config["logs"]) == (root == "")
 
 
 def test_without_more_it_says_nothing_of_more(tmp_path: Path) -> None:

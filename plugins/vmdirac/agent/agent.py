@@ -16,6 +16,7 @@ from vmdirac.agent.line import Line
 from vmdirac.agent.log import Log
 from vmdirac.agent.manager import LONGEST_WAIT, Manager, Message, credential, number
 from vmdirac.agent.matching import Matching
+from vmdirac.agent.other_logs import OtherLogs
 from vmdirac.agent.outlook import Outlook
 from vmdirac.agent.pilot_place import PilotPlace
 from vmdirac.agent.rules import Rules, read_rules
@@ -55,6 +56,7 @@ class Agent:
         job_users: JobUsers,
         uploader: Uploader,
         program: Optional[Program],
+        other_logs: OtherLogs,
         log: Log,
         clock: Callable[[], float],
         wall: Callable[[], float],
@@ -70,7 +72,7 @@ class Agent:
         self._contact = Contact(manager, lines[0], log, clock, chance, self.finish)
         self._outlook = Outlook(surroundings, pilot_place, totals, log, clock, wall)
         self._delivery = Delivery(manager, lines[1], self._contact, uploader, totals, log, self._unsure, self._dropped)
-        self._totals = totals
+        self._totals, self._other_logs = totals, other_logs
         self._matching = Matching(
             self._contact,
             supervisor,
@@ -374,6 +376,7 @@ class Agent:
                 token=self._contact.token,
                 message=dict(self._outlook.vitals(), reason=why.reason[:1000], code=said.code),
                 log=self._log,
+                other_logs=self._other_logs,
                 clock=self._clock,
                 chance=self._chance,
                 wait=self._wait,

@@ -28,6 +28,7 @@ class Config(NamedTuple):
     state_directory: str = ""
     poweroff: Tuple[str, ...] = ()
     job_users: Tuple[str, ...] = ()
+    logs: Tuple[str, ...] = ()
 
 
 def read_config(path: str) -> Config:
@@ -48,8 +49,8 @@ def read_config(path: str) -> Config:
     # An optional key that is null or empty is one that is not there.
     values = {key: value for key, value in values.items() if key in REQUIRED or value}
     values["instance"] = str(values["instance"])
-    poweroff, job_users = (_words(values.pop(key, []), key, path) for key in ("poweroff", "job_users"))
-    return Config(**_checked(values, path), poweroff=poweroff, job_users=job_users)
+    poweroff, job_users, logs = (_words(values.pop(key, []), key, path) for key in ("poweroff", "job_users", "logs"))
+    return Config(**_checked(values, path), poweroff=poweroff, job_users=job_users, logs=logs)
 
 
 def _words(value: Any, key: str, path: str) -> Tuple[str, ...]:

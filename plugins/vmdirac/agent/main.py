@@ -34,10 +34,11 @@ from vmdirac.agent.keeper import Keeper
 from vmdirac.agent.line import Bell, Line
 from vmdirac.agent.log import Log
 from vmdirac.agent.manager import Manager
+from vmdirac.agent.other_logs import OtherLogs
 from vmdirac.agent.pilot_place import PilotPlace
 from vmdirac.agent.pilot_runner import run_pilot
 from vmdirac.agent.place import lock, read_nonce
-from vmdirac.agent.power import goes_down, power_off
+from vmdirac.agent.power import UNIT, goes_down, power_off
 from vmdirac.agent.processes import PR_SET_CHILD_SUBREAPER, prctl
 from vmdirac.agent.session import SessionFile
 from vmdirac.agent.supervisor import Supervisor
@@ -110,6 +111,7 @@ def main(arguments: List[str]) -> int:
         job_users=job_users,
         uploader=Uploader(manager, config.ca_file, log),
         program=program,
+        other_logs=OtherLogs(config.logs, journal=UNIT in os.environ),
         log=log,
         clock=time.monotonic,
         wall=time.time,
