@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from vmdirac.agent import pilot_place
 from vmdirac.agent.pilot_place import PilotPlace
 
 
@@ -69,6 +70,15 @@ def test_what_an_earlier_one_was_told_lets_no_other_begin(place: PilotPlace) -> 
         with entered(place):
             assert place.begin() is None
             assert not place.works()
+
+
+def test_there_is_one_at_a_time(place: PilotPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pilot_place, "PATIENCE", 0.0)
+    with entered(place):
+        place.let_begin({"A": "b"})
+        with pytest.raises(BlockingIOError):
+            place.enter()
+        assert place.begin() == {"A": "b"}, "the other one took nothing away"
 
 
 def test_what_it_is_told_is_for_its_owner_alone(place: PilotPlace, tmp_path: Path) -> None:

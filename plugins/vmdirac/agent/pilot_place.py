@@ -12,9 +12,12 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from typing import Dict, Optional
 
 from vmdirac.agent.files import write_secret
+
+PATIENCE = 2.0  # seconds until a lock is another pilot's for certain
 
 
 class PilotPlace:
@@ -27,10 +30,23 @@ class PilotPlace:
     # What the pilot's side does
 
     def enter(self) -> int:
-        """Be the pilot's side, and wait to be let go; the descriptor of the lock, to be left open. Raises OSError."""
+        """Be the pilot's side, and wait to be let go; the descriptor of the lock, to be left open.
+
+        Raises OSError, BlockingIOError if a pilot is there already: whoever starts one again means no second one.
+        """
         os.makedirs(self._directory, 0o700, exist_ok=True)
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                # The agent that looks holds it too, for a moment.
+                if time.monotonic() > deadline:
+                    os.close(descriptor)
+                    raise
+                time.sleep(0.05)
         # Of an earlier pilot, perhaps from before a reboot: the agent says anew whether this one may begin.
         for path in (self._go, self._started):
             with contextlib.suppress(FileNotFoundError):
