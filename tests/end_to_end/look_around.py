@@ -34,11 +34,16 @@ def text(path: Path) -> str:
 deadline = time.monotonic() + 120
 while "pilot" in sys.argv and not text(MARKS / "pilot") and time.monotonic() < deadline:
     time.sleep(0.2)
+try:
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in HOME.iterdir()}
+except PermissionError:
+    modes = {}
 seen = {
     "user": os.geteuid(),
+    "agent_config": text(HOME / "agent.json"),
     "directory": str(Path.cwd()),
     "proxy": os.environ.get("CVMFS_HTTP_PROXY", ""),
-    "modes": {path.name: oct(path.stat().st_mode & 0o777) for path in HOME.iterdir()},
+    "modes": modes,
     "processes": [text(path / "cmdline").replace("\0", " ") for path in Path("/proc").iterdir() if path.name.isdigit()],
     "unit": said("systemctl", "show", "vmdirac-agent.service"),
     "unit_state": said("systemctl", "is-active", "vmdirac-agent.service").strip(),

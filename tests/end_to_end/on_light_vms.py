@@ -104,6 +104,7 @@ def run(directory: Path, deadline: float) -> dict[str, Any]:
             looks_at=("pilot",),
         ),
         Variation("hepix", image={"context_method": "hepix", "template": "hepix-runs.j2"}),
+        Variation("users", image={"unprivileged_jobs": True}),
         Variation("amiconfig", image={"context_method": "amiconfig"}, endpoint={"cvmfs_proxy": PROXY}),
     ]
     numbers = itertools.count(2)
