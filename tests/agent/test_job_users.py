@@ -170,12 +170,9 @@ class TestJobs:
         results = [manager.result(number) for number in (1, 2)]
         assert [result.log for result in results if result is not None] == [b"games\n", b"games\n"]
 
-    def test_what_a_killed_agent_left_is_ended_by_the_next(self, manager: ScriptedManager, agent: RealAgent) -> None:
-        manager.waiting = [job(1, "sh", "-c", "setsid sleep 1000 & sleep 1000")]
+    def test_what_an_earlier_agent_left_is_ended(self, manager: ScriptedManager, agent: RealAgent) -> None:
+        uid, gid = ids("games")
+        left = subprocess.Popen(["sleep", "1000"], user=uid, group=gid, extra_groups=[])
         agent.start(job_users=["games"])
-        wait_until(lambda: len(agent.jobs_processes()) == 3, "the start of the job")
-        os.kill(agent.pid, 9)
-        agent.ended()
-        assert agent.jobs_processes(), "the one that is in a session of its own"
-        agent.start(job_users=["games"])
-        wait_until(lambda: not agent.jobs_processes(), "its end")
+        assert left.wait(30) == -9
+        manager.wait_for(lambda: manager.said("heartbeat"))

@@ -231,6 +231,25 @@ def test_a_new_agent_goes_on_in_the_same_process_after_the_job(
     assert not running("vmdirac_agent.py.new", "cmdline")
 
 
+def test_one_that_does_not_understand_the_configuration_is_not_taken(
+    manager: ScriptedManager, agent: RealAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be older than the VM."""
+    other = another_agent(tmp_path / "other", monkeypatch)
+    config = tmp_path / "other" / "config.py"
+    config.write_text(config.read_text().replace("    logs: Tuple[str, ...] = ()\n", ""))
+    with monkeypatch.context() as patched:
+        patched.setattr("vmdirac.contextualization.agent_program.AGENT_PACKAGE", tmp_path / "other")
+        manager.agent = joined_agent()
+    assert manager.agent != other
+    manager.agent_sha256 = digest_of(manager.agent)
+    agent.start(logs=["/var/log/boot"])
+    wait_until(lambda: "the new agent is not taken" in agent.log(), "the refusal")
+    assert "the other agent" not in agent.log()
+    manager.waiting = [job(1, "true")]
+    manager.wait_for(lambda: manager.result(1))
+
+
 def test_the_vm_is_powered_off_when_nobody_needs_it(manager: ScriptedManager, agent: RealAgent, tmp_path: Path) -> None:
     manager.action = VmAction.HALT
     agent.start(poweroff=["touch", str(tmp_path / "off")])

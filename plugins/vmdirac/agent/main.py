@@ -54,8 +54,8 @@ PILOT = "--pilot"
 def main(arguments: List[str]) -> int:
     """Run the agent; return its exit code."""
     log = Log(lambda line: os.write(1, line))
-    if arguments == [CHECK]:  # everything is imported: it runs here
-        return 0
+    if arguments[:1] == [CHECK]:  # everything is imported: it runs here
+        return _check(arguments[1:], log)
     if arguments[:1] == [PILOT]:
         return _run_pilot(arguments[1:], log)
     try:
@@ -75,7 +75,7 @@ def main(arguments: List[str]) -> int:
             os.chmod(config.work_directory, 0o711)  # noqa: S103
             os.chmod(jobs_directory, 0o711)  # noqa: S103
         nonce = read_nonce(config.state_directory)
-        program = Program(os.path.abspath(sys.argv[0])) if zipfile.is_zipfile(sys.argv[0]) else None
+        program = Program(os.path.abspath(sys.argv[0]), arguments[0]) if zipfile.is_zipfile(sys.argv[0]) else None
     except (CannotStartError, OSError) as error:
         log("cannot start: %s", error)
         return EXIT_CANNOT_START
@@ -132,6 +132,17 @@ def main(arguments: List[str]) -> int:
     if agent.power_off and config.poweroff and not power_off(config.poweroff, log):
         return EXIT_NOT_POWERED_OFF  # who watches over it begins it again, and it tries again
     return code
+
+
+def _check(configs: List[str], log: Log) -> int:
+    """Whether an agent could start with such a configuration; an older agent names none."""
+    try:
+        for path in configs:
+            read_config(path)
+    except CannotStartError as error:
+        log("cannot start: %s", error)
+        return EXIT_CANNOT_START
+    return 0
 
 
 def _pilot_place(config: Config) -> PilotPlace:
