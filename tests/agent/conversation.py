@@ -10,12 +10,16 @@ from tests.agent.scripted_manager import SECRET, Call, ScriptedManager, job
 from vmdirac.agent.agent import Agent
 from vmdirac.agent.credentials import Credentials
 from vmdirac.agent.job import Job
+from vmdirac.agent.job_users import JobUsers
 from vmdirac.agent.line import Line
 from vmdirac.agent.log import Log
 from vmdirac.agent.manager import Answer, Manager
+from vmdirac.agent.other_logs import OtherLogs
+from vmdirac.agent.pilot_place import PilotPlace
 from vmdirac.agent.session import SessionFile
 from vmdirac.agent.supervisor import Supervisor
 from vmdirac.agent.surroundings import Surroundings
+from vmdirac.agent.totals import Totals
 from vmdirac.agent.update import Program
 from vmdirac.agent.uploads import Uploader
 
@@ -145,9 +149,13 @@ class Conversation:
                 job_features=str(path / "jobfeatures"),
                 site_features=str(path / "site"),
             ),
-            credentials=Credentials(str(path / "credentials")),
+            pilot_place=PilotPlace(str(path / "pilot-place")),
+            totals=Totals(str(path / "totals.json"), {"instance": "17"}, log, lambda: self.now),
+            credentials=Credentials(str(path / "credentials"), str(path / "credentials.json"), {"instance": "17"}),
+            job_users=JobUsers(()),
             uploader=Uploader(Manager(manager.url, "17"), None, log),
             program=program,
+            other_logs=OtherLogs((str(path / "pilot.log"),)),
             log=log,
             clock=lambda: self.now,
             wall=lambda: self.wall + self.now,

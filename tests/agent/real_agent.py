@@ -62,6 +62,13 @@ class AgentProcess:
         self.program = path / "vmdirac_agent.py"
         self._config = path / "config.json"
         self._process: subprocess.Popen[bytes] | None = None
+        self._pilot: subprocess.Popen[bytes] | None = None
+
+    def start_pilot(self, *command: str) -> None:
+        """Start the pod's pilot beside the agent, once this has its configuration. Its end is with :meth:`clean_up`."""
+        words = [sys.executable, str(self.program), "--pilot", str(self._config), *command]
+        with self.console.open("ab") as console:
+            self._pilot = subprocess.Popen(words, stdout=console, stderr=console, start_new_session=True)
 
     def start(self, interpreter: str = sys.executable, program: bytes = b"", **optional: object) -> None:
         values = {**self._identity, "work_directory": str(self.work_directory)}
@@ -100,6 +107,10 @@ class AgentProcess:
 
     def clean_up(self) -> None:
         """End all of it, whatever a test that failed left."""
+        if self._pilot is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._pilot.pid, signal.SIGKILL)
+            self._pilot.wait()
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -24,7 +24,8 @@ def test_they_are_asked_for_before_the_first_job(talk: Conversation) -> None:
     assert talk.routes()[:4] == ["register", "heartbeat", "credentials", "match"]
     [running] = talk.supervisor.running.values()
     path = talk.path / "credentials" / "proxy"
-    assert running.environment["X509_USER_PROXY"] == str(path)
+    assert running.credentials is not None
+    assert running.credentials.environment()["X509_USER_PROXY"] == str(path)
     assert path.read_bytes() == b"the proxy"
 
 

@@ -155,10 +155,10 @@ def test_terminated_by_a_signal_it_leaves_the_power_on(talk: Conversation) -> No
     assert not talk.agent.power_off
 
 
-def test_an_instance_of_another_agent_leaves_the_power_on(talk: Conversation) -> None:
+def test_an_instance_of_another_agent_is_powered_off(talk: Conversation) -> None:
     talk.manager.script["register"] = [Reply(409)]
     assert talk.to_its_end() == 3
-    assert not talk.agent.power_off
+    assert talk.agent.power_off
 
 
 def test_its_log_is_sent_before_its_last_word(talk: Conversation) -> None:
@@ -167,6 +167,16 @@ def test_its_log_is_sent_before_its_last_word(talk: Conversation) -> None:
     assert talk.routes()[-2:] == ["log", "halting"]
     [message] = talk.said("log")
     assert b"registered: 2 processors" in message.log
+    assert b"ending: told to halt" in message.log
+
+
+def test_what_the_pilot_said_is_sent_with_its_log(talk: Conversation) -> None:
+    talk.until(lambda: bool(talk.said("match")))
+    (talk.path / "pilot.log").write_text("the pilot got token-1\n")
+    talk.manager.action = VmAction.HALT
+    the_end(talk)
+    [message] = talk.said("log")
+    assert message.log.endswith(b"/pilot.log ---\nthe pilot got ***\n")
     assert b"ending: told to halt" in message.log
 
 

@@ -28,6 +28,15 @@ def test_an_instance_that_is_over_ends(talk: Conversation, route: str) -> None:
     assert talk.supervisor.running == {}
 
 
+def test_told_by_credentials_that_it_is_to_halt_it_says_good_bye(talk: Conversation) -> None:
+    """They are refused as soon as the deletion has begun, perhaps before a heartbeat said so."""
+    talk.manager.rules["credentials"] = True
+    talk.manager.script["credentials"] = [Reply(410)]
+    assert talk.to_its_end() == 0
+    assert talk.routes()[-3:] == ["credentials", "log", "halting"]
+    assert talk.agent.power_off
+
+
 def test_drain_is_acknowledged_at_once_and_nothing_is_matched(talk: Conversation) -> None:
     talk.manager.processors = 1
     start_job(talk)

@@ -1,14 +1,18 @@
-"""Another pilot takes the jobs: the agent counts them, and keeps it from more while the VM drains."""
+"""A pilot works beside the agent: its jobs are counted, and it is kept from more while the VM drains."""
 
 from __future__ import annotations
 
+import base64
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.agent.conversation import Conversation
-from tests.agent.scripted_manager import ScriptedManager
+from tests.agent.scripted_manager import Reply, ScriptedManager
 from vmdirac.agent.foreign_pilot import SETTLING
+from vmdirac.agent.pilot_place import PilotPlace
 from vmdirac.manager.vm_messages import VmAction
 
 
@@ -83,3 +87,121 @@ def test_it_is_told_what_it_may_use(talk: Conversation) -> None:
     features = {path.name: path.read_text().strip() for path in (talk.path / "jobfeatures").iterdir()}
     assert (features["allocated_cpu"], features["max_rss_bytes"]) == ("2", str(4000 * 2**20))
     assert features["cpu_limit_secs"] == "2000"
+
+
+class PodsPilot:
+    """The side of the pod's pilot: it waits, begins if it may, and lives until a test ends it."""
+
+    def __init__(self, path: Path) -> None:
+        self._place = PilotPlace(str(path / "pilot-place"))
+        self._lock = self._place.enter()
+        self.told: dict[str, str] | None = None
+
+    def begins(self) -> bool:
+        self.told = self.told or self._place.begin()
+        return self.told is not None
+
+    def end(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+class TestThePodsPilot:
+    """Nothing is known of its jobs, but whether it lives."""
+
+    @pytest.fixture
+    def talk(self, manager: ScriptedManager, tmp_path: Path) -> Conversation:
+        return Conversation(manager, tmp_path)
+
+    @pytest.fixture
+    def pilot(self, tmp_path: Path) -> Iterator[PodsPilot]:
+        pilot = PodsPilot(tmp_path)
+        yield pilot
+        pilot.end()
+
+    def test_a_vm_whose_pilot_lives_is_not_idle(self, talk: Conversation, pilot: PodsPilot) -> None:
+        talk.until(pilot.begins)
+        talk.pass_time(1000.0)
+        heartbeats = talk.said("heartbeat")[1:]
+        assert {(message.foreign_jobs, message.busy_processors) for message in heartbeats} == {(1, 1)}
+        pilot.end()
+        talk.pass_time(70.0)
+        assert (talk.said("heartbeat")[-1].foreign_jobs, talk.said("heartbeat")[-1].busy_processors) == (0, 0)
+
+    def test_jobs_are_taken_beside_it(self, talk: Conversation, pilot: PodsPilot) -> None:
+        talk.until(pilot.begins)
+        talk.until(lambda: bool(talk.said("match")))
+
+    def test_its_drain_is_acknowledged_when_it_has_ended(self, talk: Conversation, pilot: PodsPilot) -> None:
+        talk.until(pilot.begins)
+        talk.manager.action = VmAction.DRAIN
+        talk.pass_time(100_000.0)
+        assert not any(message.draining for message in talk.said("heartbeat"))
+        pilot.end()
+        talk.pass_time(70.0)
+        assert (talk.said("heartbeat")[-1].draining, talk.said("heartbeat")[-1].foreign_jobs) == (True, 0)
+
+    def test_one_that_has_not_begun_does_not_while_the_vm_drains(self, talk: Conversation, pilot: PodsPilot) -> None:
+        talk.manager.script["register"] = [Reply(500)] * 3
+        talk.manager.action = VmAction.DRAIN
+        talk.until(lambda: bool(talk.said("heartbeat")) and talk.said("heartbeat")[-1].draining)
+        assert not pilot.begins()
+        talk.manager.action = VmAction.WORK
+        talk.until(pilot.begins)
+
+    def test_it_keeps_a_vm_alive_that_nobody_hears(self, talk: Conversation, pilot: PodsPilot) -> None:
+        talk.manager.rules["contact_deadline"] = 900.0
+        talk.until(pilot.begins)
+        talk.manager.stop()
+        talk.pass_time(10000.0)
+        pilot.end()
+        assert talk.to_its_end() == 0
+
+    def test_it_keeps_a_vm_alive_past_its_life(self, talk: Conversation, pilot: PodsPilot) -> None:
+        talk.manager.lifetime_left = lambda: 1500.0 - talk.now
+        talk.until(pilot.begins)
+        talk.pass_time(10000.0)
+        assert "lived" in talk.said("heartbeat")[-1].leaving
+        pilot.end()
+        assert talk.to_its_end() == 0
+
+    def test_with_a_stop_file_it_is_asked_to_end(self, talk: Conversation, pilot: PodsPilot) -> None:
+        talk.manager.rules["pilot_stop_file"] = str(talk.path / "pilot")
+        talk.until(pilot.begins)
+        talk.manager.action = VmAction.DRAIN
+        talk.until(lambda: talk.said("heartbeat")[-1].draining)
+        assert (talk.path / "pilot").exists()
+        assert talk.said("heartbeat")[-1].foreign_jobs == 1
+
+    def test_it_keeps_the_power_on_where_another_agent_is_registered(
+        self, talk: Conversation, pilot: PodsPilot
+    ) -> None:
+        talk.until(pilot.begins)
+        (talk.path / "session.json").unlink()
+        talk.manager.script["register"] = [Reply(409)]
+        again = Conversation(talk.manager, talk.path)
+        assert again.to_its_end() == 3
+        assert not again.agent.power_off
+
+    def test_it_begins_when_the_vm_has_registered(self, talk: Conversation, pilot: PodsPilot) -> None:
+        talk.manager.script["register"] = [Reply(503)] * 5
+        talk.until(pilot.begins)
+        assert talk.routes()[:6] == ["register"] * 6
+        assert pilot.told == {
+            "MACHINEFEATURES": str(talk.path / "machinefeatures"),
+            "JOBFEATURES": str(talk.path / "jobfeatures"),
+        }
+        assert (talk.path / "jobfeatures" / "allocated_cpu").read_text() == "2\n"
+
+    def test_it_begins_when_the_credentials_are_there(self, talk: Conversation, pilot: PodsPilot) -> None:
+        talk.manager.rules["credentials"] = True
+        content = base64.b64encode(b"the proxy").decode()
+        proxy = {"name": "proxy", "environment": "X509_USER_PROXY", "content": content, "version": "v1"}
+        talk.manager.credentials = {"credentials": [proxy], "removed": [], "next_in": 300.0}
+        talk.manager.script["credentials"] = [Reply(503)] * 5
+        talk.until(lambda: len(talk.said("credentials")) == 5)
+        assert not pilot.begins()
+        talk.until(pilot.begins)
+        assert pilot.told is not None
+        assert Path(pilot.told["X509_USER_PROXY"]).read_bytes() == b"the proxy"

@@ -23,7 +23,7 @@ def program(tmp_path: Path) -> Path:
 @pytest.fixture
 def talk(manager: ScriptedManager, program: Path, tmp_path: Path) -> Conversation:
     manager.agent, manager.agent_sha256 = GOOD, digest(GOOD)
-    return Conversation(manager, tmp_path, program=Program(str(program)))
+    return Conversation(manager, tmp_path, program=Program(str(program), "agent.json"))
 
 
 def test_an_idle_vm_takes_it(talk: Conversation, program: Path) -> None:

@@ -32,7 +32,10 @@ def test_configuration_is_read(tmp_path: Path) -> None:
         shutdown_message="/var/vmdirac/shutdown_message",
         machine_features="/var/vmdirac/machinefeatures",
         job_features="/var/vmdirac/jobfeatures",
+        state_directory="/var/vmdirac",
         poweroff=(),
+        job_users=(),
+        logs=(),
     )
     assert read_config(configuration(tmp_path)).ca_file is None
 
@@ -43,10 +46,13 @@ def test_what_is_optional_is_taken_where_it_is_said(tmp_path: Path) -> None:
         "shutdown_message": "/etc/joboutputs/shutdown_message",
         "machine_features": "/etc/machinefeatures",
         "job_features": "/etc/jobfeatures",
+        "state_directory": "/var/state",
         "poweroff": ["systemctl", "poweroff"],
+        "job_users": ["vmdirac-job1"],
+        "logs": ["/var/log/boot"],
     }
     config = read_config(configuration(tmp_path, **values))
-    assert config[5:] == (*list(values.values())[:4], ("systemctl", "poweroff"))
+    assert config[5:] == (*list(values.values())[:5], ("systemctl", "poweroff"), ("vmdirac-job1",), ("/var/log/boot",))
     assert read_config(configuration(tmp_path, **dict.fromkeys(values))) == read_config(configuration(tmp_path))
 
 
@@ -60,6 +66,7 @@ def test_what_is_optional_is_taken_where_it_is_said(tmp_path: Path) -> None:
         ({"stop_file": "stop"}, "stop_file must be absolute"),
         ({"poweroff": "poweroff"}, "list of words"),
         ({"poweroff": ["sh", 7]}, "list of words"),
+        ({"job_users": "nobody"}, "list of words"),
         ({"sercet": "x"}, "must be an object with url, instance, secret"),
     ],
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from vmdirac.agent.foreign_pilot import MARK, SETTLING, ForeignPilot, count_jobs
 from vmdirac.agent.log import Log
+from vmdirac.agent.pilot_place import PilotPlace
 
 
 @pytest.fixture
@@ -16,9 +18,22 @@ def said() -> list[bytes]:
     return []
 
 
+def a_pilot(tmp_path: Path, said: list[bytes], location: str, stop_file: str) -> ForeignPilot:
+    return ForeignPilot(PilotPlace(str(tmp_path / "place")), location, stop_file, Log(said.append))
+
+
 @pytest.fixture
 def pilot(tmp_path: Path, said: list[bytes]) -> ForeignPilot:
-    return ForeignPilot(str(tmp_path / "scratch"), str(tmp_path / "control" / "stop_agent"), Log(said.append))
+    return a_pilot(tmp_path, said, str(tmp_path / "scratch"), str(tmp_path / "control" / "stop_agent"))
+
+
+@pytest.fixture
+def side(tmp_path: Path) -> Iterator[PilotPlace]:
+    """The side of the pod's pilot, which waits."""
+    place = PilotPlace(str(tmp_path / "place"))
+    lock = place.enter()
+    yield place
+    os.close(lock)
 
 
 def test_descriptions_count_here_and_one_level_below(tmp_path: Path) -> None:
@@ -62,9 +77,9 @@ def test_its_stop_file_is_made_and_taken_away(pilot: ForeignPilot, tmp_path: Pat
     stop_file.unlink()  # the pilot took notice of it, and starts again
     pilot.keep_from_jobs(1.0)
     assert stop_file.exists()
-    pilot.let_work()
+    pilot.let_work(None)
     assert not stop_file.exists()
-    pilot.let_work()
+    pilot.let_work(None)
 
 
 def test_a_stop_file_of_somebody_else_stays(pilot: ForeignPilot, tmp_path: Path) -> None:
@@ -72,7 +87,7 @@ def test_a_stop_file_of_somebody_else_stays(pilot: ForeignPilot, tmp_path: Path)
     stop_file.parent.mkdir()
     stop_file.write_text("by the admin")
     pilot.keep_from_jobs(0.0)
-    pilot.let_work()
+    pilot.let_work(None)
     assert stop_file.read_text() == "by the admin"
 
 
@@ -82,19 +97,89 @@ def test_it_may_be_about_to_take_a_job_until_it_has_seen_the_file(pilot: Foreign
     pilot.keep_from_jobs(150.0)
     assert not pilot.settled(100.0 + SETTLING - 0.1)
     assert pilot.settled(100.0 + SETTLING)
-    pilot.let_work()
+    pilot.let_work(None)
     assert not pilot.settled(1e9)
 
 
 def test_a_stop_file_that_cannot_be_written_stops_nobody(tmp_path: Path, said: list[bytes]) -> None:
     (tmp_path / "file").touch()
-    pilot = ForeignPilot(str(tmp_path), str(tmp_path / "file" / "stop"), Log(said.append))
+    pilot = a_pilot(tmp_path, said, str(tmp_path), str(tmp_path / "file" / "stop"))
     pilot.keep_from_jobs(0.0)
     assert not pilot.settled(1e9)
     assert b"cannot be written" in said[-1]
 
 
-def test_a_pilot_without_a_stop_file_is_only_waited_for(tmp_path: Path, said: list[bytes]) -> None:
-    pilot = ForeignPilot(str(tmp_path), "", Log(said.append))
+def test_where_there_is_none_nobody_takes_jobs(tmp_path: Path, said: list[bytes]) -> None:
+    pilot = a_pilot(tmp_path, said, "", "")
+    assert (pilot.jobs(), pilot.here(), pilot.takes_all_jobs) == (0, False, False)
     pilot.keep_from_jobs(0.0)
-    assert pilot.settled(SETTLING)
+    assert pilot.settled(0.0)
+
+
+def test_without_a_stop_file_whose_jobs_are_elsewhere_may_always_take_one(tmp_path: Path, said: list[bytes]) -> None:
+    pilot = a_pilot(tmp_path, said, str(tmp_path / "scratch"), "")
+    pilot.keep_from_jobs(0.0)
+    assert not pilot.settled(1e9)
+
+
+class TestThePodsPilot:
+    def test_it_is_one_job_as_long_as_it_lives(self, tmp_path: Path, said: list[bytes]) -> None:
+        pilot, place = a_pilot(tmp_path, said, "", ""), PilotPlace(str(tmp_path / "place"))
+        lock = place.enter()
+        assert (pilot.jobs(), pilot.here()) == (0, True)
+        pilot.let_work(None)
+        assert pilot.jobs() == 0, "it has not what it needs"
+        pilot.let_work({"A": "b"})
+        assert pilot.jobs() == 1, "it may begin at any moment"
+        assert place.begin() == {"A": "b"}
+        assert pilot.jobs() == 1
+        os.close(lock)
+        assert pilot.jobs() == 0
+
+    def test_while_it_cannot_be_seen_it_works(
+        self, tmp_path: Path, said: list[bytes], side: PilotPlace, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pilot = a_pilot(tmp_path, said, "", "")
+        side.let_begin({})
+
+        def refused(*_: object) -> int:
+            raise OSError("out of files")
+
+        monkeypatch.setattr(os, "open", refused)
+        assert pilot.jobs() == 1
+        pilot.keep_from_jobs(0.0)
+        monkeypatch.undo()
+        assert b"cannot be counted" in said[0]
+
+    def test_one_that_has_not_begun_is_held_back(self, tmp_path: Path, said: list[bytes], side: PilotPlace) -> None:
+        pilot = a_pilot(tmp_path, said, "", "")
+        pilot.let_work({})
+        assert not pilot.settled(0.0)
+        pilot.keep_from_jobs(0.0)
+        assert pilot.settled(0.0)
+        assert side.begin() is None
+        pilot.let_work({})
+        assert not pilot.settled(1e9)
+        assert side.begin() == {}
+
+    def test_without_a_stop_file_its_end_is_waited_for(self, tmp_path: Path, said: list[bytes]) -> None:
+        pilot, place = a_pilot(tmp_path, said, "", ""), PilotPlace(str(tmp_path / "place"))
+        lock = place.enter()
+        pilot.let_work({})
+        place.begin()
+        pilot.keep_from_jobs(0.0)
+        assert not pilot.settled(1e9)
+        os.close(lock)
+        assert pilot.settled(0.0)
+
+    def test_with_a_stop_file_it_takes_no_jobs_but_may_still_have_one(
+        self, tmp_path: Path, said: list[bytes], side: PilotPlace
+    ) -> None:
+        pilot = a_pilot(tmp_path, said, "", str(tmp_path / "stop"))
+        pilot.let_work({})
+        side.begin()
+        pilot.keep_from_jobs(0.0)
+        assert (tmp_path / "stop").exists()
+        assert not pilot.settled(SETTLING - 0.1)
+        assert pilot.settled(SETTLING)
+        assert pilot.jobs() == 1

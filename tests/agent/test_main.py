@@ -12,6 +12,7 @@ import pytest
 from tests.agent.real_agent import RealAgent, interpreters, running, wait_until
 from tests.agent.scripted_manager import SECRET, Call, Reply, ScriptedManager, job
 from tests.agent.store_server import store_server
+from vmdirac.agent.power import UNIT
 from vmdirac.agent.update import digest_of
 from vmdirac.contextualization.agent_program import AGENT_PACKAGE, joined_agent
 from vmdirac.manager.vm_messages import VmAction
@@ -134,7 +135,7 @@ def test_a_signal_hands_back_the_jobs(manager: ScriptedManager, agent: RealAgent
     agent.start()
     wait_until(lambda: len(agent.jobs_processes()) == 4, "the start of the jobs")
     os.kill(agent.pid, number)
-    assert agent.ended() == 0
+    assert agent.ended() == 4
     assert [message.reason for message in manager.said("halting")] == ["terminated by signal"]
     assert alive == [[]]
     assert manager.said("finish") == []
@@ -149,7 +150,7 @@ def test_a_job_that_ignores_sigterm_is_killed_before_it_is_handed_back(
     agent.start()
     wait_until(ready.exists, "the start of the job")
     os.kill(agent.pid, signal.SIGTERM)
-    assert agent.ended() == 0
+    assert agent.ended() == 4
     assert alive == [[]]
 
 
@@ -230,6 +231,25 @@ def test_a_new_agent_goes_on_in_the_same_process_after_the_job(
     assert not running("vmdirac_agent.py.new", "cmdline")
 
 
+def test_one_that_does_not_understand_the_configuration_is_not_taken(
+    manager: ScriptedManager, agent: RealAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be older than the VM."""
+    other = another_agent(tmp_path / "other", monkeypatch)
+    config = tmp_path / "other" / "config.py"
+    config.write_text(config.read_text().replace("    logs: Tuple[str, ...] = ()\n", ""))
+    with monkeypatch.context() as patched:
+        patched.setattr("vmdirac.contextualization.agent_program.AGENT_PACKAGE", tmp_path / "other")
+        manager.agent = joined_agent()
+    assert manager.agent != other
+    manager.agent_sha256 = digest_of(manager.agent)
+    agent.start(logs=["/var/log/boot"])
+    wait_until(lambda: "the new agent is not taken" in agent.log(), "the refusal")
+    assert "the other agent" not in agent.log()
+    manager.waiting = [job(1, "true")]
+    manager.wait_for(lambda: manager.result(1))
+
+
 def test_the_vm_is_powered_off_when_nobody_needs_it(manager: ScriptedManager, agent: RealAgent, tmp_path: Path) -> None:
     manager.action = VmAction.HALT
     agent.start(poweroff=["touch", str(tmp_path / "off")])
@@ -243,8 +263,34 @@ def test_the_vm_stays_on_when_its_agent_is_terminated(
     agent.start(poweroff=["touch", str(tmp_path / "off")])
     manager.wait_for(lambda: manager.said("heartbeat"))
     os.kill(agent.pid, signal.SIGTERM)
-    assert agent.ended() == 0
+    assert agent.ended() == 4
     assert not (tmp_path / "off").exists()
+
+
+def test_terminated_by_systemd_to_be_started_again_it_is_the_same_vm(
+    manager: ScriptedManager, agent: RealAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "systemctl").write_text("#!/bin/sh\necho 17 vmdirac-agent.service restart running\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv(UNIT, "vmdirac-agent.service")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    manager.waiting = [job(1, "sleep", "1000")]
+    agent.start(poweroff=["touch", str(tmp_path / "off")])
+    wait_until(agent.jobs_processes, "the start of the job")
+    os.kill(agent.pid, signal.SIGTERM)
+    assert agent.ended() == 4
+    assert agent.jobs_processes() == []
+    manager.waiting = [job(2, "true")]
+    agent.start()
+    manager.wait_for(lambda: manager.result(2))
+    assert (len(manager.said("register")), manager.said("halting")) == (1, [])
+    assert not (tmp_path / "off").exists()
+
+
+def test_one_that_cannot_be_powered_off_is_no_end(manager: ScriptedManager, agent: RealAgent) -> None:
+    manager.action = VmAction.HALT
+    agent.start(poweroff=["/nowhere/poweroff"])
+    assert agent.ended() == 1
 
 
 def test_a_job_sees_what_it_may_use_and_its_credentials(manager: ScriptedManager, agent: RealAgent) -> None:
@@ -258,6 +304,41 @@ def test_a_job_sees_what_it_may_use_and_its_credentials(manager: ScriptedManager
     result = manager.result(1)
     assert result is not None
     assert result.log == b"2\n1\n77\nThe proxy"
+
+
+def test_a_pilot_goes_on_with_its_credentials_when_its_agent_is_killed(
+    manager: ScriptedManager, agent: RealAgent, tmp_path: Path
+) -> None:
+    manager.rules["credentials"] = True
+    proxy = {"name": "proxy", "environment": "X509_USER_PROXY", "content": "VGhlIHByb3h5", "version": "1"}
+    manager.credentials = {"credentials": [proxy], "removed": [], "next_in": 300.0}
+    seen, go = tmp_path / "seen", tmp_path / "go"
+    script = f"""
+    cat $MACHINEFEATURES/total_cpu $JOBFEATURES/allocated_cpu $X509_USER_PROXY > {seen}
+    while [ ! -e {go} ]; do cat $X509_USER_PROXY > /dev/null || touch {tmp_path}/lost; sleep 0.01; done
+    """
+    agent.start()
+    agent.start_pilot("sh", "-c", script)
+    manager.wait_for(lambda: manager.said("heartbeat") and manager.said("heartbeat")[-1].foreign_jobs == 1)
+    os.kill(agent.pid, signal.SIGKILL)
+    agent.ended()
+    manager.credentials = {"credentials": [], "removed": [], "next_in": 300.0}
+    asked, heard = len(manager.said("credentials")), len(manager.said("heartbeat"))
+    agent.start()
+    manager.wait_for(lambda: len(manager.said("credentials")) > asked)
+    manager.wait_for(lambda: len(manager.said("heartbeat")) > heard)
+    assert manager.said("credentials")[-1].have == {"proxy": "1"}
+    assert manager.said("heartbeat")[-1].foreign_jobs == 1
+    assert seen.read_text() == "2\n2\nThe proxy"
+    with manager.changed:
+        manager.action = VmAction.DRAIN
+        heard = len(manager.said("heartbeat"))
+    manager.wait_for(lambda: len(manager.said("heartbeat")) > heard + 2)
+    assert not manager.said("heartbeat")[-1].draining
+    go.touch()
+    manager.wait_for(lambda: manager.said("heartbeat")[-1].draining)
+    assert manager.said("heartbeat")[-1].foreign_jobs == 0
+    assert not (tmp_path / "lost").exists()
 
 
 def test_outputs_are_put_into_the_store_and_counted(manager: ScriptedManager, agent: RealAgent) -> None:

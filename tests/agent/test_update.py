@@ -10,7 +10,7 @@ import pytest
 
 from vmdirac.agent.update import TIMES_NAMED, Program, UpdateError
 
-GOOD = b"import sys\nsys.exit(0 if sys.argv[1:] == ['--check'] else 9)\n"
+GOOD = b"import sys\nsys.exit(0 if sys.argv[1:] == ['--check', 'agent.json'] else 9)\n"
 BROKEN = b"import nothing_of_this_name\n"
 
 
@@ -23,7 +23,7 @@ def program(tmp_path: Path) -> Program:
     file = tmp_path / "vmdirac_agent.py"
     file.write_bytes(b"# the old one\n")
     file.chmod(0o640)
-    return Program(str(file))
+    return Program(str(file), "agent.json")
 
 
 def name(program: Program, content: bytes, times: int = TIMES_NAMED) -> None:

@@ -39,6 +39,9 @@ def test_all_of_it() -> None:
         scratch_directory="/scratch",
         scratch_device="/dev/vdb",
         swap_mb=4096,
+        unprivileged_jobs=True,
+        block_metadata=False,
+        block_mail=False,
     )
     assert found.context == Context(
         template="lhcb.sh.j2",
@@ -49,6 +52,9 @@ def test_all_of_it() -> None:
         scratch_directory="/scratch",
         scratch_device="/dev/vdb",
         swap_mb=4096,
+        unprivileged_jobs=True,
+        block_metadata=False,
+        block_mail=False,
     )
 
 

@@ -153,6 +153,11 @@ def test_a_pilot_is_a_list_of_words_that_begins_with_a_program(command: object) 
         pod(pilot_command=command)
 
 
+def test_a_pilot_that_is_only_run_may_have_a_stop_file() -> None:
+    rules = pod(pilot_command=["pilot"], pilot_stop_file="/stop").agent_rules
+    assert (rules.pilot_stop_file, rules.job_wrappers_location) == ("/stop", "")
+
+
 @pytest.mark.parametrize("missing", GOOD_POD)
 def test_what_is_needed(missing: str) -> None:
     with pytest.raises(ValidationError, match=missing):
@@ -245,8 +250,10 @@ def test_a_campaign_may_last_a_day_but_no_less() -> None:
         {"output_url": "/results"},
         {"output_url": "https://store.example.org/results", "output_conn_id": "signer"},
         {"output_conn_id": "signer"},
-        {"job_wrappers_location": "scratch"},
-        {"job_wrappers_location": "/scratch\n/etc"},
+        {"job_wrappers_location": "scratch", "pilot_stop_file": "/stop"},
+        {"job_wrappers_location": "/scratch\n/etc", "pilot_stop_file": "/stop"},
+        {"job_wrappers_location": "/scratch"},
+        {"job_wrappers_location": "/scratch", "pilot_command": ["pilot"]},
         {"pilot_stop_file": "/scratch/stop_agent"},
         {"halt_period": "an hour"},
         {"halt_period": 600, "halt_before_margin": 0},

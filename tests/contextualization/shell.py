@@ -34,8 +34,10 @@ if sys.argv[1] == "fetch.py":
 elif sys.argv[1] == "-":
     sys.argv[:] = sys.argv[1:]
     exec(compile(sys.stdin.read(), "-", "exec"), {{"__name__": "__main__"}})
+elif sys.argv[2] == "--pilot":
+    say(pilot=sys.argv[2:], proxy=os.environ.get("CVMFS_HTTP_PROXY"), directory=os.getcwd(), parent=os.getppid())
 else:
-    say(agent=sys.argv[1:], environment=dict(os.environ), directory=os.getcwd())
+    say(agent=sys.argv[1:], environment=dict(os.environ), directory=os.getcwd(), pid=os.getpid())
 """
 
 PATIENCE_S = 60
@@ -108,11 +110,11 @@ def run(script: str, folder: Path, *, shell: str = "sh", then: tuple[str, ...] =
     return Ran(disk, [json.loads(line) for line in lines], output)
 
 
-def after(found: Ran, word: str) -> Ran:
-    """What came of it once this is noted by what runs in the background."""
+def after(found: Ran, word: str, times: int = 1) -> Ran:
+    """What came of it once this is noted so often by what runs in the background."""
     notes = found.disk / "notes"
     deadline = time.monotonic() + PATIENCE_S
-    while f'"{word}"' not in (text := notes.read_text()) or not text.endswith("\n"):
+    while (text := notes.read_text()).count(f'"{word}":') < times or not text.endswith("\n"):
         assert time.monotonic() < deadline, f"{word} never came"
         time.sleep(0.02)
     return Ran(found.disk, [json.loads(line) for line in text.splitlines()], found.output)

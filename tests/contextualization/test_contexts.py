@@ -117,6 +117,23 @@ def test_the_images_own_prolog_and_epilog_stay(tmp_path: Path) -> None:
     assert wait_for_agent(found).order == ORDER
 
 
+def test_at_a_reboot_hepix_only_starts_the_agent_again(tmp_path: Path) -> None:
+    """The image runs both at each boot. Then the identity is where the agent has it, and its program may be newer."""
+    found = shell.run(TEMPLATES.render("hepix", boot()), tmp_path, then=(*HEPIX, *HEPIX))
+    assert shell.after(found, "agent", 2).order == [*ORDER, "agent"]
+    for name in HEPIX:
+        assert (found.disk / name).read_text().count("vmdirac") == 1
+    assert found.agent_config["secret"] == PLACEHOLDER
+
+
+@pytest.mark.parametrize("method", ["cloudinit", "ssh", "amiconfig", "hepix"])
+def test_run_again_the_script_sets_nothing_up_again(method: str, tmp_path: Path) -> None:
+    then = HEPIX if method == "hepix" else ()
+    found = shell.run(TEMPLATES.render(method, boot()), tmp_path, then=(*then, "../script", *then))
+    assert shell.after(found, "agent", 2).order == [*ORDER, "agent"]
+    assert (found.disk / "etc/cvmfs/default.local").read_text().count("CVMFS_HTTP_PROXY") == 1
+
+
 @pytest.mark.slow
 @PROPERTY
 @given(words=st.lists(ANY_TEXT, max_size=4))
@@ -131,20 +148,20 @@ def test_the_pilot_gets_its_arguments_as_they_are(words: list[str]) -> None:
         )
         found = wait_for_agent(found)
         program = (found.disk / "vmdirac" / "run-pilot").read_bytes().decode()
-    assert shlex.split(program.partition("exec ")[2]) == ["sh", "-c", ":", *words]
-    assert program.startswith("umask 022\ncd work || exit 2\nexport CVMFS_HTTP_PROXY=")
+    said = ["python3", "vmdirac_agent.py", "--pilot", "agent.json"]
+    assert shlex.split(program.partition("exec ")[2]) == [*said, "sh", "-c", ":", *words]
+    assert program.startswith("umask 022\nexport CVMFS_HTTP_PROXY=")
 
 
-def test_the_pilot_runs_beside_the_agent(tmp_path: Path) -> None:
-    pilot = (
-        "sh",
-        "-c",
-        'printf \'{"pilot": "%s", "proxy": "%s"}\\n\' "$(pwd)" "$CVMFS_HTTP_PROXY" >> "$VMDIRAC_VM_DIRECTORY/notes"',
-    )
-    found = shell.run(TEMPLATES.render("cloudinit", boot(pilot_command=pilot, context=Context())), tmp_path)
-    (said,) = (note for note in shell.after(found, "pilot").notes if "pilot" in note)
-    assert said == {"pilot": str(found.disk / "vmdirac/work"), "proxy": PROXY}
+@pytest.mark.parametrize("method", ["cloudinit", "ssh"])
+def test_the_pilot_runs_beside_the_agent(method: str, tmp_path: Path) -> None:
+    found = shell.run(TEMPLATES.render(method, boot(pilot_command=("pilot", "it's"), context=Context())), tmp_path)
+    found = wait_for_agent(shell.after(found, "pilot"))
+    (said,) = (note for note in found.notes if "pilot" in note)
+    assert (said["pilot"], said["proxy"]) == (["--pilot", "agent.json", "pilot", "it's"], PROXY)
+    assert said["directory"] == str(found.disk / "vmdirac")
     assert found.agent["agent"] == ["vmdirac_agent.py", "agent.json"]
+    assert said["parent"] != found.agent["pid"], "the agent ends children that are no jobs of its own"
 
 
 class TestAmiconfig:
@@ -156,14 +173,18 @@ class TestAmiconfig:
             "plugins=cernvm",
             "[cernvm]",
             "repositories=lhcb.cern.ch,grid.cern.ch",
-            f"proxy={PROXY}",
             "[ucernvm-begin]",
-            f"cvmfs_http_proxy={PROXY}",
+            f'cvmfs_http_proxy="{PROXY}"',
             "[ucernvm-end]",
         ]
 
+    def test_one_proxy_is_told_to_amiconfig_too(self) -> None:
+        text = TEMPLATES.render("amiconfig", boot(cvmfs_proxy="http://a:3128"))
+        assert "\nproxy=http://a:3128\n" in text
+        assert '\ncvmfs_http_proxy="http://a:3128"\n' in text
+
     def test_what_they_would_take_for_something_else_is_refused(self) -> None:
-        with pytest.raises(UnfitValueError, match="amiconfig"):
+        with pytest.raises(UnfitValueError, match="takes for something else"):
             TEMPLATES.render("amiconfig", boot(cvmfs_proxy="http://a:3128\nplugins=rpath"))
 
     def test_a_community_adds_plugins_of_its_own(self, tmp_path: Path) -> None:

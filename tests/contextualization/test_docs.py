@@ -38,7 +38,7 @@ def test_own_templates_can_be_written_so(tmp_path: Path) -> None:
     templates = UserDataTemplates(tmp_path)
     assert "CVMFS_QUOTA_LIMIT=" in templates.render("cloudinit", boot(Context(template="cvmfs.j2")))
     rendered = templates.render("amiconfig", boot(Context(template="branch.j2")))
-    assert f"cvmfs_http_proxy={SQUIDS}\n\ncvmfs_branch=cernvm-sl7.cern.ch\n[ucernvm-end]" in rendered
+    assert f'cvmfs_http_proxy="{SQUIDS}"\n\ncvmfs_branch=cernvm-sl7.cern.ch\n[ucernvm-end]' in rendered
 
 
 def test_cernvms_user_data_ends_so() -> None:

@@ -127,4 +127,5 @@ def test_without_an_authority_of_its_own_none_is_written_down(tmp_path: Path) ->
         assert (running.returncode, said) == (0, "the agent runs with agent.json\n")
     home = tmp_path / "vm" / "vmdirac"
     assert not (home / "ca.pem").exists()
-    assert json.loads((home / "agent.json").read_text()).keys() == {"url", "instance", "secret", "work_directory"}
+    keys = {"url", "instance", "secret", "work_directory", "state_directory", "logs"}
+    assert json.loads((home / "agent.json").read_text()).keys() == keys

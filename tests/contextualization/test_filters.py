@@ -1,6 +1,7 @@
 """The filters: any value comes out as itself, and as nothing else."""
 
 import configparser
+import shlex
 import subprocess
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.contextualization.values import ANY_TEXT, HOSTILE
 from tests.model.properties import PROPERTY
-from vmdirac.contextualization.filters import UnfitValueError, ini, shell, to_yaml
+from vmdirac.contextualization.filters import UnfitValueError, ini, shell, to_yaml, ucernvm
 
 
 @PROPERTY
@@ -75,4 +76,24 @@ def test_a_line_of_amiconfig_says_what_was_meant_or_is_refused(text: str) -> Non
     parser = configparser.ConfigParser()
     parser.read_string(f"[cernvm]\n{line}\n")
     assert dict(parser["cernvm"]) == {"proxy": text}
-    assert not set(text) & set(" \t\r\n'\"`$\\()<>&#!*?{}~")
+    assert not set(text) & set(" \t\r\n'\"`$\\()<>&#!*?{}~;|")
+
+
+@PROPERTY
+@given(text=ANY_TEXT)
+@example(text="http://a:3128|http://b:3128;DIRECT")
+@example(text="a; touch broken")
+def test_a_line_of_the_boot_loaders_is_one_value_to_a_shell_or_is_refused(text: str) -> None:
+    """CernVM puts it behind a name, and has a shell read that."""
+    try:
+        line = f"_UCONTEXT_CVMFS_HTTP_PROXY={ucernvm(text)}"
+    except UnfitValueError:
+        return
+    assert shlex.split(line) == [f"_UCONTEXT_CVMFS_HTTP_PROXY={text}"]
+    assert not set(text) & set("\t\r\n'\"`$\\")
+
+
+def test_a_list_of_proxies_is_no_value_of_amiconfigs() -> None:
+    with pytest.raises(UnfitValueError, match="amiconfig"):
+        ini("http://a:3128|http://b:3128;DIRECT")
+    assert ucernvm("http://a:3128|http://b:3128;DIRECT") == '"http://a:3128|http://b:3128;DIRECT"'

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -48,6 +49,8 @@ def test_the_agent_is_fetched_checked_and_started_with_its_identity(tmp_path: Pa
         "instance": 7,
         "secret": PLACEHOLDER,
         "work_directory": str(home / "work"),
+        "state_directory": str(home / "state"),
+        "logs": [str(home / "pilot.log")],
         "ca_file": str(home / "ca.pem"),
     }
     assert (home / "ca.pem").read_text() == "a certificate\n"
@@ -55,11 +58,33 @@ def test_the_agent_is_fetched_checked_and_started_with_its_identity(tmp_path: Pa
         "agent.json",
         "ca.pem",
         "fetch.py",
+        "is-set-up",
         "run-agent",
+        "state",
         "vmdirac_agent.py",
         "work",
     }
     assert {path.stat().st_mode & 0o077 for path in home.iterdir()} == {0}
+
+
+@pytest.mark.parametrize("programs", [("poweroff", "shutdown"), ("shutdown",), ()])
+def test_a_vm_of_its_own_is_told_how_it_is_switched_off(programs: tuple[str, ...], tmp_path: Path) -> None:
+    """Only the part that writes the configuration is run: the rest is for a VM of its own alone."""
+    text = TEMPLATES.render("cloudinit", boot())
+    part = text.partition("<<'VMDIRAC_CONFIG'\n")[2].partition("VMDIRAC_CONFIG\n")[0]
+    for name in (*programs, "systemctl"):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(0o755)
+    way = {"poweroff": ["poweroff"], "shutdown": ["shutdown", "-h", "now"], "": None}[[*programs, ""][0]]
+    if Path("/run/systemd/system").is_dir():
+        way = ["systemctl", "poweroff"]
+    for root, expected in (("", way), ("/the/disk", None)):
+        (tmp_path / "identity.json").write_text("{}")
+        words = [sys.executable, "-c", part, "work", root, "0"]
+        subprocess.run(words, cwd=tmp_path, env={"PATH": str(tmp_path)}, check=True)
+        config = json.loads((tmp_path / "agent.json").read_text())
+        assert config.get("poweroff") == expected
+        assert ("/var/log/cloud-init-output.log" in config["logs"]) == (root == "")
 
 
 def test_without_more_it_says_nothing_of_more(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """What a job sees on its VM, as JSON in ``seen.json``. Runs there: standard library only, Python 3.6.
 
-With the argument ``schema`` also what cloud-init says of the user data that it was given, which takes long.
+With the argument ``schema`` also what cloud-init says of the user data that it was given, which takes long; with
+``pilot`` not before the pod's pilot has left its mark.
 """
 
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HOME, MARKS = Path("/var/lib/vmdirac"), Path("/run/marks")
@@ -29,11 +31,19 @@ def text(path: Path) -> str:
         return ""
 
 
+deadline = time.monotonic() + 120
+while "pilot" in sys.argv and not text(MARKS / "pilot") and time.monotonic() < deadline:
+    time.sleep(0.2)
+try:
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in HOME.iterdir()}
+except PermissionError:
+    modes = {}
 seen = {
     "user": os.geteuid(),
+    "agent_config": text(HOME / "agent.json"),
     "directory": str(Path.cwd()),
     "proxy": os.environ.get("CVMFS_HTTP_PROXY", ""),
-    "modes": {path.name: oct(path.stat().st_mode & 0o777) for path in HOME.iterdir()},
+    "modes": modes,
     "processes": [text(path / "cmdline").replace("\0", " ") for path in Path("/proc").iterdir() if path.name.isdigit()],
     "unit": said("systemctl", "show", "vmdirac-agent.service"),
     "unit_state": said("systemctl", "is-active", "vmdirac-agent.service").strip(),

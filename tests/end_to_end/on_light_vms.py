@@ -101,8 +101,10 @@ def run(directory: Path, deadline: float) -> dict[str, Any]:
             image={"scripts_before": [script("before.sh")], "scripts_after": [script("after.sh")]},
             endpoint={"cvmfs_proxy": PROXY},
             pod={"pilot_command": ["sh", "-c", 'mkdir -p /run/marks; printf %s "$1" > /run/marks/pilot', "", HOSTILE]},
+            looks_at=("pilot",),
         ),
         Variation("hepix", image={"context_method": "hepix", "template": "hepix-runs.j2"}),
+        Variation("users", image={"unprivileged_jobs": True}),
         Variation("amiconfig", image={"context_method": "amiconfig"}, endpoint={"cvmfs_proxy": PROXY}),
     ]
     numbers = itertools.count(2)

@@ -27,7 +27,7 @@ def found() -> Any:
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found.keys() == set(VARIATIONS), done.stdout
+    assert found.keys() == {*VARIATIONS, "users"}, done.stdout
     return found
 
 
@@ -37,6 +37,13 @@ def test_the_vm_registers_and_only_its_own_secret_is_in_what_it_boots_with_once(
     assert (vm["registered"], vm["secrets"], vm["secret_is_shown"]) == (True, 1, False)
     assert vm["seen"]["modes"]["agent.json"] == "0o600"
     assert "broken" not in vm["seen"]["run"]
+
+
+def test_a_job_may_be_a_user_of_its_own_that_cannot_read_the_agents_secret(found: Any) -> None:
+    seen = found["users"]["seen"]
+    assert seen["user"] != 0
+    assert (seen["modes"], seen["agent_config"]) == ({}, "")
+    assert '"secret"' in found["plain"]["seen"]["agent_config"], "that of root can"
 
 
 def test_cloud_config_is_what_was_configured_merged_and_good_by_cloud_inits_own_schema(found: Any) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NOT_POSSIBLE = 2
 POD = "real"
 PROXY = "http://a:3128|http://b:3128;DIRECT"
-PILOT = 'mkdir -p /run/marks; echo "$CVMFS_HTTP_PROXY it\'s here" > /run/marks/pilot; exec sleep 600'
+PILOT = 'mkdir -p /run/marks; echo "$CVMFS_HTTP_PROXY it\'s here" > /run/marks/pilot'
 SCRATCH_MB, SWAP_MB = 200, 32
 
 
@@ -73,7 +73,8 @@ def boot(directory: Path, deadline: float) -> int:
         "swap_mb": SWAP_MB,
         "cvmfs_repositories": ["lhcb.cern.ch", "grid.cern.ch"],
     }
-    variation = Variation(POD, image=image, endpoint={"cvmfs_proxy": PROXY}, pod={"pilot_command": ["sh", "-c", PILOT]})
+    pod = {"pilot_command": ["sh", "-c", PILOT]}
+    variation = Variation(POD, image=image, endpoint={"cvmfs_proxy": PROXY}, pod=pod, looks_at=("pilot",))
     with VmScene(directory, [variation], start, packaged_templates_folder()) as scene:
         began = time.monotonic()
         scene.run(deadline)

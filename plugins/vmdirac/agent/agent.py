@@ -5,22 +5,26 @@ import socket
 from typing import Callable, List, Optional, Set, Tuple
 
 from vmdirac.agent import departure
-from vmdirac.agent.contact import Contact
+from vmdirac.agent.contact import EXIT_OTHER_AGENT, Contact
 from vmdirac.agent.credentials import Credentials
 from vmdirac.agent.delivery import Delivery
 from vmdirac.agent.departure import Departure, Work
 from vmdirac.agent.ending import report_end
 from vmdirac.agent.job import Job
+from vmdirac.agent.job_users import JobUsers
 from vmdirac.agent.line import Line
 from vmdirac.agent.log import Log
 from vmdirac.agent.manager import LONGEST_WAIT, Manager, Message, credential, number
 from vmdirac.agent.matching import Matching
+from vmdirac.agent.other_logs import OtherLogs
 from vmdirac.agent.outlook import Outlook
+from vmdirac.agent.pilot_place import PilotPlace
 from vmdirac.agent.rules import Rules, read_rules
 from vmdirac.agent.session import Session, SessionFile
 from vmdirac.agent.supervisor import KILL_GRACE, LOOK_PERIOD, SOON, Supervisor
 from vmdirac.agent.surroundings import Surroundings
 from vmdirac.agent.timer import LONGEST_BACKOFF, Timer
+from vmdirac.agent.totals import Totals
 from vmdirac.agent.update import LARGEST as LARGEST_PROGRAM
 from vmdirac.agent.update import Program, UpdateError
 from vmdirac.agent.uploads import Uploader
@@ -46,9 +50,13 @@ class Agent:
         make_job: Callable[[Message], Job],
         lines: Tuple[Line, Line],
         surroundings: Surroundings,
+        pilot_place: PilotPlace,
+        totals: Totals,
         credentials: Credentials,
+        job_users: JobUsers,
         uploader: Uploader,
         program: Optional[Program],
+        other_logs: OtherLogs,
         log: Log,
         clock: Callable[[], float],
         wall: Callable[[], float],
@@ -62,8 +70,9 @@ class Agent:
         self._credentials, self._program = credentials, program
         self._log, self._clock, self._chance, self._wait = log, clock, chance, wait
         self._contact = Contact(manager, lines[0], log, clock, chance, self.finish)
-        self._outlook = Outlook(surroundings, log, clock, wall)
-        self._delivery = Delivery(manager, lines[1], self._contact, uploader, log, self._unsure, self._dropped)
+        self._outlook = Outlook(surroundings, pilot_place, totals, log, clock, wall)
+        self._delivery = Delivery(manager, lines[1], self._contact, uploader, totals, log, self._unsure, self._dropped)
+        self._totals, self._other_logs = totals, other_logs
         self._matching = Matching(
             self._contact,
             supervisor,
@@ -71,6 +80,7 @@ class Agent:
             make_job,
             self._outlook,
             credentials,
+            job_users,
             log,
             clock,
             chance,
@@ -111,11 +121,12 @@ class Agent:
     ) -> None:
         """End soon. Only the first reason counts. May be called by a signal handler.
 
-        Without ``power_off`` it depends on ``exit_code``: a VM that is not this agent's is left as it is.
+        Without ``power_off`` the VM is powered off, but for one that is not this agent's and on which something works.
         """
         if self._over is None:
             self._tell_halting, self._exit_code = tell, exit_code
-            self.power_off = not exit_code if power_off is None else power_off
+            not_ours = exit_code == EXIT_OTHER_AGENT and self._work().jobs
+            self.power_off = not not_ours if power_off is None else power_off
             self._over = Departure(code, reason)
 
     def step(self) -> None:
@@ -183,12 +194,17 @@ class Agent:
             self._log("leaving: %s", wish.reason if wish else "no more")
             self._heartbeat.due = min(self._heartbeat.due, now)
             self._matching.soon()
-        self._outlook.guide_pilot(self._draining())
+        self._guide_pilot()
         work, rules = self._work(), self._rules
         if departure.may_end(self._outlook.wish, work, self._outlook.settled()):
             self._finish_by(self._outlook.wish)
         else:
             self._finish_by(departure.abandoned(now, self._contact.heard_at, rules.contact_deadline, work))
+
+    def _guide_pilot(self) -> None:
+        """The pod's pilot begins once the VM is known to its manager, and has the credentials if there are any."""
+        ready = self._contact.token and (self._credentials.complete or not self._rules.credentials)
+        self._outlook.guide_pilot(self._draining(), self._credentials.environment() if ready else None)
 
     def _finish_by(self, why: Optional[Departure]) -> None:
         if why is not None:
@@ -238,8 +254,8 @@ class Agent:
     # Heartbeats
 
     def _send_heartbeat(self) -> None:
+        self._guide_pilot()
         self._outlook.count_foreign_jobs()
-        self._outlook.guide_pilot(self._draining())
         running, wish = self._running(), self._outlook.wish
         held = [job for job in running + self._delivery.waiting if not job.lost]
         busy = sum(job.processors for job in running) + self._outlook.foreign_jobs
@@ -250,8 +266,8 @@ class Agent:
             foreign_jobs=self._outlook.foreign_jobs,
             draining=self._draining() and self._outlook.settled(),
             leaving=wish.reason[:1000] if wish else "",
-            transferred_files=self._delivery.files,
-            transferred_bytes=self._delivery.bytes,
+            transferred_files=self._totals.files,
+            transferred_bytes=self._totals.bytes,
         )
         self._contact.ask("heartbeat", message, self._heartbeat, self._heard)
 
@@ -285,12 +301,12 @@ class Agent:
         elif action == "drain" and not self._told_to_drain:
             self._log("draining: takes no more jobs")
             self._told_to_drain = True
-            self._outlook.guide_pilot(self._draining())
+            self._guide_pilot()
             self._heartbeat.due = now  # the acknowledgement
         elif action == "work" and self._told_to_drain:
             self._log("drain cancelled: takes jobs again")
             self._told_to_drain = False
-            self._outlook.guide_pilot(self._draining())
+            self._guide_pilot()
             self._matching.soon()
         return self._over is None
 
@@ -309,10 +325,16 @@ class Agent:
     def _renewed(self, body: Message) -> None:
         first = not self._credentials.complete
         self._credentials.take(body)
+        for job in self._running():
+            try:
+                job.renew_credentials()
+            except OSError as error:
+                self._log("job %s does not get the new credentials: %s", job.id, error)
         now = self._clock()
         self._renewal.succeeded(now + number(body, "next_in", 1.0, LONGEST_WAIT))
         if first:
             self._matching.soon()
+            self._sense_at = now  # the pilot may begin
 
     def _may_update(self) -> bool:
         """Another agent is wanted, and nothing would be lost by becoming it: jobs of another pilot are not ours."""
@@ -337,6 +359,7 @@ class Agent:
 
     def _end(self) -> None:
         """Leave nothing behind, and only then say so: leases are given back when nothing runs under them."""
+        self._totals.keep()
         why = self._over or Departure(departure.HOST_SAID_SO, "")
         self._log("ending: %s", why.reason)
         now = self._clock()
@@ -353,6 +376,7 @@ class Agent:
                 token=self._contact.token,
                 message=dict(self._outlook.vitals(), reason=why.reason[:1000], code=said.code),
                 log=self._log,
+                other_logs=self._other_logs,
                 clock=self._clock,
                 chance=self._chance,
                 wait=self._wait,

@@ -25,7 +25,10 @@ class Config(NamedTuple):
     shutdown_message: str = ""
     machine_features: str = ""
     job_features: str = ""
+    state_directory: str = ""
     poweroff: Tuple[str, ...] = ()
+    job_users: Tuple[str, ...] = ()
+    logs: Tuple[str, ...] = ()
 
 
 def read_config(path: str) -> Config:
@@ -46,10 +49,14 @@ def read_config(path: str) -> Config:
     # An optional key that is null or empty is one that is not there.
     values = {key: value for key, value in values.items() if key in REQUIRED or value}
     values["instance"] = str(values["instance"])
-    poweroff = values.pop("poweroff", [])
-    if not isinstance(poweroff, list) or not all(isinstance(word, str) for word in poweroff):
-        raise CannotStartError(f"poweroff in {path} must be a list of words")
-    return Config(**_checked(values, path), poweroff=tuple(poweroff))
+    poweroff, job_users, logs = (_words(values.pop(key, []), key, path) for key in ("poweroff", "job_users", "logs"))
+    return Config(**_checked(values, path), poweroff=poweroff, job_users=job_users, logs=logs)
+
+
+def _words(value: Any, key: str, path: str) -> Tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise CannotStartError(f"{key} in {path} must be a list of words")
+    return tuple(value)
 
 
 def _checked(values: Dict[str, Any], path: str) -> Dict[str, Any]:
@@ -64,4 +71,6 @@ def _checked(values: Dict[str, Any], path: str) -> Dict[str, Any]:
     work = values["work_directory"]
     places = {"stop_file": "stop", "shutdown_message": "shutdown_message"}
     places.update(machine_features="machinefeatures", job_features="jobfeatures")
-    return dict({key: os.path.join(work, name) for key, name in places.items()}, **values)
+    defaults = {key: os.path.join(work, name) for key, name in places.items()}
+    defaults["state_directory"] = work
+    return dict(defaults, **values)

@@ -63,7 +63,8 @@ class Contact:
     def failed(self, what: str, answer: Answer, timer: Timer) -> None:
         """Note that something failed: it is tried again later, or this agent ends."""
         if answer.status == 410:
-            self._over("the manager says that this instance is over: " + answer.detail, False, 0)
+            # Credentials are refused as soon as a VM is to halt; it may still say good-bye then.
+            self._over("the manager says that this instance is over: " + answer.detail, what == "credentials", 0)
         elif answer.status == 409 and what == "register":
             self._over("another agent is registered: " + answer.detail, False, EXIT_OTHER_AGENT)
         else:

@@ -7,6 +7,7 @@ from vmdirac.agent.job import Job
 from vmdirac.agent.line import Line
 from vmdirac.agent.log import Log
 from vmdirac.agent.manager import Answer, Manager
+from vmdirac.agent.totals import Totals
 from vmdirac.agent.uploads import Uploader
 
 
@@ -23,14 +24,14 @@ class Delivery:
         line: Line,
         contact: Contact,
         uploader: Uploader,
+        totals: Totals,
         log: Log,
         unsure: Callable[[], bool],
         dropped: Callable[[], None],
     ) -> None:
         self._manager, self._line, self._contact, self._log = manager, line, contact, log
-        self._uploader, self._unsure, self._dropped = uploader, unsure, dropped
+        self._uploader, self._totals, self._unsure, self._dropped = uploader, totals, unsure, dropped
         self.waiting: List[Job] = []
-        self.files = self.bytes = 0  # that were taken
 
     def add(self, job: Job) -> None:
         self.waiting.append(job)
@@ -79,8 +80,7 @@ class Delivery:
         refusal = f"{what} refused ({answer.status} {answer.detail})"
         if answer.good:
             self._contact.note_good()
-            self.files += sent[0]
-            self.bytes += sent[1]
+            self._totals.add(sent[0], sent[1])
             accepted = answer.body.get("accepted")
             self._log("job %s reported: %s", job.id, "accepted" if accepted else "too late, not counted")
             self._drop(job)

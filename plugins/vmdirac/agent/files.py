@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+from typing import Optional, Tuple
 
 
 class RefusedError(Exception):
@@ -29,12 +30,17 @@ def remove_tree(path: str) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def write_secret(path: str, content: bytes) -> None:
-    """Write a file that only its owner may read, all of it or nothing. Raises OSError."""
+def write_secret(path: str, content: bytes, owner: Optional[Tuple[int, int]] = None) -> None:
+    """Write a file that only its owner may read, all of it or nothing. Raises OSError.
+
+    ``owner``: user and group, if it is to be somebody else's.
+    """
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path + ".new")  # whoever made it, nothing of it stays
     descriptor = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        if owner is not None:
+            os.fchown(descriptor, *owner)
         file.write(content)
         file.flush()
         os.fsync(descriptor)  # a VM that loses power comes back as itself

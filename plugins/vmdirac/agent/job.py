@@ -10,10 +10,12 @@ import stat
 import subprocess
 from typing import IO, Callable, Dict, List, Optional, Tuple
 
+from vmdirac.agent.credentials import Credentials
 from vmdirac.agent.features import write_features
 from vmdirac.agent.files import RefusedError, check_name, remove_tree
+from vmdirac.agent.job_users import JobUser
 from vmdirac.agent.manager import Message
-from vmdirac.agent.outputs import Output, list_outputs, open_output
+from vmdirac.agent.outputs import Output, check_own, list_outputs, open_output
 from vmdirac.agent.processes import PR_SET_PDEATHSIG, prctl
 from vmdirac.agent.timer import Timer
 
@@ -40,6 +42,8 @@ class Job:
         self.lost = False
         self.with_files = True
         self.timer = Timer()  # of its result
+        self.user: Optional[JobUser] = None  # that it runs as; None: the agent's own
+        self.credentials: Optional[Credentials] = None
         self.environment: Dict[str, str] = {}  # what the VM has for it
         self.features: Dict[str, str] = {}  # what it may use
         self.uploaded: Dict[str, int] = {}  # outputs that were put away elsewhere, and their sizes
@@ -67,6 +71,7 @@ class Job:
             for file in self._matched.pop("files", None) or []:
                 self._write(check_name(file["name"]), base64.b64decode(file["content"]), file.get("executable"))
             write_features(self._features_directory, self.features)
+            self._hand_over()
             self._process = subprocess.Popen(  # noqa: S603 - running what it is given is its purpose
                 command,
                 cwd=self.directory,
@@ -83,6 +88,26 @@ class Job:
             return False
         self.pid = self._process.pid
         return True
+
+    def renew_credentials(self) -> None:
+        """Let it have those that the agent has now. Raises OSError."""
+        if self.user is not None and self.credentials is not None:
+            self.credentials.copy_to(self._credentials_directory, self.user)
+
+    def take_back(self) -> None:
+        """Nothing of it runs any more: what it left is for the next job of its user neither to see nor to change."""
+        for descriptor in {self._folder, self._outputs} - {-1}:
+            os.fchown(descriptor, os.geteuid(), os.getegid())
+        remove_tree(self._credentials_directory)
+
+    def _hand_over(self) -> None:
+        """Make what is in its directories its user's. Nothing of the job runs yet."""
+        if self.user is not None:
+            for directory in (self.directory, self._outputs_directory):
+                for name in os.listdir(directory):
+                    self.user.own(os.path.join(directory, name))
+                self.user.own(directory)
+            self.renew_credentials()
 
     def exited(self) -> bool:
         """Whether its first process ended; it stays a zombie, so that pid and session id remain its own."""
@@ -108,7 +133,7 @@ class Job:
 
     def open_output(self, name: str) -> IO[bytes]:
         """Raises RefusedError or OSError."""
-        return open_output(self._outputs, name)
+        return open_output(self._outputs, name, self._owner)
 
     def give_up_outputs(self, why: str) -> None:
         """Its outputs are lost, so it is no success."""
@@ -141,14 +166,19 @@ class Job:
         remove_tree(self.directory)
         remove_tree(self._outputs_directory)
         remove_tree(self._features_directory)
+        remove_tree(self._credentials_directory)
         with contextlib.suppress(OSError):
             os.remove(self.directory + ".log")
 
     def _environment(self) -> Dict[str, str]:
         values = {"PATH": os.environ.get("PATH", os.defpath), "HOME": self.directory, "LANG": "C.UTF-8"}
+        if self.user is not None:
+            values.update(USER=self.user.name, LOGNAME=self.user.name)
         values.update(self._matched.get("environment") or {})
         values.update(VMDIRAC_JOB_ID=str(self.id), VMDIRAC_PROCESSORS=str(self.processors))
         values.update({key: os.environ[key] for key in {LOCAL_CLOUD_MARK, "CVMFS_HTTP_PROXY"} & set(os.environ)})
+        if self.credentials is not None:
+            values.update(self.credentials.environment(self._credentials_directory if self.user else ""))
         values.update(self.environment, JOBFEATURES=self._features_directory)
         return dict(values, VMDIRAC_OUTPUT=self.directory, VMDIRAC_UPLOAD=self._outputs_directory)
 
@@ -157,12 +187,25 @@ class Job:
         return self.directory + ".output"
 
     @property
+    def _credentials_directory(self) -> str:
+        return self.directory + ".credentials"
+
+    @property
+    def _owner(self) -> Optional[int]:
+        return None if self.user is None else self.user.uid
+
+    @property
     def _features_directory(self) -> str:
         return self.directory + ".features"
 
     def _confine(self, agent: int) -> Callable[[], None]:
         def confine() -> None:
-            # Comes when the thread that started the job ends: the main thread, which ends last.
+            if self.user is not None:
+                os.setgroups([])
+                os.setgid(self.user.gid)
+                os.setuid(self.user.uid)
+            # Forgotten when the user changes, so not before. It comes when the thread that started the job ends: the
+            # main thread, which ends last.
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != agent:
                 os._exit(1)
@@ -193,16 +236,14 @@ class Job:
             files.append({"name": name, "content": text64(content), "executable": executable})
         return files, size
 
-    @staticmethod
-    def _read(folder: int, name: str, most: int) -> Tuple[bytes, bool]:
+    def _read(self, folder: int, name: str, most: int) -> Tuple[bytes, bool]:
         """The content of an output file, and whether it is executable. Raises RefusedError."""
         try:
             # Not blocking, because it may be a pipe that nobody writes to.
             descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
             try:
-                mode = os.fstat(descriptor).st_mode
-                if not stat.S_ISREG(mode):
-                    raise RefusedError(f"output not sent: {name}: not a plain file")
+                status = os.fstat(descriptor)
+                check_own(status, name, self._owner)
                 with os.fdopen(descriptor, "rb", closefd=False) as file:
                     content = file.read(most + 1)
             finally:
@@ -213,7 +254,7 @@ class Job:
             raise RefusedError(f"output not sent: {name}: {error}") from None
         if len(content) > most:
             raise RefusedError(f"output not sent: {name}: larger than {most} bytes")
-        return content, bool(mode & stat.S_IXUSR)
+        return content, bool(status.st_mode & stat.S_IXUSR)
 
     def _end_of_log(self) -> bytes:
         if self._log < 0:

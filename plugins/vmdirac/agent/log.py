@@ -29,10 +29,18 @@ class Log:
         with contextlib.suppress(OSError):  # nobody reads the console any more
             self._write(encoded)
 
-    def kept(self) -> bytes:
-        """The last lines, and how many are not among them."""
-        mark = f"[{self._dropped} earlier lines are not kept]\n".encode() if self._dropped else b""
-        return mark + b"".join(self._kept)
+    def kept(self, others: bytes = b"") -> bytes:
+        """The last lines, and how many are not among them; after them what others said, without our secrets. With that
+        fewer lines, so that it is not more than of the lines alone."""
+        for secret in self.secrets:
+            others = others.replace(secret.encode("utf-8"), b"***")
+        others = others[-(MOST_KEPT // 2) :]
+        lines, size, dropped = collections.deque(self._kept), self._size, self._dropped
+        while size + len(others) > MOST_KEPT:
+            size -= len(lines.popleft())
+            dropped += 1
+        mark = f"[{dropped} earlier lines are not kept]\n".encode() if dropped else b""
+        return mark + b"".join(lines) + others
 
     def _keep(self, line: bytes) -> None:
         self._kept.append(line)

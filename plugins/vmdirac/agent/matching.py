@@ -6,6 +6,7 @@ from vmdirac.agent.contact import Contact
 from vmdirac.agent.credentials import Credentials
 from vmdirac.agent.delivery import Delivery
 from vmdirac.agent.job import Job
+from vmdirac.agent.job_users import JobUsers
 from vmdirac.agent.log import Log
 from vmdirac.agent.manager import Message
 from vmdirac.agent.outlook import Outlook
@@ -25,13 +26,14 @@ class Matching:
         make_job: Callable[[Message], Job],
         outlook: Outlook,
         credentials: Credentials,
+        users: JobUsers,
         log: Log,
         clock: Callable[[], float],
         chance: Callable[[], float],
         obey: Callable[[str], bool],
     ) -> None:
         self._contact, self._supervisor, self._delivery = contact, supervisor, delivery
-        self._make_job, self._outlook, self._credentials = make_job, outlook, credentials
+        self._make_job, self._outlook, self._credentials, self._users = make_job, outlook, credentials, users
         self._log, self._clock, self._chance, self._obey = log, clock, chance, obey
         self._timer = Timer()
         self._polls = 0  # matches in a row that gave nothing
@@ -45,7 +47,7 @@ class Matching:
         """Processors and memory (MB, 0: unknown) for more jobs; None if there is room for none."""
         jobs = self._running()
         processors = self.rules.processors - sum(job.processors for job in jobs)
-        if processors <= 0 or self._outlook.jobs_are_a_pilots:
+        if processors <= 0 or self._outlook.jobs_are_a_pilots or self._users.free == 0:
             return None
         if self.rules.credentials and not self._credentials.complete:
             return None
@@ -62,7 +64,9 @@ class Matching:
 
     def ask(self) -> None:
         processors, memory_mb = self.free() or (0, 0)
-        message = {"processors": processors, "memory_mb": memory_mb, "count": min(processors, 256)}
+        users = self._users.free
+        count = min(processors, 256) if users is None else min(processors, 256, users)
+        message = {"processors": processors, "memory_mb": memory_mb, "count": count}
         self._contact.ask("match", message, self._timer, self._matched)
 
     def _running(self) -> List[Job]:
@@ -85,8 +89,13 @@ class Matching:
                     self._start(job)
 
     def _start(self, job: Job) -> None:
+        try:
+            job.user = self._users.take()
+        except OSError as error:
+            self._log("job %s is not started: %s", job.id, error)  # its lease runs out likewise
+            return
         job.features = self._outlook.features_of(str(job.id), job.processors, job.memory_mb, job.cpu_time)
-        job.environment = dict(self._credentials.environment(), **self._outlook.environment())
+        job.credentials, job.environment = self._credentials, self._outlook.environment()
         job.outputs_elsewhere = self.rules.outputs_elsewhere
         if self._supervisor.start(job):
             self._log("job %s (%s) started as process %s", job.id, job.name, job.pid)
@@ -96,5 +105,8 @@ class Matching:
     def ended(self, job: Job) -> None:
         """A job's result is to be delivered, and there is room for another one."""
         self._log("job %s ended: exit code %s, %.1f s of CPU time", job.id, job.exit_code, job.cpu)
+        if job.user is not None:
+            self._users.give_back(job.user)
+            job.take_back()
         self._delivery.add(job)
         self.soon()

@@ -10,35 +10,45 @@ from vmdirac.agent.foreign_pilot import ForeignPilot
 from vmdirac.agent.load import LoadAverage
 from vmdirac.agent.log import Log
 from vmdirac.agent.manager import Message, number
+from vmdirac.agent.pilot_place import PilotPlace
 from vmdirac.agent.rules import LONGEST_ALONE, Rules
 from vmdirac.agent.surroundings import Site, Surroundings
+from vmdirac.agent.totals import Totals
 
 
 class Outlook:
     """Looks when it is told to, and remembers what it saw. ``wish``: why the VM is to go, whatever the manager says.
 
+    :param pilot_place: where the pod's pilot is met, if there is one.
     :param clock: seconds that only grow; ``wall``: seconds since 1970, as the VM's jobs see them.
     """
 
     def __init__(
-        self, surroundings: Surroundings, log: Log, clock: Callable[[], float], wall: Callable[[], float]
+        self,
+        surroundings: Surroundings,
+        pilot_place: PilotPlace,
+        totals: Totals,
+        log: Log,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
     ) -> None:
         self._surroundings, self._log, self._clock, self._wall = surroundings, log, clock, wall
-        self._started, self._started_wall = clock(), wall()
+        self._pilot_place = pilot_place
+        self._totals, self._started_wall = totals, wall()
         self._rules, self._load, self._site = Rules(), LoadAverage(), Site()
         self._lives_until: Optional[float] = None
-        self._pilot: Optional[ForeignPilot] = None
+        self._pilot = ForeignPilot(pilot_place, "", "", log)
         self.foreign_jobs = 0
         self.wish: Optional[Departure] = None
 
     @property
     def jobs_are_a_pilots(self) -> bool:
-        return self._pilot is not None
+        return self._pilot.takes_all_jobs
 
     def obey(self, rules: Rules) -> None:
         self._rules, self._load.timespan = rules, rules.load_average_timespan
-        if rules.job_wrappers_location:
-            self._pilot = ForeignPilot(rules.job_wrappers_location, rules.pilot_stop_file, self._log)
+        location, stop_file = rules.job_wrappers_location, rules.pilot_stop_file
+        self._pilot = ForeignPilot(self._pilot_place, location, stop_file, self._log)
 
     def set_life(self, body: Message) -> None:
         """How long it still lives, from an answer. Raises TypeError or ValueError."""
@@ -48,8 +58,7 @@ class Outlook:
         self._lives_until = ends
 
     def vitals(self) -> Message:
-        now = self._clock()
-        return {"load": self._load.note(now, os.getloadavg()[0]), "uptime": now - self._started}
+        return {"load": self._load.note(self._clock(), os.getloadavg()[0]), "uptime": self._totals.uptime()}
 
     def look(self) -> bool:
         """See what there is and tell the jobs of it; whether the wish to go came or went."""
@@ -64,18 +73,22 @@ class Outlook:
         return (before is None) != (self.wish is None)
 
     def count_foreign_jobs(self) -> None:
-        self.foreign_jobs = 0 if self._pilot is None else self._pilot.jobs()
+        self.foreign_jobs = self._pilot.jobs()
 
-    def guide_pilot(self, draining: bool) -> None:
-        """See to it that the other pilot takes no jobs, or that it may."""
-        if self._pilot is not None and draining:
+    def guide_pilot(self, draining: bool, credentials: Optional[Dict[str, str]]) -> None:
+        """See to it that the other pilot takes no jobs, or that it may. ``credentials``: the variables that lead to
+        them; None: they are not there yet."""
+        if draining:
             self._pilot.keep_from_jobs(self._clock())
-        elif self._pilot is not None:
-            self._pilot.let_work()
+        elif credentials is None:
+            self._pilot.let_work(None)
+        else:
+            features = {"JOBFEATURES": self._surroundings.job_features}
+            self._pilot.let_work(dict(credentials, **self.environment(), **features))
 
     def settled(self) -> bool:
         """Whether nobody else takes jobs as long as the VM drains."""
-        return self._pilot is None or self._pilot.settled(self._clock())
+        return self._pilot.settled(self._clock())
 
     def message(self) -> Optional[Departure]:
         """What whatever works here says about the end."""
@@ -105,7 +118,7 @@ class Outlook:
     def _tell_jobs(self) -> None:
         rules = self._rules
         self._surroundings.describe(rules.processors, self._shutdown_time(), self._site, self._log)
-        if self._pilot is not None:  # may use all of the VM
+        if self._pilot.here():  # may use all of the VM
             cpu_time = rules.cpu_time * rules.processors
             values = self._features("pilot", rules.processors, rules.memory_mb, cpu_time, self._started_wall)
             self._surroundings.describe_job(values, self._log)

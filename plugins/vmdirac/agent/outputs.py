@@ -2,7 +2,7 @@
 
 import os
 import stat
-from typing import IO, List, NamedTuple, Tuple
+from typing import IO, List, NamedTuple, Optional, Tuple
 
 from vmdirac.agent.files import RefusedError
 
@@ -35,13 +35,26 @@ def list_outputs(directory: int) -> Tuple[List[Output], List[str]]:
     return found[:MOST], remarks
 
 
-def open_output(directory: int, name: str) -> IO[bytes]:
-    """Open one of them. Raises RefusedError or OSError."""
+def check_own(status: os.stat_result, name: str, owner: Optional[int]) -> None:
+    """Raise RefusedError for what is no plain file, or not the owner's: a link to what the job itself may not read.
+
+    ``owner``: uid of the user that the job ran as; None: it ran as the agent's own, who may read everything.
+    """
+    if not stat.S_ISREG(status.st_mode):
+        raise RefusedError(f"output not sent: {name}: not a plain file")
+    if owner is not None and status.st_uid != owner:
+        raise RefusedError(f"output not sent: {name}: not the job's own file")
+
+
+def open_output(directory: int, name: str, owner: Optional[int] = None) -> IO[bytes]:
+    """Open one of them; ``owner`` as in :func:`check_own`. Raises RefusedError or OSError."""
     # Not blocking, because it may be a pipe that nobody writes to.
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        check_own(os.fstat(descriptor), name, owner)
+    except RefusedError:
         os.close(descriptor)
-        raise RefusedError(f"output not sent: {name}: not a plain file")
+        raise
     return os.fdopen(descriptor, "rb")
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from typing import Any, Callable, Dict, Iterable, NamedTuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -29,6 +29,16 @@ def processes() -> Dict[int, Process]:
             cpu = sum(map(int, values[11:15])) / CLOCK_TICKS
             table[int(name)] = Process(int(values[1]), int(values[3]), values[0] not in b"ZX", cpu)
     return table
+
+
+def processes_of(uid: int) -> List[int]:
+    """All processes of a user."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            if os.stat(f"/proc/{name}").st_uid == uid:
+                found.append(int(name))
+    return found
 
 
 def add_descendants(owner: Dict[int, Any], table: Dict[int, Process]) -> None:

@@ -13,8 +13,9 @@ class Rules(NamedTuple):
     """How this VM is to behave, in seconds where times are meant. The defaults hold until it has registered.
 
     ``contact_deadline``: without a good answer for so long, a VM that has no job powers itself off.
-    ``job_wrappers_location``: where another pilot keeps a file for each job; empty: all jobs are the agent's own.
-    ``pilot_stop_file``: the file that keeps that pilot from taking jobs.
+    ``job_wrappers_location``: where another pilot keeps a file for each job; empty: all jobs are the agent's own,
+    and the pod's pilot, if it lives, is one more.
+    ``pilot_stop_file``: the file that keeps a pilot from taking jobs; empty: its end is waited for.
     ``credentials``: whether the jobs need what ``POST credentials`` gives.
     ``outputs_elsewhere``: whether what jobs leave in their output directories goes where ``POST outputs`` says.
     """

@@ -25,7 +25,7 @@ class Surroundings:
     def __init__(
         self, *, stop_file: str, shutdown_message: str, machine_features: str, job_features: str, site_features: str
     ) -> None:
-        self.machine_features, self._job_features = machine_features, job_features
+        self.machine_features, self.job_features = machine_features, job_features
         self._stop_file, self._shutdown_message = stop_file, shutdown_message
         self._site_features = site_features if site_features != machine_features else ""
 
@@ -50,7 +50,7 @@ class Surroundings:
 
     def describe_job(self, values: Dict[str, str], log: Log) -> None:
         """Tell another pilot what it may use."""
-        self._write(self._job_features, values, log)
+        self._write(self.job_features, values, log)
 
     @staticmethod
     def _write(directory: str, values: Dict[str, str], log: Log) -> None:

@@ -22,10 +22,13 @@ def digest_of(content: bytes) -> str:
 
 
 class Program:
-    """The file from which this agent runs. Raises OSError if it cannot be read."""
+    """The file from which this agent runs. Raises OSError if it cannot be read.
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    :param config: the configuration, which another one must understand too.
+    """
+
+    def __init__(self, path: str, config: str) -> None:
+        self.path, self._config = path, config
         self.refused = ""  # the digest of one that was not fit to be taken
         self._named, self._times = "", 0  # by the last heartbeats, in a row
         with open(path, "rb") as file:
@@ -54,7 +57,7 @@ class Program:
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(new, os.stat(self.path).st_mode & 0o777)
-            _check(new)
+            _check(new, self._config)
             os.rename(new, self.path)
         except (OSError, subprocess.SubprocessError) as error:
             raise UpdateError(f"it cannot be taken: {error}") from None
@@ -63,10 +66,10 @@ class Program:
                 os.unlink(new)
 
 
-def _check(path: str) -> None:
-    """See whether a program of this version of Python can be made of it."""
+def _check(path: str, config: str) -> None:
+    """See whether a program of this version of Python can be made of it, and whether it can start with this."""
     done = subprocess.run(  # noqa: S603 - what was verified by its digest
-        [sys.executable, path, CHECK],
+        [sys.executable, path, CHECK, config],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -53,6 +53,9 @@ class ContextConfig(ConfigModel):
     scratch_directory: AbsolutePath | None = None
     scratch_device: AbsolutePath | None = None
     swap_mb: Annotated[int, Field(ge=0, le=10**6)] | None = None
+    unprivileged_jobs: bool | None = None
+    block_metadata: bool | None = None
+    block_mail: bool | None = None
 
     def said(self) -> set[str]:
         """The keys of it that are given."""
@@ -74,6 +77,9 @@ class ContextConfig(ConfigModel):
             scratch_directory=first("scratch_directory") or "",
             scratch_device=first("scratch_device") or "",
             swap_mb=first("swap_mb") or 0,
+            unprivileged_jobs=first("unprivileged_jobs") or False,
+            block_metadata=first("block_metadata") is not False,
+            block_mail=first("block_mail") is not False,
         )
 
 

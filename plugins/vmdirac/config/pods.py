@@ -167,11 +167,15 @@ class PodConfig(WithDeadlines):
         return self
 
     @model_validator(mode="after")
-    def _a_pilot_that_is_stopped_has_jobs(self) -> PodConfig:
-        if self.pilot_stop_file is not None and self.job_wrappers_location is None:
+    def _a_pilot_can_be_drained(self) -> PodConfig:
+        """Otherwise its VM would take jobs for ever, or be deleted while it works."""
+        if self.job_wrappers_location is not None and self.pilot_stop_file is None:
             raise ValueError(
-                "pilot_stop_file is another pilot's, whose jobs nobody counts without job_wrappers_location"
+                "job_wrappers_location needs pilot_stop_file: without it the pilot there cannot be kept from taking"
+                " jobs, and its VM could never be drained"
             )
+        if self.pilot_stop_file is not None and self.job_wrappers_location is None and not self.pilot_command:
+            raise ValueError("pilot_stop_file is a pilot's: it needs pilot_command, or job_wrappers_location")
         return self
 
     @model_validator(mode="after")

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import yaml
 
-_IN_INI: Final = re.compile(r"[A-Za-z0-9_.,:;/|@=+\[\]-]*")
+_IN_INI: Final = re.compile(r"[A-Za-z0-9_.,:/@=+\[\]-]*")
+_IN_QUOTES: Final = re.compile(r"[A-Za-z0-9_.,:/@=+\[\];| -]*")
 
 
 class UnfitValueError(ValueError):
@@ -49,17 +50,34 @@ _QuotingDumper.add_representer(str, _in_quotes)
 
 
 def ini(value: object) -> str:
-    """A value of a line ``key=value`` of amiconfig's and µCernVM's, which have no quotes and are read by shells.
+    """A value of a line ``key=value`` of amiconfig's, which has no quotes, and whose values get to shells.
 
-    :raises UnfitValueError: if there is anything in it but what addresses, proxies and lists with commas need.
+    :raises UnfitValueError: if there is anything in it but what addresses and lists with commas need.
     """
+    return _if_all_is(_IN_INI, value, "amiconfig", "_.,:/@=+[]-")
+
+
+def ucernvm(value: object) -> str:
+    """A value of a line ``key=value`` of µCernVM's, which shells read as it is: in quotes.
+
+    :raises UnfitValueError: if there is anything in it but what addresses, proxies and lists need.
+    """
+    return f'"{_if_all_is(_IN_QUOTES, value, "µCernVM", "_.,:/@=+[];|- and blanks")}"'
+
+
+def _if_all_is(good: re.Pattern[str], value: object, whose: str, named: str) -> str:
     text = str(value)
-    if not _IN_INI.fullmatch(text):
+    if not good.fullmatch(text):
         raise UnfitValueError(
-            "a value for amiconfig or µCernVM holds a character that these take for something else; letters, digits"
-            " and _.,:;/|@=+[]- can be used"
+            f"a value for {whose} holds a character that it takes for something else; letters, digits and {named}"
+            " can be used"
         )
     return text
 
 
-FILTERS: Final[Mapping[str, Callable[[object], str]]] = {"shell": shell, "yaml": to_yaml, "ini": ini}
+FILTERS: Final[Mapping[str, Callable[[object], str]]] = {
+    "shell": shell,
+    "yaml": to_yaml,
+    "ini": ini,
+    "ucernvm": ucernvm,
+}

@@ -14,8 +14,8 @@ class AgentRules:
     :param contact_deadline: seconds without an answer of the manager after which a VM without a job powers itself
         off.
     :param job_wrappers_location: directory on the VM where another pilot keeps a file ``*.jdl`` for each of its jobs;
-        empty: the agent runs the jobs itself.
-    :param pilot_stop_file: file on the VM that keeps this pilot from taking jobs; empty: it cannot be kept from them.
+        empty: the agent runs the jobs itself, and a pilot beside it is one job as long as it lives.
+    :param pilot_stop_file: file on the VM that keeps a pilot from taking jobs; empty: its end is waited for.
     """
 
     contact_deadline: float = 7200.0

@@ -27,6 +27,9 @@ class Context:
     :param scratch_directory: where jobs run.
     :param scratch_device: is mounted there; a file system is made on it if nothing at all is on it.
     :param swap_mb: size of a file for swapping; 0: none is made.
+    :param unprivileged_jobs: whether each job runs as a user of its own, made for that, instead of as root.
+    :param block_metadata: whether the cloud's metadata service cannot be reached any more when jobs run.
+    :param block_mail: whether no mail can be sent from there (SMTP, port 25).
     """
 
     template: str = ""
@@ -37,3 +40,6 @@ class Context:
     scratch_directory: str = ""
     scratch_device: str = ""
     swap_mb: int = 0
+    unprivileged_jobs: bool = False
+    block_metadata: bool = True
+    block_mail: bool = True
