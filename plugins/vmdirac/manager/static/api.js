@@ -75,6 +75,17 @@ export async function fetchScheduling(query, signal) {
 }
 
 /**
+ * How things went in the last week.
+ * @param {string} _ nothing can be chosen
+ * @param {AbortSignal} signal ends the call
+ * @returns {Promise<{times: object}>}
+ * @throws {ApiError}
+ */
+export async function fetchStatistics(_, signal) {
+  return { times: await fetchJson("vmdirac/ui/v1/phases?days=7", signal) };
+}
+
+/**
  * Drops what holds launches on an endpoint.
  * @returns {Promise<{dropped: number}>} how many holds there were
  * @throws {ApiError}

@@ -1,0 +1,70 @@
+"""The lives of instances, as far as their histories tell the phases."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from vmdirac.model.phase import Moment
+from vmdirac.store.changes import in_parts
+from vmdirac.store.fleet import Place
+from vmdirac.store.tables import HistoryRow, InstanceRow
+
+
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """Histories by place.
+
+    :param instances: how many there are.
+    :param complete: whether these are all that were asked for; else the newest of them.
+    """
+
+    by_place: dict[Place, list[list[Moment]]]
+    instances: int
+    complete: bool
+
+
+def recent(session: Session, since: datetime, at_most: int) -> Lives:
+    """Histories of the newest instances that something has happened to since then.
+
+    :param at_most: so many instances are read, however many there are.
+    """
+    # By their ids, from the newest on: so the database need not look at all of them to find the first few.
+    query = (
+        select(InstanceRow.id, InstanceRow.pod, InstanceRow.endpoint)
+        .where(InstanceRow.changed_at >= since)
+        .order_by(InstanceRow.id.desc())
+        .limit(at_most + 1)
+    )
+    rows = session.execute(query).all()
+    chosen = rows[:at_most]
+    moments = histories(session, [row.id for row in chosen])
+    by_place: dict[Place, list[list[Moment]]] = defaultdict(list)
+    for row in chosen:
+        by_place[row.pod, row.endpoint].append(moments.get(row.id, []))
+    return Lives(dict(by_place), len(chosen), len(rows) <= at_most)
+
+
+def histories(session: Session, ids: Collection[int]) -> dict[int, list[Moment]]:
+    """All that happened to these instances, each first things first."""
+    found: dict[int, list[Moment]] = defaultdict(list)
+    for part in in_parts(sorted(ids)):
+        query = (
+            select(
+                HistoryRow.instance_id,
+                HistoryRow.id,
+                HistoryRow.at,
+                HistoryRow.status,
+                HistoryRow.drain_phase,
+            )
+            .where(HistoryRow.instance_id.in_(part))
+            .order_by(HistoryRow.instance_id, HistoryRow.id)
+        )
+        for row in session.execute(query):
+            found[row.instance_id].append(Moment(row.id, row.at, row.status, row.drain_phase))
+    return dict(found)
