@@ -78,7 +78,7 @@ class TestTick:
         first, last, other = begun(store), begun(store), begun(store, run_id="manual__2")
         with store.write() as session:
             for id_, note in ((first, "first"), (last, "last \x00"), (other, "other")):
-                ticks.put_note(session, id_, note)
+                ticks.put_note(session, id_, note, START)
         with store.read() as session:
             assert ticks.note_of_run(session, "manual__1") == "last \ufffd"
             assert ticks.note_of_run(session, "manual__2") == "other"

@@ -22,12 +22,12 @@ def measure(store: Store, now: datetime) -> None:
             vms = counts.get(status, 0)
             stats.gauge("vmdirac.instances", vms, tags={"state": status.value, "pod": pod, "endpoint": endpoint})
             # For those whose metrics have no tags.
-            stats.gauge(f"vmdirac.vms.{status.value}.{_part(pod or 'tasks')}.{_part(endpoint)}", vms)
+            stats.gauge(f"vmdirac.vms.{status.value}.{part_of_name(pod or 'tasks')}.{part_of_name(endpoint)}", vms)
     for job_status in JobStatus:
         stats.gauge(f"vmdirac.jobs.{job_status.value}", jobs.get(job_status, 0))
     stats.gauge("vmdirac.alerts", open_alerts)
 
 
-def _part(name: str) -> str:
+def part_of_name(name: str) -> str:
     """A name as one part of a metric's name."""
     return stats.normalize_name_for_stats(name.replace(".", "__"), log_warning=False)

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vmdirac.model.phase import Moment
+from vmdirac.model.states import StopReason
 from vmdirac.store.changes import in_parts
 from vmdirac.store.fleet import Place
 from vmdirac.store.tables import HistoryRow, InstanceRow
@@ -50,6 +51,32 @@ def recent(session: Session, since: datetime, at_most: int) -> Lives:
     return Lives(dict(by_place), len(chosen), len(rows) <= at_most)
 
 
+@dataclass(frozen=True, slots=True)
+class Life:
+    """All that happened to one instance, first things first. ``stop_reason``: why it was stopped last."""
+
+    pod: str
+    endpoint: str
+    stop_reason: StopReason | None
+    history: list[Moment]
+
+
+def of_instances(session: Session, ids: Collection[int]) -> list[Life]:
+    """The lives of these instances."""
+    moments = histories(session, ids)
+    found: list[Life] = []
+    for part in in_parts(sorted(ids)):
+        query = (
+            select(InstanceRow.id, InstanceRow.pod, InstanceRow.endpoint, InstanceRow.stop_reason)
+            .where(InstanceRow.id.in_(part))
+            .order_by(InstanceRow.id)
+        )
+        found += [
+            Life(row.pod, row.endpoint, row.stop_reason, moments.get(row.id, [])) for row in session.execute(query)
+        ]
+    return found
+
+
 def histories(session: Session, ids: Collection[int]) -> dict[int, list[Moment]]:
     """All that happened to these instances, each first things first."""
     found: dict[int, list[Moment]] = defaultdict(list)
@@ -61,10 +88,11 @@ def histories(session: Session, ids: Collection[int]) -> dict[int, list[Moment]]
                 HistoryRow.at,
                 HistoryRow.status,
                 HistoryRow.drain_phase,
+                HistoryRow.error_kind,
             )
             .where(HistoryRow.instance_id.in_(part))
             .order_by(HistoryRow.instance_id, HistoryRow.id)
         )
         for row in session.execute(query):
-            found[row.instance_id].append(Moment(row.id, row.at, row.status, row.drain_phase))
+            found[row.instance_id].append(Moment(row.id, row.at, row.status, row.drain_phase, row.error_kind))
     return dict(found)

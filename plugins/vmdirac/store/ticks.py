@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from vmdirac.model.decision import Decision, Reason
@@ -143,9 +143,10 @@ def count_launch(session: Session, tick_id: int | None, pod: str, endpoint: str,
     )
 
 
-def put_note(session: Session, tick_id: int, note: str) -> None:
-    """Keep in one line what came of a tick."""
-    session.execute(update(TickRow).where(TickRow.id == tick_id).values(note=note))
+def put_note(session: Session, tick_id: int, note: str, now: datetime) -> None:
+    """Keep in one line what came of a tick, which ends with it. Noted again, it has not ended later."""
+    ended = func.coalesce(TickRow.ended_at, literal(now, TickRow.ended_at.type))
+    session.execute(update(TickRow).where(TickRow.id == tick_id).values(note=note, ended_at=ended))
 
 
 def note_of_run(session: Session, run_id: str) -> str:

@@ -71,7 +71,7 @@ class AttemptRow(Base):
     """
 
     __tablename__ = "vmdirac_job_attempts"
-    __table_args__ = (UniqueConstraint("job_id", "number"), MARIADB_OPTIONS)
+    __table_args__ = (UniqueConstraint("job_id", "number"), Index(None, "instance_id"), MARIADB_OPTIONS)
 
     id: Mapped[Id]
     job_id: Mapped[int] = mapped_column(BigId, ForeignKey("vmdirac_jobs.id", ondelete="CASCADE"))
