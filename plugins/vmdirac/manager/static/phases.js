@@ -1,6 +1,6 @@
 /** The phases of VMs' lives, and how long VMs stay in them. */
 
-import { NONE, Time } from "./cells.js";
+import { NONE, OneLine, Time } from "./cells.js";
 import { duration, whole } from "./format.js";
 import { h } from "./host.js";
 import { Notice } from "./notices.js";
@@ -20,8 +20,8 @@ const time = (label, meaning, key) => ({
 });
 
 const SPREADS = Object.freeze([
-  { label: "Pod", span: 3, first: true, show: ({ pod }) => (pod ? h("bdi", { className: "name" }, pod) : "(tasks)") },
-  { label: "Endpoint", span: 3, show: ({ endpoint }) => h("bdi", { className: "name" }, endpoint) },
+  { label: "Pod", span: 3, first: true, show: ({ pod }) => h(OneLine, { text: pod || "(tasks)" }) },
+  { label: "Endpoint", span: 3, show: ({ endpoint }) => h(OneLine, { text: endpoint }) },
   { label: "Phase", span: 3, width: "180px", show: ({ phase }) => h(PhaseName, { phase }) },
   {
     label: "Stays",
