@@ -14,9 +14,9 @@ from airflow.sdk.observability import stats
 
 from tests.fakes.clock import START
 from tests.fakes.rows import add_instance
-from vmdirac.model.event import Event, EventKind
+from vmdirac.model.event import Event
 from vmdirac.operators import event_metrics
-from vmdirac.operators.metrics import measure
+from vmdirac.operators.metrics import measure, measure_tables
 from vmdirac.store.database import Store
 
 FILES = Path(__file__).parents[2] / "include" / "monitoring"
@@ -56,7 +56,8 @@ def everything(store: Store, monkeypatch: pytest.MonkeyPatch) -> Sent:
     with store.write() as session:
         add_instance(session, pod="pod.1")
     measure(store, START)
-    for kind in EventKind:
+    measure_tables(store)
+    for kind in event_metrics.TOLD:
         event_metrics.tell(Event(kind, START, "pod.1", "alpha", "what", 1))
     return sent
 

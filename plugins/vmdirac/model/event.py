@@ -23,6 +23,11 @@ class EventKind(StrEnum):
     """A VM has left a phase of its life, in which it was for so many seconds (phase)."""
     TICK = "tick"
     """A tick has ended, after so many seconds."""
+    JOB = "job"
+    """A job has ended that is not kept any more, after so many seconds of CPU (its status)."""
+    DECISION = "decision"
+    """Ticks that are not kept any more: VMs that they decided to start (``planned``), and how often something kept
+    them from starting more (what it was)."""
 
 
 @dataclass(frozen=True, slots=True)

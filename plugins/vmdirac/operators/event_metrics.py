@@ -22,6 +22,8 @@ NAMES: Final = MappingProxyType(
 )
 """The name of each metric with tags, and that to which what is counted by is added for those without."""
 
+TOLD: Final = frozenset({*NAMES, EventKind.TICK})
+
 TIMED: Final = frozenset({EventKind.PHASE})
 
 

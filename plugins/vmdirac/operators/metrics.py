@@ -7,7 +7,7 @@ from datetime import datetime
 from airflow.sdk.observability import stats
 
 from vmdirac.model.states import UNFINISHED, JobStatus
-from vmdirac.store import alerts, fleet, queue
+from vmdirac.store import alerts, fleet, housekeeping, queue
 from vmdirac.store.database import Store
 
 
@@ -26,6 +26,16 @@ def measure(store: Store, now: datetime) -> None:
     for job_status in JobStatus:
         stats.gauge(f"vmdirac.jobs.{job_status.value}", jobs.get(job_status, 0))
     stats.gauge("vmdirac.alerts", open_alerts)
+
+
+def measure_tables(store: Store) -> None:
+    """Tell how many rows each of our tables has. That takes counting them: it is for once in a while."""
+    with store.read() as session:
+        rows = housekeeping.table_rows(session)
+    for name, count in sorted(rows.items()):
+        table = name.removeprefix("vmdirac_")
+        stats.gauge("vmdirac.table_rows", count, tags={"table": table})
+        stats.gauge(f"vmdirac.rows.{table}", count)
 
 
 def part_of_name(name: str) -> str:

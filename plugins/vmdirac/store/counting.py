@@ -98,8 +98,8 @@ def add_amounts(session: Session, amounts: Sequence[tuple[Key, int, float]]) -> 
     sums: dict[Key, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
     for key, count, seconds in amounts:
         sums[key] = (sums[key][0] + count, sums[key][1] + seconds)
-    hours = {key[0] for key in sums}
-    query = select(TotalRow).where(TotalRow.hour.in_(hours))
+    hours, kinds = {key[0] for key in sums}, {key[1] for key in sums}
+    query = select(TotalRow).where(TotalRow.hour.in_(hours), TotalRow.kind.in_(kinds))
     known = {(row.hour, row.kind, row.pod, row.endpoint, row.what): row for row in session.scalars(query)}
     for key, (count, seconds) in sorted(sums.items()):
         if (row := known.get(key)) is not None:

@@ -15,9 +15,6 @@ from vmdirac.model.demand import Demand
 from vmdirac.model.requirements import Offer, Requirements, TaskQueue
 from vmdirac.store.tables import DecisionRow, OfferRow, TickDemandRow, TickRow
 
-FORGET_AT_ONCE = 500
-"""So many ticks are forgotten in one transaction, so that nobody waits long for it."""
-
 
 def begin(
     session: Session, now: datetime, run_id: str = "", ordered_pod: str = "", ordered_vms: int | None = None
@@ -182,20 +179,6 @@ def offers(session: Session, decisions: Iterable[DecisionRow]) -> dict[int, Offe
     ids = {row.offer_id for row in decisions if row.offer_id is not None}
     query = select(OfferRow.id, OfferRow.offer).where(OfferRow.id.in_(ids))
     return {row.id: Offer.from_json(row.offer) for row in session.execute(query)}
-
-
-def forget(session: Session, before: datetime) -> int:
-    """Delete ticks that began before, with their decisions; how many. The oldest first, and not all at once."""
-    query = select(TickRow.id).where(TickRow.began_at < before).order_by(TickRow.id).limit(FORGET_AT_ONCE)
-    ids = session.scalars(query).all()
-    for table in (DecisionRow, TickDemandRow):
-        session.execute(delete(table).where(table.tick_id.in_(ids)))
-    session.execute(delete(TickRow).where(TickRow.id.in_(ids)))
-    if ids:
-        # Offers of today's decisions are few; those that nothing refers to any more are of configurations long gone.
-        used = select(DecisionRow.offer_id).where(DecisionRow.offer_id.is_not(None))
-        session.execute(delete(OfferRow).where(OfferRow.id.not_in(used)))
-    return len(ids)
 
 
 def count(session: Session) -> int:
