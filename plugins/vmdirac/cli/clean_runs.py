@@ -49,11 +49,15 @@ def clean_runs(_store: Store, arguments: argparse.Namespace) -> int:
 
 
 def airflow_command(before: datetime, *, really: bool) -> list[str]:
-    """The command of Airflow: this table, and those that depend on it, are all by DAG."""
+    """The command of Airflow: this table, and those that depend on it, are all by DAG.
+
+    That a table fails is only said by Airflow then, and `--error-on-cleanup-failure` is of no use: 3.3.2 looks in the
+    table `deadline` for a column that it does not have (apache/airflow#69030), and always fails there.
+    """
     return [
         *(sys.executable, "-m", "airflow", "db", "clean"),
         *("--clean-before-timestamp", before.isoformat()),
         *("--tables", "dag_run", "--dag-ids", ",".join(OUR_DAGS)),
-        *("--skip-archive", "--batch-size", "1000", "--error-on-cleanup-failure"),
+        *("--skip-archive", "--batch-size", "1000"),
         *(["--yes"] if really else ["--dry-run"]),
     ]
