@@ -12,8 +12,9 @@ from tests.fakes.rows import add_instance
 from tests.manager.conftest import START, Manager
 from tests.manager.test_ui_routes import auth_manager, get, no_token_is_revoked, place
 from vmdirac.manager import statistics_routes
+from vmdirac.model.event import Event, EventKind
 from vmdirac.model.states import InstanceStatus
-from vmdirac.store import instances
+from vmdirac.store import counting, instances
 
 __all__ = ["auth_manager", "no_token_is_revoked"]
 
@@ -30,9 +31,26 @@ def live(session: Session, boot: float, days_ago: float = 0, **fields: Any) -> i
     return item.id
 
 
+@pytest.mark.parametrize("path", ["phases", "totals"])
 @pytest.mark.parametrize(("role", "status"), [("viewer", 200), ("admin", 200), ("user", 200), ("", 401)])
-def test_who_may_see_it(manager: Manager, role: str, status: int) -> None:
-    assert get(manager, "phases", role).status_code == status
+def test_who_may_see_it(manager: Manager, path: str, role: str, status: int) -> None:
+    assert get(manager, path, role).status_code == status
+
+
+def test_what_happened(manager: Manager) -> None:
+    with manager.store.write() as session:
+        counting.add_totals(
+            session,
+            [
+                Event(EventKind.TICK, START - timedelta(days=1), seconds=2),
+                Event(EventKind.HALT, START - timedelta(days=8), what="idle"),
+            ],
+        )
+    tick = {"kind": "tick", "what": "", "count": 1, "seconds": 2}
+    halt = {"kind": "halt", "what": "idle", "count": 1, "seconds": 0}
+    assert get(manager, "totals").json()["totals"] == [tick]
+    assert get(manager, "totals?days=30").json()["totals"] == [halt, tick]
+    assert get(manager, "totals?days=0").status_code == 422
 
 
 def test_times_in_phases_by_pod_and_endpoint(manager: Manager) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
+from vmdirac.model.event import EventKind
 from vmdirac.model.phase import Phase
 
 
@@ -30,4 +31,23 @@ class Phases(BaseModel):
     since: datetime
     instances: int
     complete: bool
+    as_of: datetime
+
+
+class TotalView(BaseModel):
+    """How much of something happened. ``what``, ``seconds``: see :class:`~vmdirac.model.event.EventKind`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    kind: EventKind
+    what: str
+    count: int
+    seconds: float
+
+
+class Totals(BaseModel):
+    """What happened since the beginning of the hour of ``since``."""
+
+    totals: list[TotalView]
+    since: datetime
     as_of: datetime

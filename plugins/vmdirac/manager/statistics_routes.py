@@ -8,12 +8,12 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query
 
-from vmdirac.manager.statistics_messages import Phases, PhaseView
+from vmdirac.manager.statistics_messages import Phases, PhaseView, Totals, TotalView
 from vmdirac.manager.ui_routes import may_see
 from vmdirac.manager.vm_routes import Now, TheStore
 from vmdirac.model.phase import Phase
 from vmdirac.policy.phases import spread, stays
-from vmdirac.store import lives
+from vmdirac.store import lives, totals
 
 router = APIRouter(prefix="/ui/v1", tags=["pages"], dependencies=[Depends(may_see)])
 
@@ -42,3 +42,12 @@ def phases(at: Now, store: TheStore, days: Annotated[int, Query(ge=1, le=90)] = 
                     )
                 )
     return Phases(phases=views, since=since, instances=found.instances, complete=found.complete, as_of=at)
+
+
+@router.get("/totals")
+def all_totals(at: Now, store: TheStore, days: Annotated[int, Query(ge=1, le=36500)] = 7) -> Totals:
+    """What happened, by kind, whether it is still kept or not."""
+    since = at - timedelta(days=days)
+    with store.read() as session:
+        found = totals.since(session, since)
+    return Totals(totals=[TotalView.model_validate(total) for total in found], since=since, as_of=at)

@@ -12,9 +12,11 @@ import pytest
 from tests.manager.browser import fleet
 from tests.manager.browser.test_looks import CONTRASTS, ENOUGH
 from tests.manager.browser.visitor import PAGE, SCROLLED, Visitor
+from vmdirac.model.event import Event, EventKind
 from vmdirac.model.states import InstanceStatus
-from vmdirac.store import instances
+from vmdirac.store import counting, instances
 from vmdirac.store.database import Store
+from vmdirac.store.tables import TotalRow
 
 if TYPE_CHECKING:
     from tests.servers.airflow_server import AirflowServer
@@ -35,6 +37,11 @@ def boots(store: Store, now: datetime) -> None:
             item = instances.get(session, row.id)
             assert item is not None
             instances.change(session, item, began + timedelta(minutes=minutes), "booted", to=InstanceStatus.RUNNING)
+        halts = [Event(EventKind.HALT, now, what="boot_deadline")] * 2
+        ticks = [Event(EventKind.TICK, now, seconds=seconds) for seconds in (2, 4)]
+        job = Event(EventKind.JOB, now, what="done", seconds=7200)
+        session.query(TotalRow).delete()
+        counting.add_totals(session, [*halts, *ticks, job])
 
 
 @pytest.fixture
@@ -54,6 +61,16 @@ def test_times_in_phases(statistics: Visitor) -> None:
         for label in ("Pod", "Phase", "Stays", "p50", "p90", "p99")
     } == {"Pod": POD, "Phase": "boot", "Stays": "3", "p50": "2 min", "p90": "60 min", "p99": "60 min"}
     assert statistics.page.evaluate("window.hacked") is None
+
+
+def test_what_happened(statistics: Visitor) -> None:
+    table = statistics.page.get_by_role("table", name="What happened")
+    rows = table.locator("tbody tr").all()
+    assert [[cell.inner_text() for cell in row.locator("td").all()] for row in rows] == [
+        ["VMs gone: boot deadline", "2", ""],
+        ["Ticks", "2", "3 s each"],
+        ["Jobs: done", "1", "2 h of CPU"],
+    ]
 
 
 def test_it_can_be_read_on_any_screen(statistics: Visitor) -> None:

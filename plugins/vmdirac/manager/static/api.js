@@ -78,11 +78,15 @@ export async function fetchScheduling(query, signal) {
  * How things went in the last week.
  * @param {string} _ nothing can be chosen
  * @param {AbortSignal} signal ends the call
- * @returns {Promise<{times: object}>}
+ * @returns {Promise<{totals: object, times: object}>}
  * @throws {ApiError}
  */
 export async function fetchStatistics(_, signal) {
-  return { times: await fetchJson("vmdirac/ui/v1/phases?days=7", signal) };
+  const [totals, times] = await Promise.all([
+    fetchJson("vmdirac/ui/v1/totals?days=7", signal),
+    fetchJson("vmdirac/ui/v1/phases?days=7", signal),
+  ]);
+  return { totals, times };
 }
 
 /**
