@@ -66,7 +66,7 @@ def test_times_in_phases_by_pod_and_endpoint(manager: Manager) -> None:
         {"pod": "p", "endpoint": "alpha", "phase": "launch", "count": 4, "p50": 5, "p90": 5, "p99": 5},
         {"pod": "p", "endpoint": "alpha", "phase": "boot", "count": 4, "p50": 20, "p90": 40, "p99": 40},
     ]
-    assert (found["instances"], found["complete"]) == (5, True)
+    assert (found["instances"], found["complete"]) == (6, True)
     assert {line["pod"] for line in get(manager, "phases?days=30").json()["phases"]} == {"", "p", "old"}
     assert get(manager, "phases?days=0").status_code == 422
 

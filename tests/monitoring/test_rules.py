@@ -73,6 +73,7 @@ CASES: list[tuple[dict[str, str | None], set[str]]] = [
     ({"vmdirac_alerts": None}, {"VmdiracNotWatched"}),
     ({"vmdirac_alerts": "2x180"}, {"VmdiracAlert"}),
     ({"vmdirac_tick_seconds_count": "7x180"}, {"VmdiracNoTicks"}),
+    ({"vmdirac_tick_seconds_count": None}, {"VmdiracNoTicks"}),
     (
         {'vmdirac_tick_seconds_bucket{le="10"}': "0x180", 'vmdirac_tick_seconds_bucket{le="300"}': "0+1x180"},
         {"VmdiracTicksSlow"},

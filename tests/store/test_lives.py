@@ -45,4 +45,4 @@ def test_to_what_is_older_nothing_has_happened(store: Store) -> None:
     with store.write() as session:
         add_instance(session)
         found = lives.recent(session, LATER, 2)
-    assert found == lives.Lives({}, 0, complete=True)
+    assert found == lives.Lives({}, 1, complete=True)

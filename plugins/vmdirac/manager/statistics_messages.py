@@ -24,8 +24,8 @@ class PhaseView(BaseModel):
 
 
 class Phases(BaseModel):
-    """Stays that ended since then. ``instances``: how many were looked at; ``complete``: whether these are all that
-    anything happened to since then, else they are the newest of them."""
+    """Stays that ended since then. ``instances``: how many were looked at; ``complete``: whether these are all that are
+    kept, else they are the newest of them."""
 
     phases: list[PhaseView]
     since: datetime

@@ -21,8 +21,8 @@ from vmdirac.store.tables import HistoryRow, InstanceRow
 class Lives:
     """Histories by place.
 
-    :param instances: how many there are.
-    :param complete: whether these are all that were asked for; else the newest of them.
+    :param instances: how many were looked at.
+    :param complete: whether these are all that there are; else the newest of them.
     """
 
     by_place: dict[Place, list[list[Moment]]]
@@ -31,24 +31,23 @@ class Lives:
 
 
 def recent(session: Session, since: datetime, at_most: int) -> Lives:
-    """Histories of the newest instances that something has happened to since then.
+    """Histories of those of the newest instances that something has happened to since then.
 
-    :param at_most: so many instances are read, however many there are.
+    :param at_most: so many instances are looked at, however many there are.
     """
-    # By their ids, from the newest on: so the database need not look at all of them to find the first few.
+    # By their ids, and whatever happened to them: so the database reads as many rows, and never all of them.
     query = (
-        select(InstanceRow.id, InstanceRow.pod, InstanceRow.endpoint)
-        .where(InstanceRow.changed_at >= since)
+        select(InstanceRow.id, InstanceRow.pod, InstanceRow.endpoint, InstanceRow.changed_at)
         .order_by(InstanceRow.id.desc())
         .limit(at_most + 1)
     )
     rows = session.execute(query).all()
-    chosen = rows[:at_most]
+    chosen = [row for row in rows[:at_most] if row.changed_at >= since]
     moments = histories(session, [row.id for row in chosen])
     by_place: dict[Place, list[list[Moment]]] = defaultdict(list)
     for row in chosen:
         by_place[row.pod, row.endpoint].append(moments.get(row.id, []))
-    return Lives(dict(by_place), len(chosen), len(rows) <= at_most)
+    return Lives(dict(by_place), min(len(rows), at_most), len(rows) <= at_most)
 
 
 @dataclass(frozen=True, slots=True)
