@@ -44,8 +44,8 @@ _COUNTED = select(func.coalesce(func.max(CountingRow.upto), 0)).where(
 
 def old_jobs(session: Session, before: datetime, at_most: int) -> list[int]:
     """Jobs that ended before, the oldest first."""
-    query = select(JobRow.id).where(JobRow.status.in_(FINISHED_JOBS), JobRow.finished_at < before)
-    return list(session.scalars(query.order_by(JobRow.id).limit(at_most)))
+    query = select(JobRow.id).where(JobRow.finished_at < before)
+    return list(session.scalars(query.order_by(JobRow.finished_at, JobRow.id).limit(at_most)))
 
 
 def delete_jobs(session: Session, ids: Collection[int], before: datetime) -> int:
@@ -145,7 +145,7 @@ def old_ticks(session: Session, before: datetime, at_most: int) -> list[int]:
     """Ticks that began before, the oldest first. The last one with a plan stays, however old it is."""
     last = select(func.max(TickRow.id)).where(TickRow.planned_at.is_not(None), TickRow.ordered_pod == "")
     query = select(TickRow.id).where(TickRow.began_at < before, TickRow.id != func.coalesce(last.scalar_subquery(), 0))
-    return list(session.scalars(query.order_by(TickRow.id).limit(at_most)))
+    return list(session.scalars(query.order_by(TickRow.began_at, TickRow.id).limit(at_most)))
 
 
 def delete_ticks(session: Session, ids: Collection[int], before: datetime) -> int:
@@ -169,8 +169,9 @@ def delete_ticks(session: Session, ids: Collection[int], before: datetime) -> in
 
 def old_offers(session: Session, _before: datetime, at_most: int) -> list[int]:
     """Offers that no decision refers to any more: of configurations long gone."""
-    used = exists().where(DecisionRow.offer_id == OfferRow.id)
-    return list(session.scalars(select(OfferRow.id).where(not_(used)).order_by(OfferRow.id).limit(at_most)))
+    # Read once: there is no index of what decisions refer to.
+    used = set(session.scalars(select(DecisionRow.offer_id).distinct()))
+    return [id_ for id_ in session.scalars(select(OfferRow.id).order_by(OfferRow.id)) if id_ not in used][:at_most]
 
 
 def delete_offers(session: Session, ids: Collection[int], _before: datetime) -> int:

@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from vmdirac.model.event import EventKind
 from vmdirac.store.counting import hour_of
-from vmdirac.store.housekeeping import FINISHED_JOBS
 from vmdirac.store.tables import JobRow, TotalRow
 
 
@@ -37,7 +36,7 @@ def since(session: Session, begin: datetime) -> list[Total]:
     )
     there = (
         select(JobRow.status, func.count(), func.sum(JobRow.cpu_seconds))
-        .where(JobRow.status.in_(FINISHED_JOBS), JobRow.finished_at >= hour)
+        .where(JobRow.finished_at >= hour)
         .group_by(JobRow.status)
     )
     sums: dict[tuple[EventKind, str], tuple[int, float]] = {}

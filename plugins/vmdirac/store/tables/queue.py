@@ -38,6 +38,7 @@ class JobRow(Base):
     __table_args__ = (
         Index(None, "status", "task_queue_id", "priority"),
         Index(None, "instance_id", "status"),
+        Index(None, "finished_at"),
         MARIADB_OPTIONS,
     )
 

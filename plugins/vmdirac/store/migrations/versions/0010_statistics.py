@@ -50,6 +50,7 @@ def upgrade() -> None:
         table.add_column(sa.Column("error_kind", sa.String(length=32), nullable=True))
     with op.batch_alter_table("vmdirac_ticks") as table:
         table.add_column(sa.Column("ended_at", UtcDateTime(), nullable=True))
+    op.create_index(op.f("ix_vmdirac_jobs_finished_at"), "vmdirac_jobs", ["finished_at"])
     # Whether instances are referred to is asked when old ones are deleted.
     op.create_index(op.f("ix_vmdirac_job_attempts_instance_id"), "vmdirac_job_attempts", ["instance_id"])
     # What happened before today is no news.
@@ -59,6 +60,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_vmdirac_jobs_finished_at"), "vmdirac_jobs")
     with op.batch_alter_table("vmdirac_job_attempts") as table:
         # MariaDB wants an index for the foreign key, and takes this one as long as it has no other.
         table.drop_constraint(op.f("fk_vmdirac_job_attempts_instance_id_vmdirac_instances"), type_="foreignkey")
