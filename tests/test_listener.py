@@ -40,7 +40,7 @@ def store(url: str) -> Store:
 
 def noted(store: Store, note: str) -> None:
     with store.write() as session:
-        ticks.put_note(session, ticks.begin(session, START, "manual__1"), note)
+        ticks.put_note(session, ticks.begin(session, START, "manual__1"), note, START)
 
 
 def told(run: Run, what: Any = listener.on_dag_run_success) -> str | None:

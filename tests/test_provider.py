@@ -159,6 +159,10 @@ def test_declared_defaults_are_those_without_the_declaration(monkeypatch: pytest
         "plan_time_budget": settings.plan_time_budget,
         "renewal_grace_days": lambda: settings.renewal_grace().total_seconds() / 86400,
         "credential_audit_days": lambda: settings.credential_audit_retention().total_seconds() / 86400,
+        "history_retention_days": lambda: settings.history_retention().total_seconds() / 86400,
+        "instance_retention_days": lambda: settings.instance_retention().total_seconds() / 86400,
+        "job_retention_days": lambda: settings.job_retention().total_seconds() / 86400,
+        "totals_retention_days": lambda: settings.totals_retention().total_seconds() / 86400,
     }
     for name, without in numbers.items():
         monkeypatch.delenv(f"AIRFLOW__VMDIRAC__{name.upper()}", raising=False)

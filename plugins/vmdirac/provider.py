@@ -103,6 +103,22 @@ CONFIGURATION = {
             "credential_audit_days": _option(
                 "For how many days it is kept which VM was given which credential.", "float", "90"
             ),
+            "history_retention_days": _option(
+                "For how many days the histories of instances are kept after they have ended, and alerts after they are"
+                " over.",
+                "float",
+                "30",
+            ),
+            "instance_retention_days": _option(
+                "For how many days instances are kept after they have ended.", "float", "90"
+            ),
+            "job_retention_days": _option(
+                "For how many days jobs of the embedded queue are kept after they have ended, with the results that"
+                " they brought back.",
+                "float",
+                "90",
+            ),
+            "totals_retention_days": _option("For how many days hourly totals are kept.", "float", "1096"),
             "templates_folder": _option(
                 "Folder with user data templates of your own. Default: the templates that come with us.", "string", ""
             ),

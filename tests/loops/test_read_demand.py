@@ -10,7 +10,6 @@ from sqlalchemy import select
 
 from tests.fakes.clock import START
 from tests.fakes.configured import a_pod, an_endpoint, an_image
-from tests.fakes.rows import add_instance
 from tests.fakes.world import World
 from vmdirac.loops.read_demand import DemandUnknownError, begin_tick, read_demand
 from vmdirac.model.cloud import Shape
@@ -21,10 +20,9 @@ from vmdirac.model.pod import BootSource
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import ImageStatus
 from vmdirac.policy.plan import Order
-from vmdirac.store import endpoints, handouts, ticks
+from vmdirac.store import endpoints, ticks
 from vmdirac.store.database import Store
-from vmdirac.store.handouts import Handout
-from vmdirac.store.tables import DecisionRow, ImageRow, TickRow
+from vmdirac.store.tables import ImageRow, TickRow
 from vmdirac.store.ticks import TickDemand
 
 
@@ -60,17 +58,6 @@ def told(world: World, tick_id: int) -> TickDemand:
         return ticks.demand_of(session, tick_id)
 
 
-def test_what_vms_were_given_long_ago_is_forgotten_with_old_ticks(store: Store) -> None:
-    world = World(store)
-    with store.write() as session:
-        vm = add_instance(session).id
-        for version, age in (("old", 91), ("new", 89)):
-            handouts.note(session, vm, "pod", [Handout("proxy", version, None)], world.clock() - timedelta(days=age))
-    begin(world)
-    with store.read() as session:
-        assert [row.version for row in handouts.of_instance(session, vm)] == ["new"]
-
-
 class TestBegin:
     def test_a_tick_says_of_which_run_it_is_and_what_was_asked_for(self, store: Store) -> None:
         world = World(store)
@@ -87,23 +74,6 @@ class TestBegin:
             ("", "pod", None),
         ]
         assert {row.began_at for row in rows} == {world.clock()}
-
-    def test_those_that_are_too_old_are_forgotten(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("AIRFLOW__VMDIRAC__DECISION_RETENTION_DAYS", "2")
-        world = World(store)
-        world.submit()
-        world.tick()
-        world.clock.now += timedelta(days=1)
-        world.tick()
-        world.clock.now += timedelta(days=1, seconds=1)
-        last = begin(world)
-        with store.read() as session:
-            ids = list(session.scalars(select(TickRow.id)))
-            decided = set(session.scalars(select(DecisionRow.tick_id)))
-        assert len(ids) == 2
-        assert last in ids
-        assert decided == set(ids) - {last}
-        assert world.instance().tick_id not in ids, "VMs outlive the ticks that they come from"
 
 
 class TestDemand:

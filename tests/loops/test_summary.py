@@ -90,7 +90,7 @@ def test_it_is_kept_with_the_tick(store: Store, caplog: pytest.LogCaptureFixture
         tick = ticks.last_planned(session)
     assert tick is not None
     assert tick.note == "12 waiting, 3 started on alpha, 9 held: endpoint limit, 2 that no pod serves"
-    assert note_tick(store, tick.id) == tick.note
+    assert note_tick(store, tick.id, START) == tick.note
     assert tick.note in caplog.text
 
 

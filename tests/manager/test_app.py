@@ -5,6 +5,7 @@ from fastapi.routing import APIRoute
 from vmdirac.manager import (
     context_routes,
     scheduling_routes,
+    statistics_routes,
     stop_rights,
     stop_routes,
     ui_files_routes,
@@ -18,8 +19,9 @@ OPEN_TO_ALL = {"/vm/v1/agent"}
 
 
 def routes() -> list[APIRoute]:
-    parts = (vm_routes, vm_files_routes, context_routes, ui_routes, ui_files_routes, scheduling_routes, stop_routes)
-    routers = [part.router for part in parts]
+    of_vms = (vm_routes, vm_files_routes, context_routes)
+    of_people = (ui_routes, ui_files_routes, scheduling_routes, statistics_routes, stop_routes)
+    routers = [part.router for part in (*of_vms, *of_people)]
     return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
 
 

@@ -93,7 +93,7 @@ def test_the_last_tick_and_what_it_was_told(manager: Manager, people: People) ->
         queues = (TaskQueue("1", Requirements(cpu_time=60), 5), TaskQueue("2", Requirements(cpu_time=60), 6))
         ticks.put_demand(session, tick, "embedded", Demand(queues, START, unmatched=4))
         ticks.put_demand(session, tick, "dirac", None, "no answer")
-        ticks.put_note(session, tick, "11 waiting")
+        ticks.put_note(session, tick, "11 waiting", START)
     by_hand = add_tick(manager, decision("pod", "alpha"), ordered_pod="pod", ordered_vms=2)
     shown = people.get(READS[0]).json()
     assert shown["tick"]["id"] == tick

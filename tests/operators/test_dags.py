@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from vmdirac.cli.clean_runs import OUR_DAGS
+
 DAGS = Path(__file__).parents[2] / "dags"
 
 LOOPS = {
     "vmdirac_contextualization": ["endpoints", "contextualize"],
+    "vmdirac_housekeeping": ["keep_house"],
     "vmdirac_scheduler": ["begin_tick", "read_demand", "plan", "launch", "sum_up"],
     "vmdirac_sweep_idle": ["drain_idle"],
     "vmdirac_sweep_reconcile": ["endpoints", "reconcile"],
@@ -30,6 +33,7 @@ def dags() -> dict[str, object]:
 
 
 def test_there_is_a_dag_a_file(dags: dict[str, object]) -> None:
+    assert sorted(dags) == sorted(OUR_DAGS)
     assert sorted(dags) == sorted([*LOOPS, "vmdirac_stop"]) == sorted(path.stem for path in DAGS.glob("*.py"))
 
 
@@ -48,7 +52,7 @@ def test_a_loop_is_short_and_alone(dags: dict[str, object], dag_id: str) -> None
     assert first.retries == 1, "only Airflow's first start may need a second try"
     assert all(task.retries == 0 for task in others)
     assert all(task.execution_timeout and task.execution_timeout < dag.dagrun_timeout for task in dag.tasks)
-    assert dag.schedule == timedelta(minutes=1)
+    assert dag.schedule == (timedelta(hours=1) if dag_id == "vmdirac_housekeeping" else timedelta(minutes=1))
 
 
 def test_the_ticks_tasks_run_in_a_row_and_no_failed_one_keeps_those_back_that_can_do_something(

@@ -35,6 +35,7 @@ NEEDS = {
     # Of OpenStack, as MariaDB. Its own programs are Python's.
     "RabbitMQ": Need(("rabbitmq-server",), "rabbitmq-server", programs.rabbitmq),
     "OpenSSH's server": Need(("openssh-server",), "ssh", programs.sshd),
+    "Prometheus' promtool": Need(("prometheus",), "prometheus", programs.prometheus),
 }
 
 OPENSTACK_NEEDS = {name: NEEDS[name] for name in ("MariaDB", "RabbitMQ")}

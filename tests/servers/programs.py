@@ -54,6 +54,11 @@ def chromium() -> dict[str, Path | None]:
     return {"chromium": find_program(["chromium", "chromium-browser", "google-chrome"], [])}
 
 
+def prometheus() -> dict[str, Path | None]:
+    """What checks and tries Prometheus' rules."""
+    return {"promtool": find_program(["promtool"], [])}
+
+
 def find_program(names: Iterable[str], directories: Iterable[str]) -> Path | None:
     """The first of `names` on PATH or in the `directories` (glob patterns; the newest version of them)."""
     for name in names:

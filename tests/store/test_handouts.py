@@ -25,12 +25,3 @@ def test_the_same_version_again_is_the_same_row(store: Store) -> None:
         assert found == [("v2", 1, later, later), ("v1", 2, START, later)]
         assert [row.instance_id for row in handouts.latest(session, 10, pod="pod")] == [one, one, other]
         assert handouts.latest(session, 10, pod="another") == []
-
-
-def test_what_is_old_is_forgotten(store: Store) -> None:
-    with store.write() as session:
-        one = add_instance(session).id
-        handouts.note(session, one, "pod", [Handout("proxy", "old", None)], START)
-        handouts.note(session, one, "pod", [Handout("proxy", "new", None)], START + timedelta(days=2))
-        assert handouts.forget(session, START + timedelta(days=1)) == 1
-        assert [row.version for row in handouts.of_instance(session, one)] == ["new"]

@@ -14,7 +14,9 @@ from alembic import command
 from tests.fakes.clock import START
 from vmdirac.model.demand import Demand
 from vmdirac.model.requirements import Requirements, TaskQueue
-from vmdirac.store import ticks
+from vmdirac.policy.cursor import Cursor
+from vmdirac.store import counting, ticks
+from vmdirac.store.counting import Countable
 from vmdirac.store.database import Store
 from vmdirac.store.db_manager import VERSION_TABLE, alembic_config
 from vmdirac.store.ticks import TickDemand
@@ -157,3 +159,12 @@ def test_what_belongs_together_still_does(store: Store) -> None:
     assert [row["tick_id"] for row in after["vmdirac_tick_demands"]] == [2]
     with pytest.raises(sa.exc.IntegrityError), store.write() as session:
         session.execute(sa.text("UPDATE vmdirac_decisions SET offer_id = 77"))
+
+
+def test_what_happened_before_0010_is_not_counted(store: Store) -> None:
+    command.upgrade(alembic_config(store.engine.url.render_as_string(hide_password=False)), "0010")
+    store.close()
+    with store.write() as session:
+        assert counting.cursor(session, Countable.HISTORY) == Cursor(2)
+        assert counting.new_history(session, Cursor(2)) == {}
+        assert counting.new_ticks(session, counting.cursor(session, Countable.TICKS)) == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-import pytest
 from sqlalchemy import func, select
 
 from tests.fakes.clock import START
@@ -14,7 +13,7 @@ from vmdirac.model.demand import Demand
 from vmdirac.model.requirements import Offer, Requirements, TaskQueue
 from vmdirac.store import ticks
 from vmdirac.store.database import Store
-from vmdirac.store.tables import DecisionRow, OfferRow, TickDemandRow, TickRow
+from vmdirac.store.tables import DecisionRow, OfferRow, TickRow
 from vmdirac.store.ticks import TickDemand
 
 LATER = START + timedelta(seconds=7)
@@ -78,7 +77,7 @@ class TestTick:
         first, last, other = begun(store), begun(store), begun(store, run_id="manual__2")
         with store.write() as session:
             for id_, note in ((first, "first"), (last, "last \x00"), (other, "other")):
-                ticks.put_note(session, id_, note)
+                ticks.put_note(session, id_, note, START)
         with store.read() as session:
             assert ticks.note_of_run(session, "manual__1") == "last \ufffd"
             assert ticks.note_of_run(session, "manual__2") == "other"
@@ -201,42 +200,3 @@ class TestOffers:
             by_place = {(row.pod, row.endpoint): row.offer_id and found[row.offer_id] for row in rows}
             assert by_place == {**offers, ("bad", ""): None}
         assert self.rows(store) == 2
-
-    def test_those_that_no_decision_refers_to_any_more_go_with_the_ticks(self, store: Store) -> None:
-        changed = replace(OFFER, tags=())
-        record(
-            store, begun(store), decision(), decision("q"), offers={("pod", "alpha"): OFFER, ("q", "alpha"): changed}
-        )
-        rows = record(store, begun(store, timedelta(hours=1)), decision(), offers={("pod", "alpha"): OFFER})
-        with store.write() as session:
-            ticks.forget(session, LATER)
-        assert self.rows(store) == 1
-        with store.read() as session:
-            assert list(ticks.offers(session, rows).values()) == [OFFER]
-
-
-class TestForgetting:
-    def test_ticks_that_began_before_go_with_all_that_belongs_to_them(self, store: Store) -> None:
-        old, limit, young = begun(store), begun(store, timedelta(days=1)), begun(store, timedelta(days=2))
-        for id_ in (old, limit, young):
-            tell(store, id_, "dirac", DEMAND)
-            record(store, id_, decision(), offers={("pod", "alpha"): OFFER})
-        with store.write() as session:
-            assert ticks.forget(session, START + timedelta(days=1)) == 1
-            assert ticks.forget(session, START + timedelta(days=1)) == 0
-        with store.read() as session:
-            assert ticks.count(session) == 2
-            assert ticks.get(session, old) is None
-            for table in (DecisionRow, TickDemandRow):
-                assert set(session.scalars(select(table.tick_id))) == {limit, young}
-
-    def test_it_is_done_in_portions_the_oldest_first(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(ticks, "FORGET_AT_ONCE", 2)
-        ids = [begun(store, timedelta(hours=number)) for number in range(5)]
-        left = []
-        for _ in range(4):
-            with store.write() as session:
-                ticks.forget(session, START + timedelta(days=1))
-            with store.read() as session:
-                left.append(list(session.scalars(select(TickRow.id).order_by(TickRow.id))))
-        assert left == [ids[2:], ids[4:], [], []]

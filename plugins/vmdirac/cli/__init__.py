@@ -12,7 +12,7 @@ from vmdirac import __version__
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands."""
-    from vmdirac.cli import db, identity, import_cs, jobs, plan, status, stop, validate, why
+    from vmdirac.cli import clean_runs, db, identity, import_cs, jobs, plan, status, stop, validate, why
 
     parser = argparse.ArgumentParser(
         prog="vmdirac", description="Virtual machines on federated clouds for a queue of waiting jobs."
@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     identity.add_parser(commands)
     jobs.add_parser(commands)
     db.add_parser(commands)
+    clean_runs.add_parser(commands)
     import_cs.add_parser(commands)
     return parser
 

@@ -160,6 +160,10 @@ DECISION_RETENTION_DAYS = Number("decision_retention_days", 7, 36500)
 PLAN_TIME_BUDGET = Number("plan_time_budget", 30, 3600)
 RENEWAL_GRACE_DAYS = Number("renewal_grace_days", 7, 365)
 CREDENTIAL_AUDIT_DAYS = Number("credential_audit_days", 90, 36500)
+HISTORY_RETENTION_DAYS = Number("history_retention_days", 30, 36500)
+INSTANCE_RETENTION_DAYS = Number("instance_retention_days", 90, 36500)
+JOB_RETENTION_DAYS = Number("job_retention_days", 90, 36500)
+TOTALS_RETENTION_DAYS = Number("totals_retention_days", 1096, 36500)
 NUMBERS = (
     SCHEDULER_INTERVAL,
     SWEEP_INTERVAL,
@@ -167,6 +171,10 @@ NUMBERS = (
     PLAN_TIME_BUDGET,
     RENEWAL_GRACE_DAYS,
     CREDENTIAL_AUDIT_DAYS,
+    HISTORY_RETENTION_DAYS,
+    INSTANCE_RETENTION_DAYS,
+    JOB_RETENTION_DAYS,
+    TOTALS_RETENTION_DAYS,
 )
 
 
@@ -198,6 +206,26 @@ def renewal_grace() -> timedelta:
 def credential_audit_retention() -> timedelta:
     """For how long it is kept which VM was given which credential."""
     return timedelta(days=CREDENTIAL_AUDIT_DAYS.or_default())
+
+
+def history_retention() -> timedelta:
+    """For how long histories of instances are kept when they have ended, and alerts when they are over."""
+    return timedelta(days=HISTORY_RETENTION_DAYS.or_default())
+
+
+def instance_retention() -> timedelta:
+    """For how long instances are kept when they have ended."""
+    return timedelta(days=INSTANCE_RETENTION_DAYS.or_default())
+
+
+def job_retention() -> timedelta:
+    """For how long jobs of the embedded queue are kept when they have ended, with their results."""
+    return timedelta(days=JOB_RETENTION_DAYS.or_default())
+
+
+def totals_retention() -> timedelta:
+    """For how long hourly totals are kept."""
+    return timedelta(days=TOTALS_RETENTION_DAYS.or_default())
 
 
 def _words(text: str | None) -> list[str]:

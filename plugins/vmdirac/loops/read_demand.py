@@ -10,14 +10,13 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from vmdirac.config.loader import Configuration
-from vmdirac.config.settings import credential_audit_retention, decision_retention
 from vmdirac.loops.clouds import CloudFactory
 from vmdirac.model.cloud import Shape
 from vmdirac.model.contracts import JobSource
 from vmdirac.model.errors import CloudError, ConfigError
 from vmdirac.policy.candidates import build_candidates, flavors_in_use
 from vmdirac.policy.plan import Candidate, Order
-from vmdirac.store import endpoints, handouts, ticks
+from vmdirac.store import endpoints, ticks
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
@@ -40,11 +39,9 @@ class LearnedShapes:
 
 
 def begin_tick(store: Store, now: datetime, *, run_id: str = "", order: Order | None = None) -> int:
-    """Open a tick, and forget ticks that are too old; the tick's id."""
+    """Open a tick; its id."""
 
     def work(session: Session) -> int:
-        ticks.forget(session, now - decision_retention())
-        handouts.forget(session, now - credential_audit_retention())
         ordered = (order.pod, order.vms) if order is not None else ("", None)
         return ticks.begin(session, now, run_id, *ordered)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 
 from vmdirac.model.decision import ReasonCode
 from vmdirac.store import instances, ticks
@@ -18,12 +19,12 @@ NOTHING_WANTED = frozenset({ReasonCode.UNACTIVE, ReasonCode.INVALID})
 """Where a pod is not to run, or cannot, nothing is held back."""
 
 
-def note_tick(store: Store, tick_id: int) -> str:
+def note_tick(store: Store, tick_id: int, now: datetime) -> str:
     """Sum a tick up and keep that with it."""
     with store.read() as session:
         unanswered = instances.unanswered_of(session, tick_id)
         note = summary(ticks.demand_of(session, tick_id), ticks.decisions(session, tick_id), unanswered)
-    store.transact(lambda session: ticks.put_note(session, tick_id, note))
+    store.transact(lambda session: ticks.put_note(session, tick_id, note, now))
     log.info("%s", note)
     return note
 

@@ -68,7 +68,7 @@ def scheduler_tick(
         except Exception as error:
             log.exception("%s: nothing could be launched", name)
             errors.append(error)
-    note_tick(store, tick_id)
+    note_tick(store, tick_id, clock())
     if errors:
         raise ExceptionGroup("a part of the tick failed", errors)
     return reports

@@ -22,6 +22,7 @@ from vmdirac import __version__
 from vmdirac.manager import (
     context_routes,
     scheduling_routes,
+    statistics_routes,
     stop_routes,
     ui_files_routes,
     ui_routes,
@@ -137,6 +138,7 @@ def create_app() -> FastAPI:
     app.include_router(ui_routes.router)
     app.include_router(ui_files_routes.router)
     app.include_router(scheduling_routes.router)
+    app.include_router(statistics_routes.router)
     app.include_router(stop_routes.router)
     app.mount("/static", PageFiles(directory=STATIC), name="static")
     return app

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
+from vmdirac.model.phase import Phase
 from vmdirac.model.ssh import HostKeySource
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus, StopReason
 
@@ -77,6 +78,15 @@ class HistoryView(BaseModel):
     status: InstanceStatus
     drain_phase: DrainPhase | None
     reason: str
+
+
+class StayView(BaseModel):
+    """A stay of an instance in a phase of its life. ``ended``: null: it is in it; ``seconds``: until then, or now."""
+
+    phase: Phase
+    began: datetime
+    ended: datetime | None
+    seconds: float
 
 
 class RefusalView(BaseModel):
@@ -156,6 +166,7 @@ class InstancePlace(InstanceView):
     refusals: list[RefusalView]
     credentials: list[HandoutView]
     history: list[HistoryView]
+    phases: list[StayView]
     log_at: datetime | None
     may_read_log: bool
     with_it: list[int]

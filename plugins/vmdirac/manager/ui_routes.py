@@ -3,6 +3,7 @@ itself."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -20,12 +21,24 @@ from vmdirac.manager.ui_messages import (
     InstanceView,
     RefusalView,
     SshView,
+    StayView,
     Summary,
 )
 from vmdirac.manager.vm_routes import InstanceId, Now, TheStore
 from vmdirac.model.states import InstanceStatus, JobStatus
 from vmdirac.policy.drain import can_be_taken_back
-from vmdirac.store import handouts, instance_logs, instances, instances_table, one_offs, queue, refusals, ssh_contexts
+from vmdirac.policy.phases import stays
+from vmdirac.store import (
+    handouts,
+    instance_logs,
+    instances,
+    instances_table,
+    lives,
+    one_offs,
+    queue,
+    refusals,
+    ssh_contexts,
+)
 
 may_see = requires_access_view(AccessView.CLUSTER_ACTIVITY)
 
@@ -85,12 +98,18 @@ def instance_place(instance_id: InstanceId, at: Now, store: TheStore, user: GetU
             refusals=[RefusalView.model_validate(line) for line in refusals.of_instance(session, instance_id)],
             credentials=[HandoutView.model_validate(line) for line in handouts.of_instance(session, instance_id)],
             history=[HistoryView.model_validate(line) for line in instances.history(session, instance_id)],
+            phases=_phases(session, instance_id, at),
             log_at=instance_logs.came_at(session, instance_id),
             may_read_log=allowed,
             ssh=_ssh(session, instance_id, may_see_logs=allowed),
             with_it=one_offs.siblings(session, item.requester_key) if item.requester_key is not None else [],
             as_of=at,
         )
+
+
+def _phases(session: Session, instance_id: int, at: datetime) -> list[StayView]:
+    found = stays(lives.histories(session, [instance_id]).get(instance_id, []))
+    return [StayView(phase=stay.phase, began=stay.began, ended=stay.ended, seconds=stay.seconds(at)) for stay in found]
 
 
 def _ssh(session: Session, instance_id: int, *, may_see_logs: bool) -> SshView | None:

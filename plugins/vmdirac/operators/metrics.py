@@ -7,7 +7,7 @@ from datetime import datetime
 from airflow.sdk.observability import stats
 
 from vmdirac.model.states import UNFINISHED, JobStatus
-from vmdirac.store import alerts, fleet, queue
+from vmdirac.store import alerts, fleet, housekeeping, queue
 from vmdirac.store.database import Store
 
 
@@ -22,12 +22,22 @@ def measure(store: Store, now: datetime) -> None:
             vms = counts.get(status, 0)
             stats.gauge("vmdirac.instances", vms, tags={"state": status.value, "pod": pod, "endpoint": endpoint})
             # For those whose metrics have no tags.
-            stats.gauge(f"vmdirac.vms.{status.value}.{_part(pod or 'tasks')}.{_part(endpoint)}", vms)
+            stats.gauge(f"vmdirac.vms.{status.value}.{part_of_name(pod or 'tasks')}.{part_of_name(endpoint)}", vms)
     for job_status in JobStatus:
         stats.gauge(f"vmdirac.jobs.{job_status.value}", jobs.get(job_status, 0))
     stats.gauge("vmdirac.alerts", open_alerts)
 
 
-def _part(name: str) -> str:
+def measure_tables(store: Store) -> None:
+    """Tell how many rows each of our tables has. That takes counting them: it is for once in a while."""
+    with store.read() as session:
+        rows = housekeeping.table_rows(session)
+    for name, count in sorted(rows.items()):
+        table = name.removeprefix("vmdirac_")
+        stats.gauge("vmdirac.table_rows", count, tags={"table": table})
+        stats.gauge(f"vmdirac.rows.{table}", count)
+
+
+def part_of_name(name: str) -> str:
     """A name as one part of a metric's name."""
     return stats.normalize_name_for_stats(name.replace(".", "__"), log_warning=False)

@@ -220,12 +220,13 @@ class VmdiracSumUpTickOperator(BaseOperator):
 
     def execute(self, context: Context) -> None:
         from vmdirac.loops.summary import note_tick
+        from vmdirac.operators.runtime import utc_now
         from vmdirac.store.database import Store
 
         if self.tick_id != NO_TICK:
             store = Store.from_config()
             try:
-                note_tick(store, int(self.tick_id))
+                note_tick(store, int(self.tick_id), utc_now())
             finally:
                 store.close()
         ti, run_id = context["ti"], str(context["run_id"])

@@ -23,8 +23,10 @@ class VmdiracWatchOperator(BaseOperator):
     def execute(self, context: Context) -> None:
         from vmdirac.config.notifiers import NotifiersError, read_notifiers
         from vmdirac.config.source import AirflowConfigSource
+        from vmdirac.loops.count import count
         from vmdirac.loops.notify import tell
         from vmdirac.loops.watch import watch
+        from vmdirac.operators import event_metrics
         from vmdirac.operators.metrics import measure
         from vmdirac.operators.runtime import utc_now
         from vmdirac.store.database import Store
@@ -33,6 +35,7 @@ class VmdiracWatchOperator(BaseOperator):
         try:
             watch(store, utc_now())
             measure(store, utc_now())
+            count(store, utc_now(), event_metrics.tell)
             tellers = [_teller(item, context) for item in read_notifiers(AirflowConfigSource())]
             failures = tell(store, tellers, utc_now())
         except NotifiersError as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, case, insert, literal, select, update
+from sqlalchemy import ColumnElement, case, insert, literal, null, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
@@ -104,7 +104,8 @@ def _change_part(session: Session, changes: Sequence[Change], now: datetime) -> 
                 name: of_each(name, {item.instance.id: item.values[name] for item in group}) for name in sorted(columns)
             },
         )
-    write_history(session, {item.instance.id: item.reason for item in same}, now)
+    errors = {item.instance.id: kind for item in same if (kind := item.values.get("error_kind")) is not None}
+    write_history(session, {item.instance.id: item.reason for item in same}, now, errors)
     return {item.instance.id for item in same}
 
 
@@ -138,15 +139,19 @@ def _by_id(
     return case({id_: literal(value, kind) for id_, value in values.items()}, value=InstanceRow.id, else_=others)
 
 
-def write_history(session: Session, reasons: Mapping[int, str], now: datetime) -> None:
+def write_history(
+    session: Session, reasons: Mapping[int, str], now: datetime, errors: Mapping[int, str] | None = None
+) -> None:
     """A line for each instance, at most :data:`AT_ONCE`, with the row's state as it is now, copied by the database
     itself.
 
     :param reasons: by the instance's id.
+    :param errors: kinds of the clouds' errors that lines tell of, by the same.
     """
     if not reasons:
         return
-    columns = ["instance_id", "at", "reason", "status", "drain_phase"]
+    columns = ["instance_id", "at", "reason", "error_kind", "status", "drain_phase"]
+    no_error = null()
     measured = [
         InstanceRow.load,
         InstanceRow.jobs,
@@ -160,6 +165,7 @@ def write_history(session: Session, reasons: Mapping[int, str], now: datetime) -
                 InstanceRow.id,
                 literal(now, HistoryRow.at.type),
                 _by_id(reasons, HistoryRow.reason.type),
+                _by_id(errors, HistoryRow.error_kind.type, no_error) if errors else no_error,
                 InstanceRow.status,
                 InstanceRow.drain_phase,
                 *measured,

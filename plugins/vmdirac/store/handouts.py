@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from vmdirac.store.tables import CredentialHandoutRow
-
-FORGET_AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +57,3 @@ def latest(session: Session, limit: int, *, pod: str | None = None) -> list[Cred
     if pod is not None:
         query = query.where(CredentialHandoutRow.pod == pod)
     return list(session.scalars(query.limit(limit)))
-
-
-def forget(session: Session, before: datetime) -> int:
-    """Delete what was last given before; how many. The oldest first, and not all at once."""
-    query = select(CredentialHandoutRow.id).where(CredentialHandoutRow.last_at < before)
-    ids = session.scalars(query.order_by(CredentialHandoutRow.last_at).limit(FORGET_AT_ONCE)).all()
-    session.execute(delete(CredentialHandoutRow).where(CredentialHandoutRow.id.in_(ids)))
-    return len(ids)

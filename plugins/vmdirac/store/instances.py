@@ -215,7 +215,8 @@ def change(
     )
     if not _changed(result):
         return False
-    write_history(session, {instance.id: reason}, now)
+    kind = values.get("error_kind")
+    write_history(session, {instance.id: reason}, now, {} if kind is None else {instance.id: kind})
     return True
 
 

@@ -7,16 +7,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from vmdirac.model.decision import Decision, Reason
 from vmdirac.model.demand import Demand
 from vmdirac.model.requirements import Offer, Requirements, TaskQueue
 from vmdirac.store.tables import DecisionRow, OfferRow, TickDemandRow, TickRow
-
-FORGET_AT_ONCE = 500
-"""So many ticks are forgotten in one transaction, so that nobody waits long for it."""
 
 
 def begin(
@@ -143,9 +140,10 @@ def count_launch(session: Session, tick_id: int | None, pod: str, endpoint: str,
     )
 
 
-def put_note(session: Session, tick_id: int, note: str) -> None:
-    """Keep in one line what came of a tick."""
-    session.execute(update(TickRow).where(TickRow.id == tick_id).values(note=note))
+def put_note(session: Session, tick_id: int, note: str, now: datetime) -> None:
+    """Keep in one line what came of a tick, which ends with it. Noted again, it has not ended later."""
+    ended = func.coalesce(TickRow.ended_at, literal(now, TickRow.ended_at.type))
+    session.execute(update(TickRow).where(TickRow.id == tick_id).values(note=note, ended_at=ended))
 
 
 def note_of_run(session: Session, run_id: str) -> str:
@@ -181,20 +179,6 @@ def offers(session: Session, decisions: Iterable[DecisionRow]) -> dict[int, Offe
     ids = {row.offer_id for row in decisions if row.offer_id is not None}
     query = select(OfferRow.id, OfferRow.offer).where(OfferRow.id.in_(ids))
     return {row.id: Offer.from_json(row.offer) for row in session.execute(query)}
-
-
-def forget(session: Session, before: datetime) -> int:
-    """Delete ticks that began before, with their decisions; how many. The oldest first, and not all at once."""
-    query = select(TickRow.id).where(TickRow.began_at < before).order_by(TickRow.id).limit(FORGET_AT_ONCE)
-    ids = session.scalars(query).all()
-    for table in (DecisionRow, TickDemandRow):
-        session.execute(delete(table).where(table.tick_id.in_(ids)))
-    session.execute(delete(TickRow).where(TickRow.id.in_(ids)))
-    if ids:
-        # Offers of today's decisions are few; those that nothing refers to any more are of configurations long gone.
-        used = select(DecisionRow.offer_id).where(DecisionRow.offer_id.is_not(None))
-        session.execute(delete(OfferRow).where(OfferRow.id.not_in(used)))
-    return len(ids)
 
 
 def count(session: Session) -> int:

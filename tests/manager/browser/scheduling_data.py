@@ -78,6 +78,7 @@ def add_tick(session: Any, began: datetime, decided: list[Decision]) -> int:
         tick,
         f"213 waiting, dirac-lhcb could not be read, 2 started on {AWS}, 4 started on {CERN}, 1 refused on {AWS},"
         " 9 held: endpoint limit, held, invalid, 12 that no pod serves",
+        began + timedelta(seconds=20),
     )
     return tick
 

@@ -96,6 +96,15 @@ def test_its_history_and_its_error_are_text_whatever_is_in_them(look: Look, stor
     assert visitor.page.evaluate("window.hacked") is None
 
 
+def test_it_says_how_long_each_phase_was(look: Look, store: Store, now: datetime) -> None:
+    [id_] = of_task(store, now)
+    table = look(id_).page.get_by_role("table", name="Phases")
+    assert table.locator('td[data-label="Phase"]').all_inner_texts() == ["boot", "delete"]
+    boot, deleting = table.locator('td[data-label="For"]').all_inner_texts()
+    assert boot == "0 s", "a VM that was started in the future has not booted for long"
+    assert re.fullmatch(r"[5-9] min so far", deleting)
+
+
 def test_it_says_what_was_refused_and_what_the_vm_was_given(look: Look, store: Store, now: datetime) -> None:
     with store.write() as session:
         row = fleet.instance(210, InstanceStatus.RUNNING, now, suspicious=True)

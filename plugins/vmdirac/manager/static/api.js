@@ -75,6 +75,21 @@ export async function fetchScheduling(query, signal) {
 }
 
 /**
+ * How things went in the last week.
+ * @param {string} _ nothing can be chosen
+ * @param {AbortSignal} signal ends the call
+ * @returns {Promise<{totals: object, times: object}>}
+ * @throws {ApiError}
+ */
+export async function fetchStatistics(_, signal) {
+  const [totals, times] = await Promise.all([
+    fetchJson("vmdirac/ui/v1/totals?days=7", signal),
+    fetchJson("vmdirac/ui/v1/phases?days=7", signal),
+  ]);
+  return { totals, times };
+}
+
+/**
  * Drops what holds launches on an endpoint.
  * @returns {Promise<{dropped: number}>} how many holds there were
  * @throws {ApiError}

@@ -7,6 +7,7 @@ import { Code, FactList } from "./facts.js";
 import { age, ahead, dateAndTime, load, uptime } from "./format.js";
 import { ChakraUI, React, h } from "./host.js";
 import { Inside, Loading, Notice } from "./notices.js";
+import { StayTable } from "./phases.js";
 import { Section } from "./section.js";
 import { SshContext } from "./ssh_context.js";
 import { wordOf } from "./states.js";
@@ -87,6 +88,11 @@ function Instance({ instance, show, refresh }) {
         }),
       ),
     instance.ssh && h(SshContext, { ssh: instance.ssh, asOf, onRead: setRead }),
+    h(
+      Section,
+      { id: "instance-phases", title: "Time in phases" },
+      h(StayTable, { stays: instance.phases.map((stay) => ({ ...stay, age: age(stay.began, asOf) })) }),
+    ),
     h(
       Section,
       { id: "instance-history", title: "History", count: history.length },

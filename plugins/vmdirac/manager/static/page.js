@@ -8,6 +8,7 @@ import { INSTANCES } from "./instances_page.js";
 import { useLive } from "./live.js";
 import { TroubleNotice } from "./notices.js";
 import { SCHEDULING } from "./scheduling_page.js";
+import { STATISTICS } from "./statistics_page.js";
 
 const { Stack, Tabs } = ChakraUI;
 
@@ -16,7 +17,7 @@ const { Stack, Tabs } = ChakraUI;
  * written into the address; `asOfOf(data)`: of when data is; `lastPage(data, view)`: of its table; `Body`: what it
  * shows; its data is null until it is known.
  */
-const TABS = Object.freeze([INSTANCES, SCHEDULING]);
+const TABS = Object.freeze([INSTANCES, SCHEDULING, STATISTICS]);
 
 const TAB = "tab";
 

@@ -36,6 +36,20 @@ export const IMAGE_STATES = Object.freeze({
   Error: { palette: "failed", meaning: "none of its VMs ever booted: no more are started" },
 });
 
+/** The phases of a VM's life, in their order, and what they mean. */
+export const PHASES = Object.freeze({
+  launch: "from the decision until the cloud has taken the launch",
+  boot: "until it calls in, or until somebody logs in to contextualize it",
+  contextualization: "over ssh: from the first login until it calls in",
+  run: "it calls in, and nobody has asked it to stop",
+  stalled: "silent for too long, and not given up",
+  drain_asked: "asked to drain, no answer yet",
+  drain_acknowledged: "takes no more jobs, and finishes those that it has",
+  drain_empty: "has no job left, and is not being deleted yet",
+  forced: "stopped without a drain, and is not being deleted yet",
+  delete: "until the cloud confirms that it is gone",
+});
+
 /** What kept a tick from starting more VMs. */
 export const LIMITS = Object.freeze({
   invalid: { palette: "failed", meaning: "its configuration cannot be used" },

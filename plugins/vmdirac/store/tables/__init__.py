@@ -11,12 +11,14 @@ from vmdirac.store.tables.orphans import OrphanRow
 from vmdirac.store.tables.pods import ImageRow, RunningPodRow
 from vmdirac.store.tables.queue import AttemptRow, JobFileRow, JobRow, TaskQueueRow
 from vmdirac.store.tables.ssh_contexts import SshContextRow
+from vmdirac.store.tables.statistics import CountingRow, TotalRow
 from vmdirac.store.tables.ticks import DecisionRow, OfferRow, TickDemandRow, TickRow
 
 __all__ = [
     "AlertRow",
     "AttemptRow",
     "Base",
+    "CountingRow",
     "CredentialHandoutRow",
     "DecisionRow",
     "EndpointRow",
@@ -38,4 +40,5 @@ __all__ = [
     "TaskQueueRow",
     "TickDemandRow",
     "TickRow",
+    "TotalRow",
 ]

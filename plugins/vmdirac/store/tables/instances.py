@@ -113,7 +113,8 @@ class InstanceRow(Base):
 
 
 class HistoryRow(Base):
-    """One change of an instance: where it went, why, and what it last reported."""
+    """One change of an instance: where it went, why, and what it last reported. ``error_kind``: of the cloud's error
+    that it tells of."""
 
     __tablename__ = "vmdirac_instance_history"
     __table_args__ = (Index(None, "instance_id", "id"), Index(None, "at"), MARIADB_OPTIONS)
@@ -124,6 +125,7 @@ class HistoryRow(Base):
     status: Mapped[InstanceStatus] = mapped_column(Enumerated(InstanceStatus))
     drain_phase: Mapped[DrainPhase | None] = mapped_column(Enumerated(DrainPhase))
     reason: Mapped[str] = mapped_column(LongText, default="")
+    error_kind: Mapped[str | None] = mapped_column(String(32))
     load: Mapped[float] = mapped_column(Double, default=0.0)
     jobs: Mapped[int] = mapped_column(default=0)
     transferred_files: Mapped[int] = mapped_column(BigId, default=0)

@@ -38,6 +38,7 @@ class JobRow(Base):
     __table_args__ = (
         Index(None, "status", "task_queue_id", "priority"),
         Index(None, "instance_id", "status"),
+        Index(None, "finished_at"),
         MARIADB_OPTIONS,
     )
 
@@ -71,7 +72,7 @@ class AttemptRow(Base):
     """
 
     __tablename__ = "vmdirac_job_attempts"
-    __table_args__ = (UniqueConstraint("job_id", "number"), MARIADB_OPTIONS)
+    __table_args__ = (UniqueConstraint("job_id", "number"), Index(None, "instance_id"), MARIADB_OPTIONS)
 
     id: Mapped[Id]
     job_id: Mapped[int] = mapped_column(BigId, ForeignKey("vmdirac_jobs.id", ondelete="CASCADE"))

@@ -21,7 +21,7 @@ from vmdirac.store.tables.base import (
 
 class TickRow(Base):
     """One pass of the scheduler. ``ordered_pod``, ``ordered_vms``: what somebody asked for by hand; ``note``: what came
-    of it, in one line."""
+    of it, in one line; ``ended_at``: when that was written."""
 
     __tablename__ = "vmdirac_ticks"
     __table_args__ = (Index(None, "began_at"), Index(None, "run_id"), MARIADB_OPTIONS)
@@ -32,6 +32,7 @@ class TickRow(Base):
     ordered_pod: Mapped[str] = mapped_column(String(255), default="")
     ordered_vms: Mapped[int | None]
     planned_at: Mapped[OptionalTime]
+    ended_at: Mapped[OptionalTime]
     note: Mapped[str] = mapped_column(LongText, default="")
 
 

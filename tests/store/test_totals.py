@@ -1,0 +1,54 @@
+"""What happened in all, whether its rows are still there or not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.fakes.clock import START
+from tests.store.test_housekeeping import add_job
+from vmdirac.model.event import Event, EventKind
+from vmdirac.model.states import JobStatus
+from vmdirac.store import counting, housekeeping, totals
+from vmdirac.store.database import Store
+from vmdirac.store.totals import Total
+
+DAY = timedelta(days=1)
+
+
+def test_they_are_added_up_by_kind(store: Store) -> None:
+    with store.write() as session:
+        counting.add_totals(
+            session,
+            [
+                Event(EventKind.HALT, START, "p", "a", "idle"),
+                Event(EventKind.HALT, START + timedelta(hours=5), "q", "b", "idle"),
+                Event(EventKind.HALT, START, "p", "a", "died"),
+                Event(EventKind.LAUNCH, START, "p", "a"),
+                Event(EventKind.LAUNCH, START - DAY, "p", "a"),
+                Event(EventKind.DECISION, START, "p", "a", "planned"),
+                Event(EventKind.TICK, START, seconds=1.5),
+                Event(EventKind.TICK, START, seconds=2.5),
+            ],
+        )
+    with store.read() as session:
+        assert totals.since(session, START) == [
+            Total(EventKind.LAUNCH, "", 1, 0),
+            Total(EventKind.HALT, "died", 1, 0),
+            Total(EventKind.HALT, "idle", 2, 0),
+            Total(EventKind.TICK, "", 2, 4),
+        ]
+        assert totals.since(session, START + DAY) == []
+
+
+def test_jobs_count_once_before_and_after_they_are_deleted(store: Store) -> None:
+    with store.write() as session:
+        for cpu in (10, 20):
+            add_job(session, JobStatus.DONE, finished_at=START, cpu_seconds=cpu)
+        add_job(session, JobStatus.DONE, finished_at=START - DAY)
+        add_job(session, JobStatus.WAITING)
+    expected = [Total(EventKind.JOB, "done", 2, 30)]
+    for _ in range(3):
+        with store.write() as session:
+            assert totals.since(session, START) == expected
+            found = housekeeping.old_jobs(session, START + DAY, 2)
+            housekeeping.delete_jobs(session, found, START + DAY)
