@@ -137,7 +137,7 @@ class ScriptedManager:
                 manager._serve(self)
 
             def do_GET(self) -> None:
-                manager.fetched += self.path == "/vmdirac/vm/v1/agent"
+                manager.fetched += self.path == f"/vmdirac/vm/v1/agent/{manager.agent_sha256}"
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(manager.agent)))
                 self.end_headers()

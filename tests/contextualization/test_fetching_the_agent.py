@@ -96,7 +96,7 @@ def test_with_an_authority_of_its_own_a_vm_fetches_the_agent_and_hands_it_on(
     with manager(made.server()) as (url, asked), booted(tmp_path / "vm", url, ca) as running:
         said, _ = running.communicate(timeout=PATIENCE_S)
         assert (running.returncode, said) == (0, "the agent runs with agent.json\n")
-    assert asked == ["/vmdirac/vm/v1/agent"]
+    assert asked == [f"/vmdirac/vm/v1/agent/{hashlib.sha256(AGENT).hexdigest()}"]
     home = tmp_path / "vm" / "vmdirac"
     assert (home / "ca.pem").read_text() == ca
     assert {path.stat().st_mode & 0o077 for path in home.iterdir()} == {0}

@@ -39,7 +39,7 @@ def boot(url: str = URL, instance: int = 7, **fields: object) -> AgentBoot:
 def test_the_agent_is_fetched_checked_and_started_with_its_identity(tmp_path: Path) -> None:
     found = shell.run(TEMPLATES.render("cloudinit", boot(ca="a certificate\n")), tmp_path)
     assert found.order == ["fetch vmdirac_agent.py", "agent"]
-    assert found.fetched == [["/vm/v1/agent", DIGEST, "vmdirac_agent.py"]]
+    assert found.fetched == [[f"/vm/v1/agent/{DIGEST}", DIGEST, "vmdirac_agent.py"]]
     assert found.agent["agent"] == ["vmdirac_agent.py", "agent.json"]
     home = found.disk / "vmdirac"
     assert found.agent["directory"] == str(home)

@@ -14,7 +14,7 @@ from vmdirac.manager import (
 )
 from vmdirac.manager.app import create_app
 
-OPEN_TO_ALL = {"/vm/v1/agent"}
+OPEN_TO_ALL = {"/vm/v1/agent", "/vm/v1/agent/{sha256}"}
 
 
 def routes() -> list[APIRoute]:

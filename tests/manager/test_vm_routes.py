@@ -17,7 +17,7 @@ from vmdirac.manager.vm_tokens import LIFETIME, issue, verify
 from vmdirac.model.agent_rules import AgentRules
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus, StopReason
-from vmdirac.store import instances, lease_usage, leases, queue
+from vmdirac.store import agent_programs, instances, lease_usage, leases, queue, refusals
 from vmdirac.store.installation import hearing_since
 from vmdirac.store.tables import InstanceRow, JobRow
 
@@ -412,10 +412,33 @@ class TestWhatAVmIsTold:
         assert answer["agent_sha256"] == sha256(manager.client.get("/vm/v1/agent").content).hexdigest()
 
 
-def test_the_agent_is_served_as_it_is(manager: Manager) -> None:
-    answer = manager.client.get("/vm/v1/agent")
-    assert answer.content == agent_source()
-    assert len(agent_sha256()) == 64
+class TestTheAgent:
+    def test_it_is_served_as_it_is(self, manager: Manager) -> None:
+        assert manager.client.get("/vm/v1/agent").content == agent_source()
+        assert manager.client.get(f"/vm/v1/agent/{agent_sha256()}").content == agent_source()
+
+    def test_one_of_an_earlier_version_is_served_to_a_vm_that_was_launched_with_it(self, manager: Manager) -> None:
+        """We were upgraded while it booted."""
+        old = b"an agent of another version"
+        digest = manager.store.transact(lambda session: agent_programs.keep(session, old, manager.now))
+        assert manager.client.get(f"/vm/v1/agent/{digest}").content == old
+
+    def test_one_that_is_not_kept_is_refused_and_counted(self, manager: Manager) -> None:
+        assert manager.client.get(f"/vm/v1/agent/{'0' * 64}").status_code == 404
+        assert manager.client.get("/vm/v1/agent/newest").status_code == 422
+        manager.app.state.refusals.write(manager.store, manager.now)
+        with manager.store.read() as session:
+            assert refusals.totals(session)["agent_unknown"] == 1
+
+    def test_its_own_is_kept_for_the_others(self, manager: Manager) -> None:
+        """API servers of two versions serve side by side while they are upgraded."""
+        deadline = time.monotonic() + 60
+        while True:
+            with manager.store.read() as session:
+                if agent_programs.get(session, agent_sha256()) == agent_source():
+                    return
+            assert time.monotonic() < deadline, "the manager never kept its agent"
+            time.sleep(0.05)
 
 
 def test_the_manager_keeps_noting_that_it_hears(manager: Manager) -> None:

@@ -139,8 +139,8 @@ class Agent:
                 self._send_heartbeat()
             elif self._rules.credentials and now >= self._renewal.due:
                 self._contact.ask("credentials", {"have": self._credentials.have()}, self._renewal, self._renewed)
-            elif self._may_update() and now >= self._update.due:
-                self._contact.fetch("agent", LARGEST_PROGRAM, self._update, self._fetched)
+            elif self._program is not None and self._may_update() and now >= self._update.due:
+                self._contact.fetch("agent/" + self._program.wanted(), LARGEST_PROGRAM, self._update, self._fetched)
             elif now >= self._matching.due and self._has_room():
                 self._matching.ask()
         self._delivery.send_next(now)

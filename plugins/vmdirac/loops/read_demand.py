@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy.orm import Session
 
@@ -17,10 +18,14 @@ from vmdirac.model.contracts import JobSource
 from vmdirac.model.errors import CloudError, ConfigError
 from vmdirac.policy.candidates import build_candidates, flavors_in_use
 from vmdirac.policy.plan import Candidate, Order
-from vmdirac.store import endpoints, handouts, ticks
+from vmdirac.store import agent_programs, endpoints, handouts, ticks
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
+
+AGENT_KEPT: Final = timedelta(days=30)
+"""For so long after its last use a version of the agent that no VM of ours needs is kept: a VM that our database does
+not know any more may need it."""
 
 
 class DemandUnknownError(Exception):
@@ -45,6 +50,7 @@ def begin_tick(store: Store, now: datetime, *, run_id: str = "", order: Order | 
     def work(session: Session) -> int:
         ticks.forget(session, now - decision_retention())
         handouts.forget(session, now - credential_audit_retention())
+        agent_programs.forget(session, now - AGENT_KEPT)
         ordered = (order.pod, order.vms) if order is not None else ("", None)
         return ticks.begin(session, now, run_id, *ordered)
 

@@ -31,8 +31,9 @@ from vmdirac.manager.vm_messages import (
     RegisterResponse,
 )
 from vmdirac.manager.vm_service import Refusal, RefusedError
-from vmdirac.store import instances
+from vmdirac.store import agent_programs, instances
 from vmdirac.store.database import Store
+from vmdirac.store.refusals import NOBODYS
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,15 @@ STATUS_OF = {
     Refusal.NOT_THERE: 503,
 }
 
+
+class AgentRefusal(StrEnum):
+    """Why a VM does not get an agent."""
+
+    AGENT_UNKNOWN = "no agent of this digest is kept here"
+
+
+AGENT_TYPE = "application/zip"
+Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 InstanceId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 JobId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 TokenText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
@@ -162,8 +172,20 @@ def turned_away(error: RefusedError, by: vm_tokens.VerifiedToken, at: datetime, 
 
 @router.get("/agent")
 def agent() -> Response:
-    """The agent's program. No secret; VMs check its digest, which came with their user data."""
-    return Response(agent_source(), media_type="application/zip")
+    """The newest version of the agent. No secret."""
+    return Response(agent_source(), media_type=AGENT_TYPE)
+
+
+@router.get("/agent/{sha256}")
+def agent_of(sha256: Digest, store: TheStore) -> Response:
+    """The version of the agent that a VM was told to run, whichever is the newest by now. No secret."""
+    if sha256 == agent_sha256():
+        return Response(agent_source(), media_type=AGENT_TYPE)
+    with store.read() as session:
+        program = agent_programs.get(session, sha256)
+    if program is None:
+        raise CallRefusedError(NOBODYS, AgentRefusal.AGENT_UNKNOWN, 404, AgentRefusal.AGENT_UNKNOWN.value)
+    return Response(program, media_type=AGENT_TYPE)
 
 
 @router.post("/instances/{instance}/register")
