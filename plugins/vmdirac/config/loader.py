@@ -155,8 +155,11 @@ def _refused_outputs(pods: Iterable[RunningPod], problems: list[Problem]) -> dic
     refused = {}
     allowed = settings.output_urls()
     for pod in pods:
-        url = pod.output_target.url if pod.output_target is not None else ""
-        if url.startswith("s3://") and not any(url == place or url.startswith(f"{place}/") for place in allowed):
+        target = pod.output_target
+        if target is None or not target.signed:
+            continue
+        url = target.url
+        if not any(url == place or url.startswith(f"{place}/") for place in allowed):
             refused[pod.name] = f"output_url: {url} is below none of [vmdirac] output_urls"
             problems.append(Problem(f"pod {pod.name!r}", refused[pod.name]))
     return refused

@@ -33,6 +33,7 @@ from vmdirac.manager.body_limit import BodyLimit, BodyRefusedError
 from vmdirac.manager.configured import Configured
 from vmdirac.manager.credential_desk import CredentialDesk
 from vmdirac.manager.refusals import Refusals
+from vmdirac.manager.signing_desk import SigningDesk
 from vmdirac.store import agent_programs
 from vmdirac.store.database import Store
 from vmdirac.store.installation import MARK_EVERY, mark_hearing
@@ -76,6 +77,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     with suppress(SQLAlchemyError):
         app.state.refusals.write(store, datetime.now(UTC))
     app.state.credentials.close()
+    app.state.signing.close()
     store.close()
 
 
@@ -137,6 +139,7 @@ def create_app() -> FastAPI:
     app.state.refusals = Refusals()
     app.state.configured = Configured()
     app.state.credentials = CredentialDesk()
+    app.state.signing = SigningDesk()
     app.add_middleware(BodyLimit)
     app.add_exception_handler(vm_routes.CallRefusedError, count_and_answer)
     app.add_exception_handler(BodyRefusedError, count_body_and_answer)
