@@ -3,6 +3,7 @@
 from fastapi.routing import APIRoute
 
 from vmdirac.manager import (
+    agent_routes,
     context_routes,
     scheduling_routes,
     stop_rights,
@@ -18,7 +19,16 @@ OPEN_TO_ALL = {"/vm/v1/agent", "/vm/v1/agent/{sha256}"}
 
 
 def routes() -> list[APIRoute]:
-    parts = (vm_routes, vm_files_routes, context_routes, ui_routes, ui_files_routes, scheduling_routes, stop_routes)
+    parts = (
+        vm_routes,
+        agent_routes,
+        vm_files_routes,
+        context_routes,
+        ui_routes,
+        ui_files_routes,
+        scheduling_routes,
+        stop_routes,
+    )
     routers = [part.router for part in parts]
     return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
 

@@ -213,7 +213,7 @@ class TestWhoGetsNone:
     def test_nobody_else_has_the_route(self, manager: Manager, sources: Sources) -> None:
         instance = manager.running()
         url = f"/vm/v1/instances/{instance}/credentials"
-        assert manager.client.post(url, json={"have": {}}).status_code == 422
+        assert manager.client.post(url, json={"have": {}}).status_code == 401
         assert manager.client.get(url).status_code == 405
 
 

@@ -12,12 +12,12 @@ import pytest
 
 from tests.manager.conftest import Manager
 from vmdirac.config.settings import SecretKey, renewal_grace, secret_keys
-from vmdirac.contextualization.user_data import agent_sha256, agent_source
+from vmdirac.contextualization.user_data import agent_sha256
 from vmdirac.manager.vm_tokens import LIFETIME, issue, verify
 from vmdirac.model.agent_rules import AgentRules
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus, StopReason
-from vmdirac.store import agent_programs, instances, lease_usage, leases, queue, refusals
+from vmdirac.store import instances, lease_usage, leases, queue
 from vmdirac.store.installation import hearing_since
 from vmdirac.store.tables import InstanceRow, JobRow
 
@@ -322,7 +322,7 @@ class TestWhoIsRefused:
     @pytest.mark.parametrize(("what", "body"), [*CALLS, ("register", {"nonce": "n" * 32})])
     def test_no_token(self, manager: Manager, what: str, body: dict[str, Any]) -> None:
         instance = manager.running()
-        assert manager.client.post(f"/vm/v1/instances/{instance}/{what}", json=body).status_code == 422
+        assert manager.client.post(f"/vm/v1/instances/{instance}/{what}", json=body).status_code == 401
 
     @pytest.mark.parametrize(("what", "body"), [call for call in CALLS if "finish" not in call[0]])
     @pytest.mark.parametrize("status", [InstanceStatus.HALTED, InstanceStatus.ERROR])
@@ -338,7 +338,7 @@ class TestWhoIsRefused:
             json={"load": 0, "uptime": 0},
             headers={"Authorization": f"Bearer {issue(secret_keys()[0], instance, manager.now).text}"},
         )
-        assert answer.status_code == 422
+        assert answer.status_code == 401
 
 
 class TestWhatAVmSaysOfItself:
@@ -410,35 +410,6 @@ class TestWhatAVmIsTold:
     def test_which_agent_it_is_to_run(self, manager: Manager) -> None:
         answer = manager.heartbeat(manager.running()).json()
         assert answer["agent_sha256"] == sha256(manager.client.get("/vm/v1/agent").content).hexdigest()
-
-
-class TestTheAgent:
-    def test_it_is_served_as_it_is(self, manager: Manager) -> None:
-        assert manager.client.get("/vm/v1/agent").content == agent_source()
-        assert manager.client.get(f"/vm/v1/agent/{agent_sha256()}").content == agent_source()
-
-    def test_one_of_an_earlier_version_is_served_to_a_vm_that_was_launched_with_it(self, manager: Manager) -> None:
-        """We were upgraded while it booted."""
-        old = b"an agent of another version"
-        digest = manager.store.transact(lambda session: agent_programs.keep(session, old, manager.now))
-        assert manager.client.get(f"/vm/v1/agent/{digest}").content == old
-
-    def test_one_that_is_not_kept_is_refused_and_counted(self, manager: Manager) -> None:
-        assert manager.client.get(f"/vm/v1/agent/{'0' * 64}").status_code == 404
-        assert manager.client.get("/vm/v1/agent/newest").status_code == 422
-        manager.app.state.refusals.write(manager.store, manager.now)
-        with manager.store.read() as session:
-            assert refusals.totals(session)["agent_unknown"] == 1
-
-    def test_its_own_is_kept_for_the_others(self, manager: Manager) -> None:
-        """API servers of two versions serve side by side while they are upgraded."""
-        deadline = time.monotonic() + 60
-        while True:
-            with manager.store.read() as session:
-                if agent_programs.get(session, agent_sha256()) == agent_source():
-                    return
-            assert time.monotonic() < deadline, "the manager never kept its agent"
-            time.sleep(0.05)
 
 
 def test_the_manager_keeps_noting_that_it_hears(manager: Manager) -> None:

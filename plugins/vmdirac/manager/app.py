@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
@@ -21,6 +22,7 @@ from starlette.types import Scope
 from vmdirac import __version__
 from vmdirac.contextualization.user_data import agent_source
 from vmdirac.manager import (
+    agent_routes,
     context_routes,
     scheduling_routes,
     stop_routes,
@@ -106,11 +108,14 @@ def say_that_it_is_down(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": "the database cannot be used now"}, status_code=503, headers={"Retry-After": "5"})
 
 
-def say_what_is_wrong(_: Request, error: Exception) -> JSONResponse:
-    """The answer to a message that is not as it must be. What was sent is not sent back: it may hold a secret, or a
-    number that JSON does not have."""
+def say_what_is_wrong(request: Request, error: Exception) -> JSONResponse:
+    """The answer to a message that is not as it must be; a VM's is counted. What was sent is not sent back: it may hold
+    a secret, or a number that JSON does not have."""
     if not isinstance(error, RequestValidationError):
         raise error
+    if isinstance(route := request.scope.get("route"), APIRoute) and route.path.startswith("/vm/"):
+        log.warning("a VM's message was refused: it is not as %s needs it", route.path)
+        request.app.state.refusals.note(NOBODYS, "message_malformed")
     findings = [{"loc": item["loc"], "msg": item["msg"], "type": item["type"]} for item in error.errors()]
     return JSONResponse({"detail": findings}, status_code=422)
 
@@ -146,6 +151,7 @@ def create_app() -> FastAPI:
     app.add_exception_handler(RequestValidationError, say_what_is_wrong)
     app.add_exception_handler(OperationalError, say_that_it_is_down)
     app.include_router(vm_routes.router)
+    app.include_router(agent_routes.router)
     app.include_router(vm_files_routes.router)
     app.include_router(context_routes.router)
     app.include_router(ui_routes.router)

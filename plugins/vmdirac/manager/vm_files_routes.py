@@ -11,8 +11,9 @@ from starlette.concurrency import run_in_threadpool
 
 from vmdirac.manager.signing_desk import BusyError, SigningDesk
 from vmdirac.manager.vm_files_messages import LogRequest, OutputsRequest, OutputsResponse, OutputTargetView
+from vmdirac.manager.vm_refusal import Refusal, RefusedError
 from vmdirac.manager.vm_routes import Caller, InstanceId, JobId, Now, TheStore, turned_away
-from vmdirac.manager.vm_service import OVER, Refusal, RefusedError
+from vmdirac.manager.vm_rows import OVER
 from vmdirac.model.errors import ConfigError
 from vmdirac.store import instance_logs, instances, leases
 
