@@ -69,6 +69,7 @@ class TestHeartbeat:
             "lost_leases": [],
             "lifetime_left": None,
             "agent_sha256": agent_sha256(),
+            "credentials": False,
             "token": None,
             "token_expires_at": None,
         }

@@ -264,6 +264,9 @@ class Agent:
         self._outlook.set_life(body)
         if self._program is not None:
             self._program.note(str(body.get("agent_sha256") or ""))
+        if body.get("credentials") and not self._rules.credentials:
+            self._log("its pod has credentials now")
+            self._obey_rules(self._rules._replace(credentials=True))
         self._heartbeat.succeeded(next_heartbeat)
         self._lose(lost, now)
         self._obey(action)

@@ -36,6 +36,7 @@ from vmdirac.manager.configured import Configured
 from vmdirac.manager.credential_desk import CredentialDesk
 from vmdirac.manager.refusals import Refusals
 from vmdirac.manager.signing_desk import SigningDesk
+from vmdirac.policy.credentials import LOOK_EVERY
 from vmdirac.store import agent_programs
 from vmdirac.store.database import Store
 from vmdirac.store.installation import MARK_EVERY, mark_hearing
@@ -71,11 +72,11 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.store = None
         yield
         return
-    marking = asyncio.create_task(_keep_marking(store, app.state.refusals))
+    tasks = [asyncio.create_task(_keep_marking(app, store)), asyncio.create_task(_keep_looking(app, store))]
     yield
-    marking.cancel()
-    with suppress(asyncio.CancelledError):
-        await marking
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     with suppress(SQLAlchemyError):
         app.state.refusals.write(store, datetime.now(UTC))
     app.state.credentials.close()
@@ -83,18 +84,29 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     store.close()
 
 
-async def _keep_marking(store: Store, refusals: Refusals) -> None:
+async def _keep_marking(app: FastAPI, store: Store) -> None:
     agent_is_kept = False
     while True:
         try:
             await run_in_threadpool(mark_hearing, store, datetime.now(UTC))
-            await run_in_threadpool(refusals.write, store, datetime.now(UTC))
+            await run_in_threadpool(app.state.refusals.write, store, datetime.now(UTC))
             if not agent_is_kept:
                 await run_in_threadpool(_keep_agent, store)
                 agent_is_kept = True
         except SQLAlchemyError as error:
             log.error("vmdirac's database cannot be used (%s): has `airflow db migrate` been run?", error)
+        app.state.credentials.forget(datetime.now(UTC))
         await asyncio.sleep(MARK_EVERY.total_seconds())
+
+
+async def _keep_looking(app: FastAPI, store: Store) -> None:
+    while True:
+        # First of all others are served.
+        await asyncio.sleep(LOOK_EVERY.total_seconds())
+        try:
+            await app.state.credentials.look(store, app.state.configured, datetime.now(UTC))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next look may find it gone
+            log.error("it was not seen which credentials can be read: %s", type(error).__name__)
 
 
 def _keep_agent(store: Store) -> None:

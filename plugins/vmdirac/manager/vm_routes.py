@@ -212,7 +212,12 @@ def register(
 
 @router.post("/instances/{instance}/heartbeat")
 def heartbeat(
-    instance: InstanceId, by: CallerOrReturner, message: HeartbeatRequest, at: Now, store: TheStore
+    instance: InstanceId,
+    by: CallerOrReturner,
+    message: HeartbeatRequest,
+    at: Now,
+    store: TheStore,
+    configured: TheConfigured,
 ) -> HeartbeatResponse:
     """Hear a VM and tell it what to do."""
 
@@ -233,6 +238,7 @@ def heartbeat(
         lost_leases=list(answer.lost_leases),
         lifetime_left=answer.lifetime_left,
         agent_sha256=agent_sha256(),
+        credentials=configured.has_credentials(answer.pod),
         token=issued.text if issued is not None else None,
         token_expires_at=issued.expires_at if issued is not None else None,
     )

@@ -42,6 +42,7 @@ class HeartbeatAnswer:
     next_in: float
     lost_leases: Sequence[str]
     renewable: bool
+    pod: str
     lifetime_left: float | None = None
 
 
@@ -65,7 +66,7 @@ def heartbeat(session: Session, instance_id: int, message: HeartbeatRequest, now
             session.flush()
             change_locked(session, row, now, f"the drain is {phase}", drain_phase=phase, phase_since=now)
     return HeartbeatAnswer(
-        _action(row), row.heartbeat_period, lost, renewable=not revoked(row), lifetime_left=lifetime_left(row, now)
+        _action(row), row.heartbeat_period, lost, not revoked(row), row.pod, lifetime_left=lifetime_left(row, now)
     )
 
 
@@ -109,7 +110,7 @@ def renewal(session: Session, instance_id: int) -> HeartbeatAnswer:
     row = calling(session, instance_id)
     if revoked(row):
         raise RefusedError(Refusal.GONE)
-    return HeartbeatAnswer(_action(row), AGAIN_AT_ONCE_SECONDS, [], renewable=True)
+    return HeartbeatAnswer(_action(row), AGAIN_AT_ONCE_SECONDS, [], renewable=True, pod=row.pod)
 
 
 def entitled(session: Session, instance_id: int) -> str:
