@@ -86,6 +86,13 @@ CONFIGURATION = {
                 "",
                 "robot_token",
             ),
+            "ssh_connections": _option(
+                "Ids of connections, with commas between them, whose keys images and pods may have VMs, and jump hosts,"
+                " logged in to with. Default: vmdirac_ssh alone.",
+                "string",
+                "",
+                "vmdirac_ssh,gate",
+            ),
             "output_urls": _option(
                 "Places such as s3://bucket/results, with commas between them, below which pods may have the output of"
                 " their jobs put, in the name of a connection. Default: pods may name no such place.",

@@ -279,6 +279,10 @@ def test_keys_to_log_in_with_are_tried(validate: Validate) -> None:
     images = {"AIRFLOW_VAR_VMDIRAC_IMAGES": json.dumps({"image": image})}
     status, said = validate(**images)
     assert status == 1
+    assert said[0] == "error: pod 'pod': ssh: connection 'login' is not in [vmdirac] ssh_connections"
+    images["AIRFLOW__VMDIRAC__SSH_CONNECTIONS"] = "login"
+    status, said = validate(**images)
+    assert status == 1
     assert said[0].startswith("error: ssh of pod 'pod': there is no connection 'login'")
     key = Ed25519PrivateKey.generate()
     text = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()

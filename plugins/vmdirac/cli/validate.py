@@ -15,7 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from vmdirac.cli.login_keys import login_key_problems
 from vmdirac.cli.notes import notes
 from vmdirac.config import settings
-from vmdirac.config.loader import Configuration, allowed_sources, load_configuration
+from vmdirac.config.allowances import allowed_sources
+from vmdirac.config.loader import Configuration, load_configuration
 from vmdirac.config.problems import Problem
 from vmdirac.config.source import AirflowConfigSource
 from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 SECTION = "vmdirac"
 MIN_KEY_LENGTH = 43
 """Characters in which base64 writes 256 bits: what is derived from a key is no harder to guess than the key."""
+DEFAULT_SSH_CONNECTION = "vmdirac_ssh"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -219,6 +220,12 @@ def credentials_folders() -> tuple[Path, ...]:
 def credential_connections() -> frozenset[str]:
     """Ids of the connections whose secrets pods may name as credentials; none unless configured."""
     return frozenset(_words(conf.get(SECTION, "credential_connections", fallback="")))
+
+
+def ssh_connections() -> frozenset[str]:
+    """Ids of the connections whose keys images and pods may have VMs logged in to with; that of the installation unless
+    configured."""
+    return frozenset(_words(conf.get(SECTION, "ssh_connections", fallback="")) or [DEFAULT_SSH_CONNECTION])
 
 
 def output_urls() -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vmdirac.config.ssh import DEFAULT_CONNECTION
+from vmdirac.config.settings import DEFAULT_SSH_CONNECTION
 from vmdirac.cs_import.cfg_file import Option, Section
 from vmdirac.cs_import.drivers import KEY_NAME, SECURITY_GROUPS
 from vmdirac.cs_import.ledger import Ledger, Verdict
@@ -119,7 +119,7 @@ def _context_method(section: Section, name: str, ledger: Ledger) -> str:
         ledger.put(option, Verdict.TAKEN, f"image {name}: context_method")
         ledger.note(
             f"image {name!r}: VMDIRAC logged in as root with the key of its own account (~/.ssh/id_rsa); here the"
-            f" private key is in the connection {DEFAULT_CONNECTION!r}, of type ssh: make"
+            f" private key is in the connection {DEFAULT_SSH_CONNECTION!r}, of type ssh: make"
             " it, and let the image take its key"
         )
     else:

@@ -14,7 +14,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from vmdirac.config.loader import allowed_sources
+from vmdirac.config.allowances import allowed_sources
 from vmdirac.config.settings import SecretKey, SettingsError, secret_keys
 from vmdirac.hooks import credential_sources
 from vmdirac.manager import vm_service
