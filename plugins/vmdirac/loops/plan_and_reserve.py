@@ -119,6 +119,7 @@ def _reserve(
             "flavor": candidate.flavor,
             **_given(candidate, _rendered(candidate, row.id, render)),
             "max_price": candidate.max_price,
+            **({"sessionless_metadata": True} if candidate.sessionless_metadata else {}),
             "revision": candidate.revision,
             "endpoint_revision": candidate.endpoint.revision,
             "load_average_timespan": candidate.pod.load_average_timespan.total_seconds(),
