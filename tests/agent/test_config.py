@@ -46,7 +46,7 @@ def test_what_is_optional_is_taken_where_it_is_said(tmp_path: Path) -> None:
         "poweroff": ["systemctl", "poweroff"],
     }
     config = read_config(configuration(tmp_path, **values))
-    assert config[5:] == (*list(values.values())[:4], ("systemctl", "poweroff"))
+    assert config[6:] == (*list(values.values())[:4], ("systemctl", "poweroff"))
     assert read_config(configuration(tmp_path, **dict.fromkeys(values))) == read_config(configuration(tmp_path))
 
 

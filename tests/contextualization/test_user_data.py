@@ -133,6 +133,16 @@ def test_an_ad_hoc_image_is_told_who_it_is_and_nothing_else() -> None:
     assert said.count("\n") == 1
 
 
+def test_an_ad_hoc_image_is_told_the_managers_keys() -> None:
+    assert json.loads(TEMPLATES.render("adhoc", boot(pins="sha256//a sha256//b")))["pins"] == "sha256//a sha256//b"
+
+
+@pytest.mark.parametrize("method", ["cloudinit", "hepix", "amiconfig"])
+def test_pins_leave_room_for_the_rest_on_ec2(method: str) -> None:
+    pins = " ".join([f"sha256//{'A' * 43}="] * 4)
+    assert len(TEMPLATES.fitted(method, boot(pins=pins), 16 * 1024).text) <= 16 * 1024
+
+
 class TestOwnTemplates:
     def test_a_name_that_is_not_given_is_an_error(self, tmp_path: Path) -> None:
         (tmp_path / "cloudinit.sh.j2").write_text("{{ boot.colour }}")

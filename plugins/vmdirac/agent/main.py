@@ -53,7 +53,7 @@ def main(arguments: List[str]) -> int:
             raise CannotStartError("usage: vmdirac_agent.py CONFIG.json")
         config = read_config(arguments[0])
         log.secrets.add(config.secret)
-        manager = Manager(config.url, config.instance, config.ca_file)
+        manager = Manager(config.url, config.instance, config.ca_file, config.pins)
         os.makedirs(config.work_directory, 0o700, exist_ok=True)
         lock(config.work_directory)
         jobs_directory = os.path.join(config.work_directory, "jobs")

@@ -125,6 +125,22 @@ def vm_ca() -> str:
     return certificates
 
 
+_PIN = re.compile(r"sha256//[A-Za-z0-9+/]{43}=")
+
+
+def vm_pins() -> str:
+    """Pins of the public keys by which VMs know the manager besides its certificate, with blanks between them: those in
+    ``[vmdirac] vm_public_key_pins``. Empty: any key that is certified.
+
+    :raises SettingsError: if one of them is none.
+    """
+    pins = _words(conf.get(SECTION, "vm_public_key_pins", fallback=""))
+    for pin in pins:
+        if not _PIN.fullmatch(pin):
+            raise SettingsError(f"{pin!r} is no pin: it must be sha256// and 44 characters of base64, as curl takes it")
+    return " ".join(pins)
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
     """A setting that is a number. A wrong one stops nothing: ``vmdirac validate`` names it, and its default counts."""
