@@ -160,16 +160,24 @@ class TestWhatCannotBeRead:
     def test_it_is_seen_before_any_vm_asks(self, manager: Manager, sources: Sources) -> None:
         sources.contents["/others"] = CredentialFault.MISSING
 
-        def look() -> list[str]:
-            desk, configured = manager.app.state.credentials, manager.app.state.configured
-            manager.client.portal.call(desk.look, manager.store, configured, manager.now)  # type: ignore[union-attr]
-            with manager.store.read() as session:
-                return [alert.subject for alert in alerts.open_of(session, AlertKind.CREDENTIAL)]
-
-        assert look() == ["credential proxy of pod other"]
+        assert self.look(manager) == ["credential proxy of pod other"]
         sources.contents["/others"] = SECRET
         manager.pass_time(minutes=1)
-        assert look() == []
+        assert self.look(manager) == []
+
+    def look(self, manager: Manager) -> list[str]:
+        """What is shown after a look."""
+        desk, configured = manager.app.state.credentials, manager.app.state.configured
+        manager.client.portal.call(desk.look, manager.store, configured, manager.now)  # type: ignore[union-attr]
+        with manager.store.read() as session:
+            return [alert.subject for alert in alerts.open_of(session, AlertKind.CREDENTIAL)]
+
+    def test_one_that_is_only_slow_stops_no_launches(self, manager: Manager, sources: Sources) -> None:
+        sources.contents["/proxy"] = CredentialFault.TIMED_OUT
+        assert ask(manager, manager.running()).status_code == 503
+        with manager.store.read() as session:
+            assert alerts.open_alerts(session) == []
+        assert self.look(manager) == ["credential proxy of pod pod"], "that waits longer"
 
     @pytest.mark.parametrize("invalid", [True, False])
     def test_a_pod_that_is_wrong_or_gone_is_not_one_without_any(

@@ -98,7 +98,9 @@ class CredentialDesk:
         answers = await asyncio.gather(*(self._cache.get(source, now) for source in sources), return_exceptions=True)
         found: list[_Found] = []
         for source, answer in zip(sources, answers, strict=True):
-            await self._books.note(store, pod, source, answer, now)
+            # One that is only slow is no reason to start no more VMs: a look, which waits longer, tells that.
+            if not (isinstance(answer, CredentialError) and answer.fault is CredentialFault.TIMED_OUT):
+                await self._books.note(store, pod, source, answer, now)
             if isinstance(answer, Credential):
                 found.append(_Found(source, answer, _version(key, source, answer)))
         return found, len(found) < len(sources)
