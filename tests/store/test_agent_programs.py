@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from hashlib import sha256
+from threading import Barrier
 
 import pytest
 
@@ -67,3 +69,15 @@ def test_what_a_vm_was_launched_with_is_kept_as_long_as_it_is_there(
         add_instance(session, InstanceStatus.RUNNING)
     store.transact(lambda session: agent_programs.forget(session, LIMIT))
     assert kept(store) == ([OLD] if is_kept else [])
+
+
+def test_schedulers_and_api_servers_of_a_new_version_that_begin_together_keep_it_once(store: Store) -> None:
+    begin = Barrier(6)
+
+    def start(_: int) -> str:
+        begin.wait(60)
+        return store.transact(lambda session: agent_programs.keep(session, OLD, START))
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(start, range(6))) == {DIGEST}
+    assert kept(store) == [OLD]
