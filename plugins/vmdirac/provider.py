@@ -58,6 +58,14 @@ CONFIGURATION = {
                 "",
                 "/etc/pki/tls/certs/our-ca.pem",
             ),
+            "vm_public_key_pins": _option(
+                "Pins of the API server's public key, with commas between them, each sha256// and the SHA-256 of the"
+                " key in base64: VMs talk only to a server with one of these keys, and a good certificate. Default: any"
+                " with a good certificate.",
+                "string",
+                "",
+                "sha256//YhKJKSzoTt2b5FP18fvpHo7fJYqQCjAa3HWY3tvRMwE=",
+            ),
             "scheduler_interval": _option("Seconds between two ticks of the scheduler.", "integer", "60"),
             "sweep_interval": _option("Seconds between two passes of each sweep.", "integer", "60"),
             "decision_retention_days": _option("For how many days ticks and their decisions are kept.", "float", "7"),
@@ -85,6 +93,13 @@ CONFIGURATION = {
                 "string",
                 "",
                 "robot_token",
+            ),
+            "ssh_connections": _option(
+                "Ids of connections, with commas between them, whose keys images and pods may have VMs, and jump hosts,"
+                " logged in to with. Default: vmdirac_ssh alone.",
+                "string",
+                "",
+                "vmdirac_ssh,gate",
             ),
             "output_urls": _option(
                 "Places such as s3://bucket/results, with commas between them, below which pods may have the output of"

@@ -108,6 +108,7 @@ class ScriptedManager:
         self.lifetime_left: Callable[[], float | None] = lambda: None
         self.agent: bytes = b""
         self.agent_sha256 = ""
+        self.pod_has_credentials = False
         self.fetched = 0
         self.store_url = ""  # where outputs are to be put
         self.credentials: dict[str, Any] = {"credentials": [], "removed": [], "next_in": 300.0}
@@ -137,7 +138,7 @@ class ScriptedManager:
                 manager._serve(self)
 
             def do_GET(self) -> None:
-                manager.fetched += self.path == "/vmdirac/vm/v1/agent"
+                manager.fetched += self.path == f"/vmdirac/vm/v1/agent/{manager.agent_sha256}"
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(manager.agent)))
                 self.end_headers()
@@ -246,6 +247,7 @@ class ScriptedManager:
             lost_leases=self.lost,
             lifetime_left=self.lifetime_left(),
             agent_sha256=self.agent_sha256,
+            credentials=self.pod_has_credentials,
             token=self.renewed_token,
         )
 

@@ -55,6 +55,17 @@ def test_if_they_cannot_be_renewed_jobs_go_on_and_are_taken(talk: Conversation) 
     assert len(talk.supervisor.running) == 2
 
 
+def test_those_that_its_pod_is_given_later_are_asked_for_before_the_next_job(talk: Conversation) -> None:
+    talk.manager.rules["credentials"] = False
+    start_job(talk)
+    assert talk.said("credentials") == []
+    talk.manager.pod_has_credentials = True
+    talk.until(lambda: bool(talk.said("credentials")))
+    start_job(talk, 2)
+    environments = [job.environment for job in talk.supervisor.running.values()]
+    assert ["X509_USER_PROXY" in environment for environment in environments] == [False, True]
+
+
 def test_where_the_pod_has_none_nobody_asks(talk: Conversation) -> None:
     talk.manager.rules["credentials"] = False
     talk.pass_time(1000.0)

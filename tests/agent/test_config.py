@@ -52,7 +52,7 @@ def test_what_is_optional_is_taken_where_it_is_said(tmp_path: Path) -> None:
         "logs": ["/var/log/boot"],
     }
     config = read_config(configuration(tmp_path, **values))
-    assert config[5:] == (*list(values.values())[:5], ("systemctl", "poweroff"), ("vmdirac-job1",), ("/var/log/boot",))
+    assert config[6:] == (*list(values.values())[:5], ("systemctl", "poweroff"), ("vmdirac-job1",), ("/var/log/boot",))
     assert read_config(configuration(tmp_path, **dict.fromkeys(values))) == read_config(configuration(tmp_path))
 
 

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.agent.scripted_manager import SECRET, ScriptedManager
 from vmdirac.agent.manager import Manager
+from vmdirac.agent.pinning import pin_of
 
 MESSAGE = {"nonce": "nonce-0123456789abcdef"}
 
@@ -61,6 +62,34 @@ def test_a_manager_with_an_unknown_certificate_is_told_nothing(secured: Scripted
     assert answer.status == 0
     assert "certificate verify failed" in answer.detail.lower()
     assert secured.calls == []
+
+
+OTHER_PIN = f"sha256//{'A' * 43}="
+
+
+class TestPins:
+    """Beside its certificate, the manager is known by its public key."""
+
+    def test_one_that_has_a_pinned_key_is_trusted(self, secured: ScriptedManager, certificate: Path) -> None:
+        for pins in (pin(certificate), f"{OTHER_PIN} {pin(certificate)}"):
+            answer = Manager(secured.url, "17", str(certificate), pins).call("/register", SECRET, MESSAGE)
+            assert answer.status == 200
+
+    def test_one_that_has_another_key_is_told_nothing(self, secured: ScriptedManager, certificate: Path) -> None:
+        manager = Manager(secured.url, "17", str(certificate), OTHER_PIN)
+        for answer in (manager.call("/register", SECRET, MESSAGE), manager.fetch("/agent", 100)):
+            assert answer.status == 0
+            assert f"another one: {pin(certificate)}" in answer.detail
+        assert (secured.calls, secured.fetched) == ([], 0)
+
+    def test_a_pinned_key_is_not_enough(self, secured: ScriptedManager, certificate: Path) -> None:
+        answer = Manager(secured.url, "17", None, pin(certificate)).call("/register", SECRET, MESSAGE)
+        assert "certificate verify failed" in answer.detail.lower()
+        assert secured.calls == []
+
+
+def pin(certificate: Path) -> str:
+    return pin_of(ssl.PEM_cert_to_DER_cert(certificate.read_text().partition("-----END PRIVATE KEY-----\n")[2]))
 
 
 def test_a_certificate_of_another_host_is_told_nothing(secured: ScriptedManager, certificate: Path) -> None:

@@ -74,6 +74,7 @@ def test_all_is_well(validate: Validate) -> None:
         ({"AIRFLOW__VMDIRAC__VM_URL": "https://a:port/"}, "[vmdirac] vm_url: 'https://a:port' is not a URL"),
         ({"AIRFLOW__VMDIRAC__VM_URL": "file:///etc"}, "[vmdirac] vm_url: 'file:///etc' is not a URL"),
         ({"AIRFLOW__VMDIRAC__VM_CA_FILE": "/nowhere.pem"}, "[vmdirac] vm_ca_file: /nowhere.pem cannot be read"),
+        ({"AIRFLOW__VMDIRAC__VM_PUBLIC_KEY_PINS": "x"}, "[vmdirac] vm_public_key_pins: 'x' is no pin"),
         ({"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "5"}, "[workers] execution_api_timeout: 5 s is less"),
         ({"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "soon"}, "[workers] execution_api_timeout: it must be a number"),
         ({"AIRFLOW__CORE__TEST_CONNECTION": "Disabled"}, "[core] test_connection: the Test button"),
@@ -277,6 +278,10 @@ def test_settings_of_credentials_that_are_wrong(validate: Validate) -> None:
 def test_keys_to_log_in_with_are_tried(validate: Validate) -> None:
     image = {**GOOD_IMAGE, "context_method": "ssh", "ssh": {"connection": "login"}}
     images = {"AIRFLOW_VAR_VMDIRAC_IMAGES": json.dumps({"image": image})}
+    status, said = validate(**images)
+    assert status == 1
+    assert said[0] == "error: pod 'pod': ssh: connection 'login' is not in [vmdirac] ssh_connections"
+    images["AIRFLOW__VMDIRAC__SSH_CONNECTIONS"] = "login"
     status, said = validate(**images)
     assert status == 1
     assert said[0].startswith("error: ssh of pod 'pod': there is no connection 'login'")

@@ -238,20 +238,3 @@ def test_a_variable_that_is_too_deep_is_told(text: str) -> None:
     given = source()
     given.variables[RUNNING_PODS_VARIABLE] = text
     assert load_configuration(given).complete is False
-
-
-def test_output_is_put_by_a_connection_only_where_that_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    pods = {
-        name: {**GOOD_POD, "output_url": url}
-        for name, url in {
-            "allowed": "s3://results/vmdirac/pod",
-            "beside": "s3://results/vmdirac-of-others",
-            "dags": "s3://dags/dags",
-            "open": "https://store.example.org/results",
-        }.items()
-    }
-    monkeypatch.setenv("AIRFLOW__VMDIRAC__OUTPUT_URLS", "s3://results/vmdirac/, s3://more")
-    found = load_configuration(source(pods))
-    assert sorted(bad.pod for bad in found.invalid) == ["beside", "dags"]
-    assert all("[vmdirac] output_urls" in str(problem) for problem in found.problems)
-    assert len(found.problems) == 2

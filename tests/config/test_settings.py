@@ -188,3 +188,19 @@ def test_the_time_for_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.plan_time_budget() == 30.0
     configure(monkeypatch, plan_time_budget="2.5")
     assert settings.plan_time_budget() == 2.5
+
+
+def test_public_keys_of_the_manager(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (f"sha256//{letter * 43}=" for letter in "Ab")
+    assert settings.vm_pins() == ""
+    configure(monkeypatch, vm_public_key_pins=f" {one}, {other},")
+    assert settings.vm_pins() == f"{one} {other}"
+
+
+@pytest.mark.parametrize(
+    "text", ["A" * 43 + "=", "sha256//AAAA", "sha1//" + "A" * 43 + "=", "sha256//" + "!" * 43 + "="]
+)
+def test_what_is_no_pin_is_an_error(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    configure(monkeypatch, vm_public_key_pins=text)
+    with pytest.raises(settings.SettingsError, match="is no pin"):
+        settings.vm_pins()

@@ -68,7 +68,7 @@ def test_all_is_done_in_its_order(method: str, then: tuple[str, ...], tmp_path: 
     assert [what[:2] for what in found.fetched] == [
         ["https://a.example/1?x=1&y=2", DIGESTS[0]],
         ["https://a.example/2", DIGESTS[1]],
-        ["/vm/v1/agent", "0" * 64],
+        [f"/vm/v1/agent/{'0' * 64}", "0" * 64],
         ["http://b.example/3", DIGESTS[2]],
     ]
     assert found.agent["environment"]["CVMFS_HTTP_PROXY"] == PROXY

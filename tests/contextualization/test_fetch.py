@@ -19,14 +19,16 @@ from typing import Any
 import pytest
 
 from tests.servers import certificates
+from vmdirac.agent.pinning import pin_of
 from vmdirac.config.settings import templates_folder
-from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates
+from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates, pinning_source
 
 HOST = "127.0.0.1"
 PATIENCE_S = 60
 SECRET = "the-bootstrap-secret"
 GOOD = b"#!/bin/sh\necho good\n"
 DIGEST = hashlib.sha256(GOOD).hexdigest()
+OTHER_PIN = f"sha256//{'A' * 43}="
 
 
 @dataclass
@@ -75,14 +77,22 @@ def serving(answers: dict[str, list[tuple[int, bytes]]], tls: ssl.SSLContext | N
 
 @contextmanager
 def fetching(
-    folder: Path, address: str, *, url: str = "", ca: str = "", environment: dict[str, str] | None = None
+    folder: Path,
+    address: str,
+    *,
+    url: str = "",
+    ca: str = "",
+    pins: str = "",
+    environment: dict[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
     """``fetch.py`` as it is in the user data, with an identity beside it."""
-    script = UserDataTemplates(templates_folder()).render("cloudinit", AgentBoot(url, 7, DIGEST, ca=ca))
+    script = UserDataTemplates(templates_folder()).render("cloudinit", AgentBoot(url, 7, DIGEST, ca=ca, pins=pins))
     program = script.partition("<<'VMDIRAC_FETCH'\n")[2].partition("VMDIRAC_FETCH\n")[0]
     (folder / "fetch.py").write_text(program)
+    if pins:
+        (folder / "pinning.py").write_text(pinning_source())
     if url:
-        identity = {"url": url, "instance": 7, "secret": SECRET, **({"ca": ca} if ca else {})}
+        identity = {"url": url, "instance": 7, "secret": SECRET, "ca": ca or None, "pins": pins}
         (folder / "identity.json").write_text(json.dumps(identity))
     running = subprocess.Popen(
         [sys.executable, "-u", "fetch.py", address, DIGEST, "fetched"],
@@ -188,3 +198,35 @@ class TestOwnCertificate:
             with fetching(tmp_path, "/vm/v1/instances/7/context", url=server.url, ca=ca) as running:
                 assert "certificate verify failed" in said(running).lower()
         assert server.asked == []
+
+
+class TestPins:
+    """A manager that is known by its public key, beside its certificate."""
+
+    @pytest.fixture
+    def made(self, tmp_path: Path) -> certificates.Certificates:
+        return certificates.make(tmp_path / "made", HOST)
+
+    def test_with_one_of_the_keys_it_is_asked(self, made: certificates.Certificates, tmp_path: Path) -> None:
+        pins = f"{OTHER_PIN} {pin_of(ssl.PEM_cert_to_DER_cert(made.certificate.read_text()))}"
+        with serving({"/vm/v1/agent": [(200, GOOD)]}, made.server()) as server:
+            ca = made.authority.read_text()
+            with fetching(tmp_path, "/vm/v1/agent", url=server.url, ca=ca, pins=pins) as running:
+                assert running.wait(PATIENCE_S) == 0
+        assert (tmp_path / "fetched").read_bytes() == GOOD
+
+    def test_with_another_key_it_is_not_even_asked(self, made: certificates.Certificates, tmp_path: Path) -> None:
+        path = "/vm/v1/instances/7/context"
+        with serving({path: [(200, GOOD)]}, made.server()) as server:
+            ca = made.authority.read_text()
+            with fetching(tmp_path, path, url=server.url, ca=ca, pins=OTHER_PIN) as running:
+                assert "the server's public key is another one" in said(running)
+                assert running.poll() is None
+        assert server.asked == []
+
+    def test_a_script_may_be_on_any_server(self, tmp_path: Path) -> None:
+        with (
+            serving({"/setup": [(200, GOOD)]}) as server,
+            fetching(tmp_path, f"{server.url}/setup", pins=OTHER_PIN) as running,
+        ):
+            assert running.wait(PATIENCE_S) == 0

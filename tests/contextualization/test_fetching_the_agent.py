@@ -20,6 +20,7 @@ from tests.servers import certificates
 from tests.servers.certificates import Certificates
 from vmdirac.agent.config import read_config
 from vmdirac.agent.manager import Manager
+from vmdirac.agent.pinning import pin_of
 from vmdirac.config.settings import templates_folder
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER
 from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates
@@ -60,11 +61,11 @@ def manager(tls: ssl.SSLContext | None) -> Iterator[tuple[str, list[str]]]:
 
 
 @contextmanager
-def booted(vm: Path, url: str, ca: str) -> Iterator[subprocess.Popen[str]]:
+def booted(vm: Path, url: str, ca: str, pins: str = "") -> Iterator[subprocess.Popen[str]]:
     """The user data as it runs on a VM."""
     vm.mkdir()
     script = vm / "user-data"
-    boot = AgentBoot(url, 7, hashlib.sha256(AGENT).hexdigest(), ca=ca)
+    boot = AgentBoot(url, 7, hashlib.sha256(AGENT).hexdigest(), ca=ca, pins=pins)
     script.write_text(UserDataTemplates(templates_folder()).render("cloudinit", boot))
     path = os.pathsep.join([str(Path(sys.executable).parent), os.defpath])
     environment = {"PATH": path, "VMDIRAC_VM_DIRECTORY": str(vm), "PYTHONUNBUFFERED": "1"}
@@ -96,7 +97,7 @@ def test_with_an_authority_of_its_own_a_vm_fetches_the_agent_and_hands_it_on(
     with manager(made.server()) as (url, asked), booted(tmp_path / "vm", url, ca) as running:
         said, _ = running.communicate(timeout=PATIENCE_S)
         assert (running.returncode, said) == (0, "the agent runs with agent.json\n")
-    assert asked == ["/vmdirac/vm/v1/agent"]
+    assert asked == [f"/vmdirac/vm/v1/agent/{hashlib.sha256(AGENT).hexdigest()}"]
     home = tmp_path / "vm" / "vmdirac"
     assert (home / "ca.pem").read_text() == ca
     assert {path.stat().st_mode & 0o077 for path in home.iterdir()} == {0}
@@ -119,6 +120,16 @@ def test_a_manager_that_is_not_who_it_must_be_is_not_even_asked(
         assert running.poll() is None  # it goes on trying
     assert asked == []
     assert not (tmp_path / "vm" / "vmdirac" / "vmdirac_agent.py").exists()
+
+
+def test_the_agent_is_told_the_keys_by_which_the_manager_is_known(tmp_path: Path, made: Certificates) -> None:
+    ca, pin = made.authority.read_text(), pin_of(ssl.PEM_cert_to_DER_cert(made.certificate.read_text()))
+    with manager(made.server()) as (url, _), booted(tmp_path / "vm", url, ca, pin) as running:
+        said, _ = running.communicate(timeout=PATIENCE_S)
+        assert (running.returncode, said) == (0, "the agent runs with agent.json\n")
+    config = read_config(str(tmp_path / "vm" / "vmdirac" / "agent.json"))
+    assert config.pins == pin
+    assert Manager(config.url, config.instance, config.ca_file, config.pins)._pins == [pin]
 
 
 def test_without_an_authority_of_its_own_none_is_written_down(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def boot(url: str = URL, instance: int = 7, **fields: object) -> AgentBoot:
 def test_the_agent_is_fetched_checked_and_started_with_its_identity(tmp_path: Path) -> None:
     found = shell.run(TEMPLATES.render("cloudinit", boot(ca="a certificate\n")), tmp_path)
     assert found.order == ["fetch vmdirac_agent.py", "agent"]
-    assert found.fetched == [["/vm/v1/agent", DIGEST, "vmdirac_agent.py"]]
+    assert found.fetched == [[f"/vm/v1/agent/{DIGEST}", DIGEST, "vmdirac_agent.py"]]
     assert found.agent["agent"] == ["vmdirac_agent.py", "agent.json"]
     home = found.disk / "vmdirac"
     assert found.agent["directory"] == str(home)
@@ -156,6 +156,16 @@ def test_an_ad_hoc_image_is_told_who_it_is_and_nothing_else() -> None:
     said = TEMPLATES.render("adhoc", boot(ca="a certificate"))
     assert json.loads(said) == {"url": URL, "instance": 7, "secret": PLACEHOLDER, "ca": "a certificate"}
     assert said.count("\n") == 1
+
+
+def test_an_ad_hoc_image_is_told_the_managers_keys() -> None:
+    assert json.loads(TEMPLATES.render("adhoc", boot(pins="sha256//a sha256//b")))["pins"] == "sha256//a sha256//b"
+
+
+@pytest.mark.parametrize("method", ["cloudinit", "hepix", "amiconfig"])
+def test_pins_leave_room_for_the_rest_on_ec2(method: str) -> None:
+    pins = " ".join([f"sha256//{'A' * 43}="] * 4)
+    assert len(TEMPLATES.fitted(method, boot(pins=pins), 16 * 1024).text) <= 16 * 1024
 
 
 class TestOwnTemplates:

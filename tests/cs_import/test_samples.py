@@ -169,11 +169,19 @@ def test_version_1() -> None:
 def test_version_2() -> None:
     made = of_sample("v2.cfg")
     pods = {name: pod.fields for name, pod in made.outcome.pods.items()}
-    assert pods.keys() == {"small", "large.EGI.CESNET.cz.cloud", "large.EGI.INFN.it.cloud", "one"}
-    assert pods["small"]["endpoints"] == {"EGI.CESNET.cz.cloud": 1, "EGI.INFN.it.cloud": 1, "aws": 1}
-    assert pods["small"]["max_instances"] == 35
-    assert pods["large.EGI.CESNET.cz.cloud"] == {
-        "image": "large",
+    assert pods.keys() == {"small.hepix", "small.cloudinit", "large.hepix", "large.cloudinit", "one"}
+    assert pods["small.hepix"]["endpoints"] == {"EGI.CESNET.cz.cloud": 1}
+    assert pods["small.cloudinit"]["endpoints"] == {"EGI.INFN.it.cloud": 1, "aws": 1}
+    assert pods["small.hepix"]["max_instances"] + pods["small.cloudinit"]["max_instances"] == 35
+    assert {name: image.fields["context_method"] for name, image in made.outcome.images.items()} == {
+        "small.hepix": "hepix",
+        "small.cloudinit": "cloudinit",
+        "large.hepix": "hepix",
+        "large.cloudinit": "cloudinit",
+        "one": "cloudinit",
+    }
+    assert pods["large.hepix"] == {
+        "image": "large.hepix",
         "endpoints": {"EGI.CESNET.cz.cloud": 1},
         "max_instances": 4,
         "heartbeat_period": 300,

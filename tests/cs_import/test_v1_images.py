@@ -8,13 +8,29 @@ from vmdirac.cs_import.ledger import Verdict
 AT = "/Resources/VirtualMachines/Images/i"
 
 
-@pytest.mark.parametrize("method", ["adhoc", "amiconfig", "occi_opennebula"])
-def test_other_methods_become_cloudinit_and_are_told(method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "becomes", "told"),
+    [
+        ("adhoc", "adhoc", "another manager"),
+        ("amiconfig", "amiconfig", "a template of your own"),
+        ("occi_opennebula", "hepix", "prolog.sh and epilog.sh"),
+        ("something_else", "cloudinit", "it was 'something_else'"),
+    ],
+)
+def test_methods_stay_what_they_are_or_the_nearest_and_what_changes_is_told(
+    method: str, becomes: str, told: str
+) -> None:
     made = of_tree(v1(image=v1_image("e", contextMethod=method)))
-    assert made.outcome.images["i"].fields["context_method"] == "cloudinit"
+    assert made.outcome.images["i"].fields["context_method"] == becomes
     assert made.verdict(f"{AT}/contextMethod") is Verdict.CHANGED
-    assert f"it was {method!r}" in made.notes()
+    assert told in made.notes()
     assert made.problems() == []
+
+
+def test_cloudinit_is_taken_over_as_it_is() -> None:
+    made = of_tree(v1())
+    assert made.outcome.images["i"].fields["context_method"] == "cloudinit"
+    assert made.verdict(f"{AT}/contextMethod") is Verdict.TAKEN
 
 
 def test_ssh_stays_ssh_and_its_key_is_asked_for() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tests.fakes.account import Machine
 from tests.fakes.world import Installation, World
 from vmdirac.loops.deadlines import deadlines_of
-from vmdirac.manager import vm_service
+from vmdirac.manager import vm_registration, vm_service
 from vmdirac.manager.vm_messages import (
     FinishRequest,
     HaltingRequest,
@@ -18,7 +18,8 @@ from vmdirac.manager.vm_messages import (
     RegisterRequest,
     VmAction,
 )
-from vmdirac.manager.vm_service import HeartbeatAnswer, Refusal, RefusedError
+from vmdirac.manager.vm_refusal import Refusal, RefusedError
+from vmdirac.manager.vm_service import HeartbeatAnswer
 from vmdirac.model.cloud import CloudState
 from vmdirac.model.instance import Instance
 from vmdirac.store import instances
@@ -48,7 +49,7 @@ class CallingVm:
         message = RegisterRequest(nonce=f"nonce-of-{self.cloud_id}-{self.instance_id}")
         now, deadlines = self.world.clock(), deadlines_of(self.world.configuration)
         answer = self.world.store.transact(
-            lambda session: vm_service.register(session, self.instance_id, self._secret, message, now, deadlines)
+            lambda session: vm_registration.register(session, self.instance_id, self._secret, message, now, deadlines)
         )
         if isinstance(answer, Refusal):
             raise RefusedError(answer)

@@ -134,7 +134,8 @@ class TestCommand:
         assert run_command(words) == b"$(id) `id`; id\n"
 
     def test_it_does_not_get_our_settings(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("AIRFLOW__VMDIRAC__SECRET_KEY", SECRET)
+        for name in ("AIRFLOW__VMDIRAC__SECRET_KEY", "AIRFLOW_CONN_CLOUD", "AIRFLOW_VAR_PASSWORD"):
+            monkeypatch.setenv(name, SECRET)
         monkeypatch.setenv("SOMETHING_ELSE", "there")
         printed = run_command(python("import os; print(dict(os.environ))"))
         assert SECRET.encode() not in printed

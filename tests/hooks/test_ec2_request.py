@@ -65,6 +65,12 @@ def test_what_is_not_set_is_not_asked_for() -> None:
     }
 
 
+def test_metadata_is_read_without_a_session_only_where_the_image_can_do_no_better() -> None:
+    request = dataclasses.replace(REQUEST, sessionless_metadata=True)
+    asked = run_parameters(request, Alternative(0, "a.x"), Ec2CloudConfig(), installation="i", tags={}, disks=[])
+    assert asked["MetadataOptions"] == {"HttpTokens": "optional", "HttpEndpoint": "enabled"}
+
+
 def test_groups_and_profiles_go_by_name_or_id() -> None:
     config = Ec2CloudConfig(security_groups=("sg-1", "web"), iam_instance_profile="arn:aws:iam::1:instance-profile/p")
     asked = run_parameters(REQUEST, Alternative(0, "a.x"), config, installation="i", tags={}, disks=[])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 import boto3  # type: ignore[import-untyped]
 import pytest
+from airflow.sdk import Connection
 from moto.server import ThreadedMotoServer
 
-from vmdirac.hooks.upload_permissions import permit
+from vmdirac.hooks.upload_permissions import HOOK_SECONDS, UploadPermissions
 from vmdirac.model.errors import ConfigError
-from vmdirac.model.output_target import OutputTarget
+from vmdirac.model.output_target import OutputTarget, Permission
 
 TARGET = OutputTarget("s3://bucket/results", "signer")
 LOCATION = TARGET.location(12, 3, "a b%.root")
@@ -34,6 +36,10 @@ def signer(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     extra = {"endpoint_url": s3, "region_name": "us-east-1", "config_kwargs": style}
     connection = {"conn_type": "aws", "login": "key", "password": "very-secret-key", "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_SIGNER", json.dumps(connection))
+
+
+def permit(target: OutputTarget, files: Sequence[tuple[str, int]]) -> list[Permission]:
+    return UploadPermissions().permit(target, files)
 
 
 def put(url: str, content: bytes, headers: dict[str, str]) -> int:
@@ -75,3 +81,46 @@ def test_a_store_that_wants_no_signature_is_used_as_it_is() -> None:
 def test_a_signer_that_there_is_not_is_an_error_without_secrets() -> None:
     with pytest.raises(ConfigError, match="none_of_this_name cannot sign for s3://bucket"):
         permit(OutputTarget("s3://bucket", "none_of_this_name"), [("s3://bucket/1/1/a", 5)])
+
+
+class TestConnections:
+    """The store's connection is read now and then, not for each file."""
+
+    @pytest.fixture
+    def read(self, monkeypatch: pytest.MonkeyPatch, signer: None) -> list[str]:
+        read: list[str] = []
+        get = Connection.get
+
+        def noted(conn_id: str) -> Connection:
+            read.append(conn_id)
+            found: Connection = get(conn_id)
+            return found
+
+        monkeypatch.setattr(Connection, "get", noted)
+        return read
+
+    def test_it_is_read_once_for_many_files(self, read: list[str]) -> None:
+        permissions = UploadPermissions()
+        permissions.permit(TARGET, [(LOCATION, 5)])
+        once = len(read)
+        for _ in range(20):
+            permissions.permit(TARGET, [(LOCATION, 5), (LOCATION, 6)])
+        assert len(read) == once > 0
+
+    def test_it_is_read_again_after_a_while(self, read: list[str]) -> None:
+        now = 0.0
+        permissions = UploadPermissions(lambda: now)
+        permissions.permit(TARGET, [(LOCATION, 5)])
+        once = len(read)
+        now = HOOK_SECONDS
+        permissions.permit(TARGET, [(LOCATION, 5)])
+        assert len(read) == 2 * once
+
+    def test_one_that_was_missing_is_looked_for_again(self, signer: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        connection = os.environ["AIRFLOW_CONN_SIGNER"]
+        monkeypatch.delenv("AIRFLOW_CONN_SIGNER")
+        permissions = UploadPermissions()
+        with pytest.raises(ConfigError):
+            permissions.permit(TARGET, [(LOCATION, 5)])
+        monkeypatch.setenv("AIRFLOW_CONN_SIGNER", connection)
+        assert permissions.permit(TARGET, [(LOCATION, 5)])

@@ -86,6 +86,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, vm: Sshd, login: LoginKey)
         "AIRFLOW__VMDIRAC__TEMPLATES_FOLDER": str(templates),
         "AIRFLOW_VAR_VMDIRAC_RUNNING_PODS": json.dumps({"pod": pod}),
         "AIRFLOW_VAR_VMDIRAC_IMAGES": json.dumps(images),
+        "AIRFLOW__VMDIRAC__SSH_CONNECTIONS": "login_key",
         **{f"AIRFLOW_CONN_{name.upper()}": json.dumps(value) for name, value in connections.items()},
     }
     with AirflowServer(home, components=("scheduler", "dag-processor"), environment=environment) as server:

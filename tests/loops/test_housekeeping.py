@@ -20,7 +20,7 @@ from vmdirac.loops import housekeeping as module
 from vmdirac.loops.count import count
 from vmdirac.loops.housekeeping import Retention, Swept, keep_house
 from vmdirac.model.states import InstanceStatus, JobStatus
-from vmdirac.store import housekeeping, instances
+from vmdirac.store import agent_programs, housekeeping, instances
 from vmdirac.store.database import Store
 from vmdirac.store.tables import InstanceRow, JobRow, TotalRow
 
@@ -178,3 +178,12 @@ def test_what_was_there_can_be_read_from_the_totals_when_all_is_gone(store: Stor
         ("tick", ""): 1,
         ("job", "done"): 2,
     }
+
+
+def test_versions_of_the_agent_that_nobody_comes_for_go(store: Store) -> None:
+    with store.write() as session:
+        old = agent_programs.keep(session, b"old", LATER - module.AGENT_KEPT - timedelta(seconds=1))
+        new = agent_programs.keep(session, b"new", LATER - module.AGENT_KEPT)
+    House(store).keep()
+    with store.read() as session:
+        assert [agent_programs.get(session, digest) for digest in (old, new)] == [None, b"new"]

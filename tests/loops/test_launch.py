@@ -83,6 +83,16 @@ class TestSuccess:
             )
             assert secret not in repr(request)
 
+    @pytest.mark.parametrize(("method", "expected"), [("amiconfig", True), ("cloudinit", False), ("hepix", False)])
+    def test_an_image_that_reads_its_metadata_without_a_session_is_launched_so(
+        self, sqlite_store: Store, method: str, *, expected: bool
+    ) -> None:
+        world = World(sqlite_store, images=[an_image(context_method=method)])
+        world.submit()
+        world.tick()
+        [request] = world.cloud.requests
+        assert request.sessionless_metadata is expected
+
     def test_the_row_says_what_became_of_it(self, store: Store) -> None:
         world = reserved(store)
         world.clock.advance(seconds=5)

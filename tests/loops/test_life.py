@@ -30,7 +30,7 @@ from tests.fakes.vm import FakeVm
 from tests.fakes.world import World
 from vmdirac.loops.asked_stop import stop_selected, take_back_selected
 from vmdirac.manager.vm_messages import VmAction
-from vmdirac.manager.vm_service import RefusedError
+from vmdirac.manager.vm_refusal import RefusedError
 from vmdirac.model.cloud import CloudState
 from vmdirac.model.errors import CapacityError, CloudError, QuotaError, ThrottleError, TransientError
 from vmdirac.model.pod import DeadlineOverrides

@@ -5,8 +5,12 @@ from tests.fakes.world import KEY, World
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER
 from vmdirac.contextualization.user_data import UserData
 from vmdirac.loops.plan_and_reserve import plan_and_reserve
+from vmdirac.model.alert import AlertKind
+from vmdirac.model.credential import CredentialSource, SourceKind
 from vmdirac.model.pod import Traits
+from vmdirac.policy.credentials import subject_of
 from vmdirac.policy.plan import Candidate, Invalid, Plan
+from vmdirac.store import alerts
 from vmdirac.store.database import Store
 
 
@@ -46,3 +50,21 @@ def test_what_is_wrong_twice_gets_one_decision(store: Store) -> None:
     ]
     assert [str(item.reasons[0]) for item in made.decisions if item.endpoint == "beta"] == ["told before"]
     assert [launch.candidate.pod.name for launch in made.launches] == ["good"]
+
+
+def test_a_pod_whose_credentials_cannot_be_read_starts_no_vm_and_says_why(sqlite_store: Store) -> None:
+    """Its VMs would wait for them, be idle, drain, and be started again."""
+    proxy = CredentialSource("proxy", SourceKind.FILE, "/proxy")
+    world = World(sqlite_store, [a_pod(credentials=(proxy,)), a_pod("other")], [an_endpoint("alpha")])
+    world.submit(2)
+    subject = subject_of("pod", "proxy")
+    with sqlite_store.write() as session:
+        alerts.raise_alert(session, AlertKind.CREDENTIAL, subject, "missing: no file", world.clock())
+    made = plan(world)
+    assert [launch.candidate.pod.name for launch in made.launches] == ["other"]
+    (told,) = [item for item in made.decisions if item.pod == "pod"]
+    assert str(told.reasons[0]) == "credentials.proxy cannot be read: missing: no file"
+    with sqlite_store.write() as session:
+        alerts.end_alert(session, AlertKind.CREDENTIAL, subject, world.clock())
+    world.submit(2)
+    assert "pod" in {launch.candidate.pod.name for launch in plan(world).launches}

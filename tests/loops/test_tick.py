@@ -14,7 +14,7 @@ from tests.fakes.configured import a_pod, an_endpoint, an_image
 from tests.fakes.vm import FakeVm, boot
 from tests.fakes.world import World
 from vmdirac.config.settings import templates_folder
-from vmdirac.contextualization.user_data import agent_sha256
+from vmdirac.contextualization.user_data import agent_sha256, agent_source
 from vmdirac.loops.launch import LaunchReport
 from vmdirac.loops.tick import user_data_renderer
 from vmdirac.model.cloud import CloudState
@@ -25,9 +25,9 @@ from vmdirac.model.errors import AuthError, CapacityError, ThrottleError, Transi
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import InstanceStatus, JobStatus, VmPolicy
 from vmdirac.policy.candidates import build_candidates
-from vmdirac.store import ticks
+from vmdirac.store import agent_programs, ticks
 from vmdirac.store.database import Store
-from vmdirac.store.tables import TickRow
+from vmdirac.store.tables import InstanceRow, TickRow
 
 
 def two_endpoints(store: Store) -> World:
@@ -233,6 +233,18 @@ class TestLife:
         assert {item.status for item in world.instances()} <= over
         assert all(item.vm_gone for item in world.instances())
         assert alpha.machines() == beta.machines() == []
+
+
+def test_the_agent_that_vms_are_launched_with_is_kept_for_them(sqlite_store: Store) -> None:
+    """By the time they come for it the API servers may be of another version."""
+    world = World(sqlite_store)
+    world.submit(2)
+    world.tick()
+    assert world.instances()
+    with sqlite_store.read() as session:
+        digests = set(session.scalars(select(InstanceRow.agent_sha256)))
+        assert digests == {agent_sha256()}
+        assert agent_programs.get(session, agent_sha256()) == agent_source()
 
 
 def test_user_data_is_rendered_with_the_images_own_template(sqlite_store: Store) -> None:

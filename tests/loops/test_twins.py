@@ -7,7 +7,7 @@ from tests.fakes.rows import add_instance
 from tests.fakes.vm import FakeVm
 from tests.fakes.world import World
 from vmdirac.loops.corrections import Corrections
-from vmdirac.manager import vm_service
+from vmdirac.manager import vm_registration
 from vmdirac.manager.vm_messages import RegisterRequest
 from vmdirac.model.errors import TransientError
 from vmdirac.model.pod import Deadlines
@@ -28,7 +28,7 @@ def test_the_vm_that_registered_keeps_its_instance(store: Store) -> None:
     secret = world.cloud.requests[0].user_data.split()[1]
     message = RegisterRequest(nonce="n" * 32, private_ip=address)
     with store.write() as session:
-        vm_service.register(session, vm.instance_id, secret, message, world.clock(), lambda _: Deadlines())
+        vm_registration.register(session, vm.instance_id, secret, message, world.clock(), lambda _: Deadlines())
     world.clock.advance(minutes=5)
     world.reconcile()
     assert vm.instance.cloud_id == second.cloud_id

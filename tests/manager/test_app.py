@@ -3,6 +3,7 @@
 from fastapi.routing import APIRoute
 
 from vmdirac.manager import (
+    agent_routes,
     context_routes,
     scheduling_routes,
     statistics_routes,
@@ -15,11 +16,11 @@ from vmdirac.manager import (
 )
 from vmdirac.manager.app import create_app
 
-OPEN_TO_ALL = {"/vm/v1/agent"}
+OPEN_TO_ALL = {"/vm/v1/agent", "/vm/v1/agent/{sha256}"}
 
 
 def routes() -> list[APIRoute]:
-    of_vms = (vm_routes, vm_files_routes, context_routes)
+    of_vms = (vm_routes, agent_routes, vm_files_routes, context_routes)
     of_people = (ui_routes, ui_files_routes, scheduling_routes, statistics_routes, stop_routes)
     routers = [part.router for part in (*of_vms, *of_people)]
     return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]

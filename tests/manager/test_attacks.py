@@ -169,7 +169,7 @@ def test_two_tokens_are_none(manager: Manager) -> None:
     body = {"load": 0, "uptime": 0}
     for pair in (tokens, tokens[::-1]):
         headers = [("X-VMDIRAC-Token", token) for token in pair]
-        assert manager.client.post(url, json=body, headers=headers).status_code == 422
+        assert manager.client.post(url, json=body, headers=headers).status_code == 401
         together = {"X-VMDIRAC-Token": ", ".join(pair)}
         assert manager.client.post(url, json=body, headers=together).status_code == 401
 
@@ -183,7 +183,7 @@ def test_no_token_breaks_anything(manager: Manager, what: str, token: str) -> No
     headers = {"X-VMDIRAC-Token": token.encode("latin-1")}
     for called in (instance, 10**6):
         url = f"/vm/v1/instances/{called}/{what}"
-        assert manager.client.post(url, json=MESSAGES[what], headers=headers).status_code in {401, 422}
+        assert manager.client.post(url, json=MESSAGES[what], headers=headers).status_code == 401
 
 
 def test_a_secret_that_is_no_ascii_is_a_wrong_one_where_orphans_are_looked_through(manager: Manager) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.fakes.configured import a_pod
 from vmdirac.config.loader import Configuration
 from vmdirac.manager.configured import FRESH_S, Configured
+from vmdirac.model.credential import CredentialSource, SourceKind
+
+SOURCE = CredentialSource("proxy", SourceKind.FILE, "/proxy")
 
 
 class Reader:
@@ -20,6 +25,7 @@ class Reader:
         self.began = threading.Event()
         self.wrong = False
         self.time = 0.0
+        self.credentials: tuple[CredentialSource, ...] = ()
 
     def __call__(self) -> Configuration:
         self.readings += 1
@@ -27,7 +33,9 @@ class Reader:
         self.gate.wait(60)
         if self.wrong:
             raise RuntimeError("a password in a URL")
-        return Configuration({f"pod-{self.readings}": a_pod()}, {}, {}, (), (), complete=True)
+        return Configuration(
+            {f"pod-{self.readings}": a_pod(credentials=self.credentials)}, {}, {}, (), (), complete=True
+        )
 
     def clock(self) -> float:
         return self.time
@@ -84,3 +92,46 @@ def test_what_cannot_be_read_is_not_known_and_not_tried_for_every_call() -> None
     reader.wrong = False
     reader.time += FRESH_S
     assert names(configured.get()) == ["pod-2"]
+
+
+class TestWhatHeartbeatsAsk:
+    """They wait for nothing: what is not known yet is not told yet."""
+
+    def test_what_is_known_is_told_while_it_is_read_anew(self) -> None:
+        reader = Reader()
+        reader.credentials = (SOURCE,)
+        configured = Configured(reader, reader.clock)
+        configured.get()
+        reader.gate.clear()
+        reader.began.clear()
+        reader.time += FRESH_S
+        for _ in range(100):
+            assert configured.has_credentials("pod-1")
+            assert not configured.has_credentials("another")
+        assert reader.began.wait(60), "it is read for them"
+        reader.gate.set()
+        wait_until(lambda: configured.has_credentials("pod-2"))
+        assert reader.readings == 2
+
+    def test_before_anything_is_known(self) -> None:
+        reader = Reader()
+        reader.credentials = (SOURCE,)
+        configured = Configured(reader, reader.clock)
+        assert not configured.has_credentials("pod-1")
+        wait_until(lambda: configured.has_credentials("pod-1"))
+
+    def test_a_reading_that_failed_is_tried_again(self) -> None:
+        reader = Reader()
+        reader.credentials, reader.wrong = (SOURCE,), True
+        configured = Configured(reader, reader.clock)
+        assert configured.get() is None
+        reader.wrong = False
+        reader.time += FRESH_S
+        wait_until(lambda: configured.has_credentials("pod-2"))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)

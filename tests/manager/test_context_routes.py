@@ -1,11 +1,12 @@
 """The rest of a VM's user data: for its secret alone, which that does not use up."""
 
 import logging
+from datetime import timedelta
 
 import pytest
 from httpx import Response
 
-from tests.manager.conftest import Manager
+from tests.manager.conftest import START, Manager
 from vmdirac.model.states import InstanceStatus
 from vmdirac.store.instances import REST_OF_USER_DATA
 
@@ -44,12 +45,23 @@ def test_nobody_else_gets_it(manager: Manager, caplog: pytest.LogCaptureFixture)
         answers.append(ask(manager, 4711, manager.secret(mine)))
     assert {answer.status_code for answer in answers} == {401}
     assert len({answer.content for answer in answers}) == 1
-    assert manager.client.get(f"/vm/v1/instances/{mine}/context").status_code == 422
+    assert manager.client.get(f"/vm/v1/instances/{mine}/context").status_code == 401
     assert manager.secret(mine) not in caplog.text
     assert "refused" in caplog.text
 
 
-@pytest.mark.parametrize("status", [InstanceStatus.HALTED, InstanceStatus.ERROR])
+def test_it_ends_with_the_secret(manager: Manager) -> None:
+    manager.hears_since(START)
+    manager.configure(boot=timedelta(minutes=15))
+    instance = manager.instance(request=REQUEST)
+    manager.pass_time(minutes=15)
+    assert ask(manager, instance, manager.secret(instance)).status_code == 200
+    manager.pass_time(seconds=1)
+    assert ask(manager, instance, manager.secret(instance)).status_code == 410
+    assert manager.register(instance).status_code == 410
+
+
+@pytest.mark.parametrize("status", [InstanceStatus.STOPPING, InstanceStatus.HALTED, InstanceStatus.ERROR])
 def test_what_is_over_gets_nothing(manager: Manager, status: InstanceStatus) -> None:
     instance = manager.instance(status, request=REQUEST)
     assert ask(manager, instance, manager.secret(instance)).status_code == 410

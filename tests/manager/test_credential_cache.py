@@ -115,3 +115,35 @@ def test_one_that_hangs_holds_its_callers_for_a_while_and_others_not_at_all() ->
         reader.gate.set()
 
     asyncio.run(ask())
+
+
+def test_what_is_no_longer_fresh_does_not_stay_in_memory() -> None:
+    """Also if nobody ever asks again."""
+    reader = Reader()
+
+    async def ask() -> None:
+        cache = CredentialCache(reader)
+        await cache.get(SOURCE, NOW)
+        cache.forget(NOW + timedelta(seconds=29))
+        assert list(cache._entries) == [SOURCE]
+        cache.forget(NOW + timedelta(seconds=30))
+        assert not cache._entries
+        cache.close()
+
+    asyncio.run(ask())
+
+
+def test_who_has_more_patience_waits_longer() -> None:
+    reader = Reader()
+    reader.gate.clear()
+
+    async def ask() -> None:
+        cache = CredentialCache(reader, patience=0.01)
+        patient = asyncio.ensure_future(cache.get(SOURCE, NOW, patience=60))
+        with pytest.raises(CredentialError):
+            await cache.get(SOURCE, NOW)
+        reader.gate.set()
+        assert (await patient).content == b"1"
+        cache.close()
+
+    asyncio.run(ask())

@@ -113,6 +113,15 @@ def test_the_vm_is_told_whether_to_ask_when_it_registers(manager: Manager, sourc
     assert told("pod"), "nobody knows: it asks, and waits"
 
 
+def test_one_that_runs_hears_of_it_when_its_pod_is_given_some(manager: Manager) -> None:
+    manager.configure(credentials={"pod": []})
+    instance = manager.running()
+    assert manager.heartbeat(instance).json()["credentials"] is False
+    manager.configure(credentials={"pod": [PROXY]})
+    manager.app.state.configured.get()
+    assert manager.heartbeat(instance).json()["credentials"] is True
+
+
 class TestWhatCannotBeRead:
     def test_a_vm_without_any_comes_again(self, manager: Manager, sources: Sources) -> None:
         sources.contents["/proxy"] = CredentialFault.EXPIRED
@@ -147,6 +156,28 @@ class TestWhatCannotBeRead:
         assert contents(ask(manager, instance))["proxy"] == SECRET
         with manager.store.read() as session:
             assert alerts.open_alerts(session) == []
+
+    def test_it_is_seen_before_any_vm_asks(self, manager: Manager, sources: Sources) -> None:
+        sources.contents["/others"] = CredentialFault.MISSING
+
+        assert self.look(manager) == ["credential proxy of pod other"]
+        sources.contents["/others"] = SECRET
+        manager.pass_time(minutes=1)
+        assert self.look(manager) == []
+
+    def look(self, manager: Manager) -> list[str]:
+        """What is shown after a look."""
+        desk, configured = manager.app.state.credentials, manager.app.state.configured
+        manager.client.portal.call(desk.look, manager.store, configured, manager.now)  # type: ignore[union-attr]
+        with manager.store.read() as session:
+            return [alert.subject for alert in alerts.open_of(session, AlertKind.CREDENTIAL)]
+
+    def test_one_that_is_only_slow_stops_no_launches(self, manager: Manager, sources: Sources) -> None:
+        sources.contents["/proxy"] = CredentialFault.TIMED_OUT
+        assert ask(manager, manager.running()).status_code == 503
+        with manager.store.read() as session:
+            assert alerts.open_alerts(session) == []
+        assert self.look(manager) == ["credential proxy of pod pod"], "that waits longer"
 
     @pytest.mark.parametrize("invalid", [True, False])
     def test_a_pod_that_is_wrong_or_gone_is_not_one_without_any(
@@ -213,7 +244,7 @@ class TestWhoGetsNone:
     def test_nobody_else_has_the_route(self, manager: Manager, sources: Sources) -> None:
         instance = manager.running()
         url = f"/vm/v1/instances/{instance}/credentials"
-        assert manager.client.post(url, json={"have": {}}).status_code == 422
+        assert manager.client.post(url, json={"have": {}}).status_code == 401
         assert manager.client.get(url).status_code == 405
 
 

@@ -49,6 +49,27 @@ def test_each_reason_is_counted_for_the_instance(manager: Manager, caplog: pytes
         assert hidden not in caplog.text
 
 
+@pytest.mark.parametrize("path", ["match", "register", "context"])
+def test_calls_without_a_token_or_with_two_are_counted(manager: Manager, path: str) -> None:
+    instance = manager.running()
+    url, method = f"/vm/v1/instances/{instance}/{path}", "GET" if path == "context" else "POST"
+    good = issue(secret_keys()[0], instance, manager.now).text
+    for tokens in ([], [good, good], [""], ["x" * 5000]):
+        headers = [("X-VMDIRAC-Token", token) for token in tokens]
+        assert manager.client.request(method, url, json={"processors": 1}, headers=headers).status_code == 401
+    assert counted(manager, instance) == {"token_missing": 1, "token_twice": 1, "token_invalid": 2}
+
+
+def test_messages_that_are_not_as_they_must_be_are_counted_for_nobody(manager: Manager) -> None:
+    """Who says which instance they are for may be anybody."""
+    instance = manager.running()
+    assert manager.post(instance, "match", {"processors": "secret text"}).status_code == 422
+    assert manager.post(instance, "register", {}).status_code == 422
+    assert manager.client.post("/vm/v1/instances/x/match").status_code == 422
+    assert counted(manager, refusals.NOBODYS) == {"message_malformed": 3}
+    assert counted(manager, instance) == {}
+
+
 def test_an_instance_that_is_over_and_one_that_is_not_there(manager: Manager) -> None:
     over = manager.instance(InstanceStatus.HALTED)
     assert manager.heartbeat(over).status_code == 410

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,10 +13,11 @@ from tests.manager.conftest import Manager
 from vmdirac.agent.log import MOST_KEPT
 from vmdirac.config.settings import secret_keys
 from vmdirac.manager.body_limit import SMALL
+from vmdirac.manager.signing_desk import BusyError, SigningDesk
 from vmdirac.manager.vm_files_messages import MAX_LOG
 from vmdirac.manager.vm_messages import MAX_FILES, MAX_UPLOAD
 from vmdirac.manager.vm_tokens import LIFETIME, issue
-from vmdirac.model.output_target import Upload
+from vmdirac.model.output_target import OutputTarget, Permission, Upload
 from vmdirac.model.states import InstanceStatus
 from vmdirac.store import instance_logs, jobs_table
 from vmdirac.store.jobs_table import JobDetails
@@ -178,3 +180,13 @@ class TestOutputs:
         answer = ask(manager, instance, job, ("a", 5))
         assert (answer.status_code, answer.headers["retry-after"]) == (424, "60")
         assert "none_of_this_name" not in answer.text
+
+    def test_while_signers_are_busy_it_is_asked_to_come_again(self, manager: Manager) -> None:
+        class Busy(SigningDesk):
+            async def permit(self, target: OutputTarget, files: Sequence[tuple[str, int]]) -> list[Permission]:
+                raise BusyError
+
+        manager.app.state.signing = Busy()
+        instance, job = with_a_job(manager, HTTPS)
+        answer = ask(manager, instance, job, ("a", 5))
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")

@@ -150,8 +150,8 @@ class Agent:
                 self._send_heartbeat()
             elif self._rules.credentials and now >= self._renewal.due:
                 self._contact.ask("credentials", {"have": self._credentials.have()}, self._renewal, self._renewed)
-            elif self._may_update() and now >= self._update.due:
-                self._contact.fetch("agent", LARGEST_PROGRAM, self._update, self._fetched)
+            elif self._program is not None and self._may_update() and now >= self._update.due:
+                self._contact.fetch("agent/" + self._program.wanted(), LARGEST_PROGRAM, self._update, self._fetched)
             elif now >= self._matching.due and self._has_room():
                 self._matching.ask()
         self._delivery.send_next(now)
@@ -280,6 +280,9 @@ class Agent:
         self._outlook.set_life(body)
         if self._program is not None:
             self._program.note(str(body.get("agent_sha256") or ""))
+        if body.get("credentials") and not self._rules.credentials:
+            self._log("its pod has credentials now")
+            self._obey_rules(self._rules._replace(credentials=True))
         self._heartbeat.succeeded(next_heartbeat)
         self._lose(lost, now)
         self._obey(action)

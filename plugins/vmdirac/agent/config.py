@@ -21,6 +21,7 @@ class Config(NamedTuple):
     secret: str
     work_directory: str
     ca_file: Optional[str] = None
+    pins: str = ""
     stop_file: str = ""
     shutdown_message: str = ""
     machine_features: str = ""
@@ -65,7 +66,7 @@ def _checked(values: Dict[str, Any], path: str) -> Dict[str, Any]:
             raise CannotStartError(f"{key} in {path} must be a text")
     if not CREDENTIAL.fullmatch(values["secret"]):
         raise CannotStartError(f"{path}: secret must be visible ASCII")
-    for key in sorted(set(values) - {"url", "instance", "secret", "ca_file"}):
+    for key in sorted(set(values) - {"url", "instance", "secret", "ca_file", "pins"}):
         if not os.path.isabs(values[key]):
             raise CannotStartError(f"{path}: {key} must be absolute")
     work = values["work_directory"]

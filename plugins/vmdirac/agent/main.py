@@ -63,7 +63,7 @@ def main(arguments: List[str]) -> int:
             raise CannotStartError("usage: vmdirac_agent.py CONFIG.json")
         config = read_config(arguments[0])
         log.secrets.add(config.secret)
-        manager = Manager(config.url, config.instance, config.ca_file)
+        manager = Manager(config.url, config.instance, config.ca_file, config.pins)
         os.makedirs(config.work_directory, 0o700, exist_ok=True)
         os.makedirs(config.state_directory, 0o700, exist_ok=True)
         lock(config.state_directory)

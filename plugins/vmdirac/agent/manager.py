@@ -12,6 +12,7 @@ import urllib.parse
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from vmdirac.agent.config import CREDENTIAL, CannotStartError
+from vmdirac.agent.pinning import PinnedConnection
 
 CALL_TIMEOUT = 30.0  # seconds without progress of a call to the manager
 LONGEST_WAIT = 3600.0  # bound of every time that the manager asks us to wait
@@ -37,10 +38,11 @@ class Manager:
     """The way to the manager: a call gives an answer, never an exception.
 
     Follows neither redirects nor the proxies of the environment: they would be given the token.
-    Raises CannotStartError for an address that is not fit to carry a secret.
+    ``pins``: of the public keys by which it is known, beside its certificate, with blanks between them; empty: any key
+    that is certified. Raises CannotStartError for an address that is not fit to carry a secret.
     """
 
-    def __init__(self, url: str, instance: str, ca_file: Optional[str] = None) -> None:
+    def __init__(self, url: str, instance: str, ca_file: Optional[str] = None, pins: str = "") -> None:
         try:
             parts = urllib.parse.urlsplit(url)
             host, port = parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme]
@@ -53,6 +55,7 @@ class Manager:
         self._host, self._port = host, port
         self._base = parts.path.rstrip("/") + "/vm/v1"
         self._instance = "/instances/" + urllib.parse.quote(instance, "")
+        self._pins = pins.split()
         self._tls: Optional[ssl.SSLContext] = None
         if parts.scheme == "https":
             try:
@@ -88,9 +91,7 @@ class Manager:
         timeout: float,
         understood: Callable[[int, Optional[str], bytes], Answer],
     ) -> Answer:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
-        if self._tls is not None:
-            connection = http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
+        connection = self._connection(timeout)
         try:
             # An answer may be there although the message was not taken to its end, "too large" for one.
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
@@ -107,6 +108,13 @@ class Manager:
             return Answer(0, {}, f"{type(error).__name__}: {error}")
         finally:
             connection.close()
+
+    def _connection(self, timeout: float) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+        if not self._pins:
+            return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
+        return PinnedConnection(self._host, self._port, timeout=timeout, context=self._tls, pins=self._pins)
 
     def own_address(self) -> str:
         """The address under which this VM reaches the manager; empty if there is none."""

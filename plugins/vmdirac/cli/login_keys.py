@@ -20,7 +20,7 @@ def login_key_problems(configuration: Configuration) -> Iterator[Problem]:
         access = ssh_of(pod, image) if image is not None else None
         if access is None:
             continue
-        for conn_id in {access.connection, *(jump.connection for jump in access.jumps if jump.connection)}:
+        for conn_id in access.connections:
             pods[conn_id].append(pod.name)
     for conn_id, names in sorted(pods.items()):
         try:

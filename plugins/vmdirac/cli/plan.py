@@ -14,7 +14,7 @@ from vmdirac.config.images import IMAGES_VARIABLE
 from vmdirac.config.loader import Configuration, load_configuration
 from vmdirac.config.pods import RUNNING_PODS_VARIABLE
 from vmdirac.config.problems import did_you_mean
-from vmdirac.config.settings import templates_folder, vm_ca, vm_url
+from vmdirac.config.settings import templates_folder, vm_ca, vm_pins, vm_url
 from vmdirac.config.source import AirflowConfigSource, ReplacedVariables
 from vmdirac.loops.clouds import airflow_clouds
 from vmdirac.loops.dry_run import dry_run
@@ -56,7 +56,7 @@ def plan(store: Store, arguments: argparse.Namespace) -> int:
         # Of the clouds nothing is asked but the shapes of flavors, for which it does not matter who we are.
         airflow_clouds("dry-run"),
         job_sources(store, now),
-        render=user_data_renderer(configuration, templates_folder(), vm_url(), vm_ca()),
+        render=user_data_renderer(configuration, templates_folder(), vm_url(), vm_ca(), vm_pins()),
         now=now,
         rng=random.Random(),  # noqa: S311 - it breaks ties
         order=_order(configuration, arguments),

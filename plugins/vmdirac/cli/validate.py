@@ -15,7 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from vmdirac.cli.login_keys import login_key_problems
 from vmdirac.cli.notes import notes
 from vmdirac.config import settings
-from vmdirac.config.loader import Configuration, allowed_sources, load_configuration
+from vmdirac.config.allowances import allowed_sources
+from vmdirac.config.loader import Configuration, load_configuration
 from vmdirac.config.problems import Problem
 from vmdirac.config.source import AirflowConfigSource
 from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates
@@ -100,6 +101,7 @@ def _vms() -> Iterator[Problem]:
     settings_read: dict[str, Callable[[], object]] = {
         "vm_url": settings.vm_url,
         "vm_ca_file": settings.vm_ca,
+        "vm_public_key_pins": settings.vm_pins,
         "templates_folder": settings.templates_folder,
         "credentials_folders": settings.credentials_folders,
         "credential_commands": settings.credential_commands,
@@ -141,7 +143,8 @@ def _user_data(configuration: Configuration) -> Iterator[Problem]:
     """That of each pod on each endpoint, and of images that no pod uses yet."""
     try:
         templates = UserDataTemplates(settings.templates_folder())
-        render = UserDataRenderer(configuration.images, templates, settings.vm_url(), settings.vm_ca())
+        known_by = settings.vm_url(), settings.vm_ca(), settings.vm_pins()
+        render = UserDataRenderer(configuration.images, templates, *known_by)
     except settings.SettingsError:
         # Said already, and nothing can be rendered.
         return
@@ -153,7 +156,7 @@ def _user_data(configuration: Configuration) -> Iterator[Problem]:
                 yield from _cannot_be_rendered(where, partial(render.of, pod, configuration.endpoints[name], 1))
     for image in configuration.images.values():
         if image.name not in {pod.image for pod in configuration.pods.values()}:
-            boot = AgentBoot(render.url, 1, render.agent_sha256, ca=render.ca, context=image.context)
+            boot = AgentBoot(render.url, 1, render.agent_sha256, ca=render.ca, pins=render.pins, context=image.context)
             yield from _cannot_be_rendered(
                 f"image {image.name!r}", partial(templates.render, image.context_method, boot)
             )

@@ -10,14 +10,12 @@ from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from vmdirac.config import settings
-from vmdirac.config.credentials import Allowed
+from vmdirac.config.allowances import not_allowed
 from vmdirac.config.endpoints import EndpointError, parse_endpoint
 from vmdirac.config.fields import Name
 from vmdirac.config.images import IMAGES_VARIABLE, ImageConfig
 from vmdirac.config.pods import RUNNING_PODS_VARIABLE, PodConfig
 from vmdirac.config.problems import Problem, did_you_mean, sentences
-from vmdirac.config.settings import SettingsError
 from vmdirac.config.source import ConfigSource, UnreadableError
 from vmdirac.model.cloud import Shape
 from vmdirac.model.pod import Endpoint, Image, RunningPod
@@ -80,7 +78,7 @@ def load_configuration(source: ConfigSource, more_endpoints: Iterable[str] = ())
         endpoint = _endpoint(source, name, problems)
         if endpoint is not None:
             endpoints[name] = endpoint
-    refused_pods = _refused_credentials(pods.values(), problems) | _refused_outputs(pods.values(), problems)
+    refused_pods = not_allowed(pods.values(), images, problems)
     for pod in pods.values():
         for endpoint_name, _ in pod.endpoints:
             message = _why_not(pod, endpoint_name, images, endpoints) or refused_pods.get(pod.name, "")
@@ -131,43 +129,6 @@ def _json_object(source: ConfigSource, variable: str, problems: list[Problem]) -
         problems.append(Problem(where, f"it must be a JSON object by name, not a {type(value).__name__}"))
         return {}, False
     return value, True
-
-
-def _refused_credentials(pods: Iterable[RunningPod], problems: list[Problem]) -> dict[str, str]:
-    """For each pod with credentials that it may not use: which. Its VMs would boot, wait for them, and do nothing."""
-    refused = {}
-    for pod in pods:
-        if not pod.credentials:
-            continue
-        try:
-            findings = list(allowed_sources().findings(pod.credentials))
-        except SettingsError as error:
-            findings = [f"credentials: {error}"]
-        if findings:
-            refused[pod.name] = "; ".join(findings)
-            problems.extend(Problem(f"pod {pod.name!r}", finding) for finding in findings)
-    return refused
-
-
-def _refused_outputs(pods: Iterable[RunningPod], problems: list[Problem]) -> dict[str, str]:
-    """For each pod whose output would be put, by a connection's signature, where nobody has allowed it: where. Else
-    whoever may edit Variables could write to any bucket."""
-    refused = {}
-    allowed = settings.output_urls()
-    for pod in pods:
-        url = pod.output_target.url if pod.output_target is not None else ""
-        if url.startswith("s3://") and not any(url == place or url.startswith(f"{place}/") for place in allowed):
-            refused[pod.name] = f"output_url: {url} is below none of [vmdirac] output_urls"
-            problems.append(Problem(f"pod {pod.name!r}", refused[pod.name]))
-    return refused
-
-
-def allowed_sources() -> Allowed:
-    """What pods may use as credentials in this Airflow.
-
-    :raises SettingsError: if a setting is wrong.
-    """
-    return Allowed(settings.credentials_folders(), settings.credential_connections(), settings.credential_commands())
 
 
 def _kind_of(error: Exception) -> str:

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 SECTION = "vmdirac"
 MIN_KEY_LENGTH = 43
 """Characters in which base64 writes 256 bits: what is derived from a key is no harder to guess than the key."""
+DEFAULT_SSH_CONNECTION = "vmdirac_ssh"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -122,6 +123,22 @@ def vm_ca() -> str:
     except (ssl.SSLError, ValueError) as error:
         raise SettingsError(f"{path} holds no certificates in PEM that can be used: {error}") from None
     return certificates
+
+
+_PIN = re.compile(r"sha256//[A-Za-z0-9+/]{43}=")
+
+
+def vm_pins() -> str:
+    """Pins of the public keys by which VMs know the manager besides its certificate, with blanks between them: those in
+    ``[vmdirac] vm_public_key_pins``. Empty: any key that is certified.
+
+    :raises SettingsError: if one of them is none.
+    """
+    pins = _words(conf.get(SECTION, "vm_public_key_pins", fallback=""))
+    for pin in pins:
+        if not _PIN.fullmatch(pin):
+            raise SettingsError(f"{pin!r} is no pin: it must be sha256// and 44 characters of base64, as curl takes it")
+    return " ".join(pins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +264,12 @@ def credentials_folders() -> tuple[Path, ...]:
 def credential_connections() -> frozenset[str]:
     """Ids of the connections whose secrets pods may name as credentials; none unless configured."""
     return frozenset(_words(conf.get(SECTION, "credential_connections", fallback="")))
+
+
+def ssh_connections() -> frozenset[str]:
+    """Ids of the connections whose keys images and pods may have VMs logged in to with; that of the installation unless
+    configured."""
+    return frozenset(_words(conf.get(SECTION, "ssh_connections", fallback="")) or [DEFAULT_SSH_CONNECTION])
 
 
 def output_urls() -> tuple[str, ...]:

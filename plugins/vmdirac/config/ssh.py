@@ -8,10 +8,9 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from vmdirac.config.fields import ConfigModel, Name, Word
+from vmdirac.config.settings import DEFAULT_SSH_CONNECTION
 from vmdirac.model.ssh import AddressChoice, JumpHost, SshAccess
 from vmdirac.policy.host_keys import parse_host_key
-
-DEFAULT_CONNECTION = "vmdirac_ssh"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Timeout = Annotated[float, Field(gt=0, le=300, allow_inf_nan=False)]
@@ -66,7 +65,7 @@ class SshConfig(ConfigModel):
     port: Port = 22
     address: AddressChoice = AddressChoice.AUTO
     sudo: bool | None = None
-    connection: Name = DEFAULT_CONNECTION
+    connection: Name = DEFAULT_SSH_CONNECTION
     trust_on_first_use: bool = True
     jump: Annotated[tuple[JumpConfig, ...], Field(max_length=5)] = ()
     connect_timeout: Timeout = 10.0

@@ -14,7 +14,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, St
 
 from vmdirac.config.settings import packaged_templates_folder
 from vmdirac.contextualization import packing
-from vmdirac.contextualization.agent_program import joined_agent
+from vmdirac.contextualization.agent_program import AGENT_PACKAGE, joined_agent
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER
 from vmdirac.contextualization.filters import FILTERS, UnfitValueError
 from vmdirac.model.context import Context
@@ -40,6 +40,7 @@ class AgentBoot:
     :param cvmfs_proxy: HTTP proxy through which CVMFS is read there; empty: none said.
     :param ca: certificates (PEM) of the authorities by which the manager is known, and no others; empty: those that the
         VM's system trusts.
+    :param pins: of the public keys by which the manager is known besides, with blanks between them; empty: any.
     :param context: what the image says.
     :param pilot_command: what runs beside the agent; empty: nothing.
     """
@@ -49,6 +50,7 @@ class AgentBoot:
     agent_sha256: str
     cvmfs_proxy: str = ""
     ca: str = ""
+    pins: str = ""
     context: Context = field(default_factory=Context)
     pilot_command: tuple[str, ...] = ()
 
@@ -79,6 +81,12 @@ def agent_source() -> bytes:
 def agent_sha256() -> str:
     """Digest of :func:`agent_source`."""
     return hashlib.sha256(agent_source()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def pinning_source() -> str:
+    """What verifies the manager's public key on a VM that does not have the agent yet: the agent's own module."""
+    return (AGENT_PACKAGE / "pinning.py").read_text().rstrip()
 
 
 class UserDataTemplates:
@@ -130,6 +138,7 @@ class UserDataTemplates:
         text = template.render(
             boot=boot,
             agent_config=_agent_config(boot),
+            pinning=pinning_source(),
             begin_of_rest=packing.BEGIN_OF_REST,
             end_of_rest=packing.END_OF_REST,
         )
@@ -153,6 +162,8 @@ def _agent_config(boot: AgentBoot) -> str:
     config = {"url": boot.url, "instance": boot.instance, "secret": PLACEHOLDER}
     if boot.ca:
         config["ca"] = boot.ca
+    if boot.pins:
+        config["pins"] = boot.pins
     return json.dumps(config, sort_keys=True)
 
 

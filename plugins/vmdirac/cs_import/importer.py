@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmdirac.cs_import import agents, v1_endpoints, v1_images, v1_pods, v2_directors, v2_endpoints, v2_vm_types
+from vmdirac.cs_import import agents, v1_endpoints, v1_images, v1_pods, v2_boot, v2_directors, v2_endpoints, v2_vm_types
 from vmdirac.cs_import.cfg_file import CfgError, Section
 from vmdirac.cs_import.checks import check
 from vmdirac.cs_import.outcome import Outcome
@@ -45,4 +45,5 @@ def _version_2(scope: Scope, outcome: Outcome) -> None:
     for_all = v2_directors.read_for_all(scope, outcome)
     endpoints = v2_endpoints.import_endpoints(scope.sites, for_all.endpoints, outcome)
     sections = [section for site in scope.sites for section in site.endpoints]
-    v2_vm_types.import_vm_types(sections, endpoints, for_all.pods, outcome)
+    boots = v2_boot.said_for_all(scope.operations, outcome.ledger)
+    v2_vm_types.import_vm_types(sections, endpoints, for_all.pods, boots, outcome)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vmdirac.config.ssh import DEFAULT_CONNECTION
+from vmdirac.config.settings import DEFAULT_SSH_CONNECTION
 from vmdirac.cs_import.cfg_file import Option, Section
 from vmdirac.cs_import.drivers import KEY_NAME, SECURITY_GROUPS
 from vmdirac.cs_import.ledger import Ledger, Verdict
@@ -13,7 +13,30 @@ from vmdirac.cs_import.rules import idle, read_options, taken
 from vmdirac.cs_import.values import number, words
 from vmdirac.model.ssh import SSH
 
-METHODS = ("cloudinit", "ssh", "adhoc", "amiconfig", "occi_opennebula")
+METHOD_OF = {
+    "cloudinit": "cloudinit",
+    SSH: SSH,
+    "adhoc": "adhoc",
+    "amiconfig": "amiconfig",
+    "occi_opennebula": "hepix",
+}
+"""What VMDIRAC's context methods are here."""
+
+CHANGED = {
+    "adhoc": (
+        "the image does everything itself, but what it talks to is another manager: its user data is one line of JSON"
+        " that says where and as whom, and the program in it has to be the agent, or to speak as it does"
+    ),
+    "amiconfig": (
+        "the file that ex_userdata names was all of the user data: here a script comes first, which starts the agent;"
+        " put sections of amiconfig that are wanted into a template of your own"
+    ),
+    "occi_opennebula": (
+        "its context came on a second disk, by HEPiX's scripts: here user data adds to prolog.sh and epilog.sh, so the"
+        " image must run user data"
+    ),
+}
+"""How those that are not what they were have changed."""
 
 IMAGE = (
     taken(
@@ -61,7 +84,7 @@ def _import_image(section: Section, name: str, endpoints: Mapping[str, str], out
     method = _context_method(section, name, ledger)
     _endpoint_wide(section, method, entries, outcome)
     for inner in section.sections.values():
-        if inner.name in METHODS:
+        if inner.name in METHOD_OF:
             read_options(inner, METHOD, ledger, what)
             for option in metadata.walk() if (metadata := inner.at("ex_metadata")) else ():
                 ledger.put(option, Verdict.NO_EFFECT, METADATA, secret=True)
@@ -74,7 +97,7 @@ def _import_image(section: Section, name: str, endpoints: Mapping[str, str], out
         ledger.drop(section, f"image {section.name!r}", why)
         return False
     outcome.images[name] = Image(
-        name, section, {"context_method": SSH if method == SSH else "cloudinit", **found.values}, entries
+        name, section, {"context_method": METHOD_OF.get(method, "cloudinit"), **found.values}, entries
     )
     if name != section.name:
         ledger.note(f"{section.path}: the image is now called {name!r}")
@@ -109,23 +132,26 @@ def _boot_entries(
 
 
 def _context_method(section: Section, name: str, ledger: Ledger) -> str:
+    """As VMDIRAC calls it."""
     option = section.options.get("contextMethod")
     method = option.value.strip() if option is not None else "cloudinit"
     if option is None:
         ledger.note(f"{section.path}: contextMethod is missing; here it is cloudinit")
-    elif method == "cloudinit":
-        ledger.put(option, Verdict.TAKEN, f"image {name}: context_method")
-    elif method == SSH:
-        ledger.put(option, Verdict.TAKEN, f"image {name}: context_method")
-        ledger.note(
-            f"image {name!r}: VMDIRAC logged in as root with the key of its own account (~/.ssh/id_rsa); here the"
-            f" private key is in the connection {DEFAULT_CONNECTION!r}, of type ssh: make"
-            " it, and let the image take its key"
-        )
-    else:
+    elif method not in METHOD_OF:
         how = f"it was {method!r}; VMs are contextualized by cloud-init here, so what boots must have cloud-init in it"
         ledger.put(option, Verdict.CHANGED, f"image {name}: context_method cloudinit; {how}")
         ledger.note(f"image {name!r}: {how}")
+    elif how := CHANGED.get(method, ""):
+        ledger.put(option, Verdict.CHANGED, f"image {name}: context_method {METHOD_OF[method]}; {how}")
+        ledger.note(f"image {name!r}: {how}")
+    else:
+        ledger.put(option, Verdict.TAKEN, f"image {name}: context_method")
+    if method == SSH:
+        ledger.note(
+            f"image {name!r}: VMDIRAC logged in as root with the key of its own account (~/.ssh/id_rsa); here the"
+            f" private key is in the connection {DEFAULT_SSH_CONNECTION!r}, of type ssh: make"
+            " it, and let the image take its key"
+        )
     return method
 
 
@@ -161,5 +187,5 @@ def _endpoint_wide(section: Section, method: str, entries: Mapping[str, object],
     # In the sections of methods that are not used.
     for other in section.sections.values():
         for name in ("ex_keyname", "ex_security_groups"):
-            if other.name in METHODS and other.name != method and (option := other.options.get(name)) is not None:
+            if other.name in METHOD_OF and other.name != method and (option := other.options.get(name)) is not None:
                 outcome.ledger.put(option, Verdict.NO_EFFECT, "the image's contextMethod is another one")

@@ -7,7 +7,7 @@ offer the same are one pod, on all of their endpoints.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from vmdirac.cs_import.ledger import Verdict
 from vmdirac.cs_import.outcome import Image, Outcome, Pod, free_name
 from vmdirac.cs_import.rules import idle, read_options, taken
 from vmdirac.cs_import.v1_pods import with_halt_period
+from vmdirac.cs_import.v2_boot import context_method
 from vmdirac.cs_import.v2_endpoints import BOOTSTRAP, COMMON, MAX_INSTANCES, NO_VO, OFFER, vm_types
 
 CPU_TIME = 99_999_999
@@ -49,6 +50,7 @@ class VmType:
 
     section: Section
     conn_id: str
+    method: str
     boot: dict[str, str]
     offer: dict[str, Any]
     max_instances: int | None
@@ -58,6 +60,7 @@ def import_vm_types(
     sections: list[Section],
     endpoints: Mapping[str, tuple[str, CloudKind]],
     common: Mapping[str, Any],
+    boots: Sequence[Section],
     outcome: Outcome,
 ) -> None:
     """Make images and pods of the VM types of all endpoints.
@@ -65,6 +68,7 @@ def import_vm_types(
     :param sections: the endpoints.
     :param endpoints: conn_id and kind by path, of endpoints that are imported.
     :param common: what all pods get; ``requirements`` in it are a part of each pod's.
+    :param boots: sections of whole VOs that say how VMs boot.
     """
     by_name: dict[str, list[VmType]] = {}
     for section in sections:
@@ -81,11 +85,15 @@ def import_vm_types(
             for option in section.sections["Images"].walk():
                 outcome.ledger.put(option, Verdict.NO_EFFECT, "VMTypes is there too, and is used")
         for vm_type in types:
-            read = _vm_type(vm_type, section, conn_id, kind, defaults, outcome)
+            read = _vm_type(vm_type, section, conn_id, kind, defaults, boots, outcome)
             if read is not None:
                 by_name.setdefault(vm_type.name, []).append(read)
     for name, found in by_name.items():
-        _add_image_and_pods(name, found, common, outcome)
+        methods = sorted({vm_type.method for vm_type in found})
+        for method in methods:
+            alike = [vm_type for vm_type in found if vm_type.method == method]
+            # What boots in two ways is two images.
+            _add_image_and_pods(name if len(methods) == 1 else f"{name}.{method}", alike, common, outcome)
 
 
 def _boot(section: Section, kind: CloudKind, what: str, outcome: Outcome) -> dict[str, str]:
@@ -97,7 +105,13 @@ def _boot(section: Section, kind: CloudKind, what: str, outcome: Outcome) -> dic
 
 
 def _vm_type(
-    vm_type: Section, endpoint: Section, conn_id: str, kind: CloudKind, defaults: Mapping[str, str], outcome: Outcome
+    vm_type: Section,
+    endpoint: Section,
+    conn_id: str,
+    kind: CloudKind,
+    defaults: Mapping[str, str],
+    boots: Sequence[Section],
+    outcome: Outcome,
 ) -> VmType | None:
     ledger, what = outcome.ledger, f"VM type {vm_type.name!r}"
     boot = {**defaults, **_boot(vm_type, kind, f"image {vm_type.name}: endpoints.{conn_id}", outcome)}
@@ -121,6 +135,7 @@ def _vm_type(
                 f" {conn_id}, or make a second connection for this VM type",
                 secret=rule.secret,
             )
+    method = context_method([vm_type, endpoint, *boots], vm_type.name, ledger)
     why = ""
     if found.broken:
         why = f"{', '.join(option.name for option in found.broken)} is wrong: set it right and import again"
@@ -132,26 +147,27 @@ def _vm_type(
         ledger.drop(vm_type, what, why)
         return None
     limit = found.pop("max_instances")
-    return VmType(vm_type, conn_id, boot, found.values, limit)
+    return VmType(vm_type, conn_id, method, boot, found.values, limit)
 
 
 def _add_image_and_pods(name: str, types: list[VmType], common: Mapping[str, Any], outcome: Outcome) -> None:
-    image = free_name(name, outcome.images)
-    if image != name:
-        outcome.ledger.note(f"VM type {name!r}: its image is now called {image!r}")
+    image, called = free_name(name, outcome.images), types[0].section.name
+    if image != called:
+        outcome.ledger.note(f"VM type {called!r}: its image is now called {image!r}")
     entries = {vm_type.conn_id: vm_type.boot for vm_type in types}
     boots = {vm_type.section.path: vm_type.conn_id for vm_type in types}
-    outcome.images[image] = Image(image, types[0].section, {"context_method": "cloudinit"}, entries, boots)
+    outcome.images[image] = Image(image, types[0].section, {"context_method": types[0].method}, entries, boots)
     groups: dict[str, list[VmType]] = {}
     for vm_type in types:
         groups.setdefault(json.dumps(vm_type.offer, sort_keys=True), []).append(vm_type)
     for group in groups.values():
         wanted = name if len(groups) == 1 else f"{name}.{group[0].conn_id}"
         pod = free_name(wanted, outcome.pods)
-        if pod != name:
+        if pod != called:
             on = ", ".join(vm_type.conn_id for vm_type in group)
             outcome.ledger.note(
-                f"VM type {name!r} on {on} is the pod {pod!r}: what it offers elsewhere differs, or the name is in use"
+                f"VM type {called!r} on {on} is the pod {pod!r}: what it offers, or how it boots, differs elsewhere, or"
+                " the name is in use"
             )
         outcome.pods[pod] = Pod(pod, [vm_type.section for vm_type in group], _fields(image, group, common, outcome))
 

@@ -22,6 +22,8 @@ from vmdirac.model.credential import Credential, CredentialError, CredentialFaul
 
 MOST_BYTES: Final = 64 * 1024
 COMMAND_SECONDS: Final = 30.0
+AIRFLOWS_OWN: Final = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_")
+"""Beginnings of the names by which Airflow has its settings, Connections and Variables in the environment."""
 
 
 def read(source: CredentialSource, allowed: Allowed, now: datetime) -> Credential:
@@ -103,10 +105,10 @@ def read_connection(conn_id: str, field: str) -> bytes:
 def run_command(words: tuple[str, ...], seconds: float = COMMAND_SECONDS) -> bytes:
     """What the command writes to its standard output, at most one byte more than a credential may have.
 
-    Without a shell, in a process group of its own that does not outlive it, and without Airflow's settings in its
-    environment: our own secrets are among them.
+    Without a shell, in a process group of its own that does not outlive it, and without Airflow's settings, Connections
+    and Variables in its environment: our own secrets are among them.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW__")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(AIRFLOWS_OWN)}
     try:
         process = subprocess.Popen(  # noqa: S603 - which it is, the administrator says in airflow.cfg
             words,

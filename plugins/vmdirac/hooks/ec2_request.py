@@ -104,7 +104,10 @@ def run_parameters(
         # A VM that powers itself off is gone, and costs nothing any more.
         "InstanceInitiatedShutdownBehavior": "terminate",
         # Whoever can make a program on the VM fetch a page must not read its user data and role.
-        "MetadataOptions": {"HttpTokens": "required", "HttpEndpoint": "enabled"},
+        "MetadataOptions": {
+            "HttpTokens": "optional" if request.sessionless_metadata else "required",
+            "HttpEndpoint": "enabled",
+        },
     }
     if config.key_name:
         parameters["KeyName"] = config.key_name

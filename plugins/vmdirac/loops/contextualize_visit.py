@@ -81,9 +81,9 @@ class Frozen:
         """What is in the instance's row."""
         return cls(SshAccess.from_json(request["ssh"]), request["script"], key_id)
 
-    def connections(self) -> set[str]:
+    def connections(self) -> frozenset[str]:
         """Ids of the connections whose keys are needed."""
-        return {self.access.connection, *(jump.connection for jump in self.access.jumps if jump.connection)}
+        return self.access.connections
 
 
 class Visitor:

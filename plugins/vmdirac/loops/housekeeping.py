@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
+from vmdirac.store import agent_programs
 from vmdirac.store import housekeeping as keep
 from vmdirac.store.database import Store
 
@@ -25,6 +26,10 @@ LONG: Final = 0.2
 SHORT: Final = 0.05
 """Seconds: where it takes less, twice as much."""
 LEAST_PAUSE: Final = 0.01
+
+AGENT_KEPT: Final = timedelta(days=30)
+"""For so long after its last use a version of the agent that no VM of ours needs is kept: a VM that our database does
+not know any more may need it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,8 @@ def keep_house(
                 # Somebody has locked all of them: they are looked at again the next time.
                 break
             size = _next_size(size, took)
+    # A handful, and each of them large.
+    store.transact(lambda session: agent_programs.forget(session, now - AGENT_KEPT))
     log.info("deleted: %s%s", deleted, "" if complete else "; there is more, which the next run goes on with")
     return Swept(deleted, complete)
 

@@ -201,6 +201,7 @@ def _thaw(item: Instance, request: dict[str, Any], key_id: str, keys: Sequence[S
         flavor=request["flavor"],
         user_data=user_data,
         max_price=request.get("max_price"),
+        sessionless_metadata=request.get("sessionless_metadata", False),
         first=item.launch_attempts == 1,
     )
 

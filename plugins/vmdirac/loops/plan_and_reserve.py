@@ -16,14 +16,14 @@ from sqlalchemy.orm import Session
 from vmdirac.config.loader import Configuration
 from vmdirac.config.settings import SecretKey
 from vmdirac.contextualization.bootstrap_secret import bootstrap_secret, fingerprint
-from vmdirac.contextualization.user_data import UserData
+from vmdirac.contextualization.user_data import UserData, agent_sha256, agent_source
 from vmdirac.loops.drains import take_back
 from vmdirac.loops.scene import RenderUserData, cannot_be_rendered, look, plan_of
 from vmdirac.model.decision import CLIPPING, Decision, Reason, ReasonCode
 from vmdirac.model.ssh import SSH
 from vmdirac.model.states import InstanceStatus
 from vmdirac.policy.plan import Candidate, Order, Plan, PlannedLaunch
-from vmdirac.store import endpoints, instances, pods, ticks
+from vmdirac.store import agent_programs, endpoints, instances, pods, ticks
 from vmdirac.store.database import Store
 from vmdirac.store.instances import REST_OF_USER_DATA
 from vmdirac.store.tables import InstanceRow
@@ -59,6 +59,9 @@ def plan_and_reserve(
             log.info("%s %s: the configuration has changed, launches are no longer held", hold.endpoint, hold.pod)
         plan = plan_of(scene, told, order, now, rng, out_of_time)
         take_back(session, plan.taken_back, "there is work for it again: it drains no more", now)
+        if plan.launches:
+            # It is what they will come for, whichever version the API servers are of by then.
+            agent_programs.keep(session, agent_source(), now)
         for launch in plan.launches:
             try:
                 with session.begin_nested():
@@ -116,6 +119,7 @@ def _reserve(
             "flavor": candidate.flavor,
             **_given(candidate, _rendered(candidate, row.id, render)),
             "max_price": candidate.max_price,
+            **({"sessionless_metadata": True} if candidate.sessionless_metadata else {}),
             "revision": candidate.revision,
             "endpoint_revision": candidate.endpoint.revision,
             "load_average_timespan": candidate.pod.load_average_timespan.total_seconds(),
@@ -186,6 +190,7 @@ def _new_row(candidate: Candidate, tick_id: int, key: SecretKey, now: datetime) 
         max_allowed_price=candidate.max_price,
         secret_key_id=key.key_id,
         context_method=SSH if candidate.ssh is not None else "",
+        agent_sha256=agent_sha256(),
         bootstrap_hash=fingerprint(bootstrap_secret(key, token)),
     )
 

@@ -13,6 +13,7 @@ from vmdirac.config.loader import Configuration
 from vmdirac.config.pods import RUNNING_PODS_VARIABLE
 from vmdirac.contextualization.user_data import UserData
 from vmdirac.model.account import AccountLimit
+from vmdirac.model.alert import AlertKind
 from vmdirac.model.cloud import Shape
 from vmdirac.model.decision import Decision, Reason, ReasonCode
 from vmdirac.model.demand import Demand
@@ -20,8 +21,9 @@ from vmdirac.model.hold import Hold
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import RunningPodStatus
 from vmdirac.policy.candidates import build_candidates
+from vmdirac.policy.credentials import subject_of
 from vmdirac.policy.plan import Candidate, Invalid, Order, Plan, make_plan
-from vmdirac.store import accounts, endpoints, installation, instances, lease_usage, pods
+from vmdirac.store import accounts, alerts, endpoints, installation, instances, lease_usage, pods
 from vmdirac.store.ticks import TickDemand
 
 
@@ -55,9 +57,10 @@ def look(
     candidates, invalid = build_candidates(
         configuration.pods.values(), configuration.images, configuration.endpoints, shapes, bad_images
     )
+    unarmed = _without_credentials(session, candidates)
     unrenderable = [bad for item in candidates if (bad := _try_to_render(item, render)) is not None]
     # One decision for each: whoever found it wrong first says why.
-    found = [*unrenderable, *invalid, *_unreadable(session, configuration), *reversed(configuration.invalid)]
+    found = [*unarmed, *unrenderable, *invalid, *_unreadable(session, configuration), *reversed(configuration.invalid)]
     wrong = {(bad.pod, bad.endpoint): bad for bad in found}
     return Scene(
         candidates=[item for item in candidates if (item.pod.name, item.endpoint.name) not in wrong],
@@ -72,6 +75,19 @@ def look(
         account=accounts.limits(session, now),
         hearing_since=installation.hearing_since(session, now),
     )
+
+
+def _without_credentials(session: Session, candidates: Sequence[Candidate]) -> list[Invalid]:
+    """Those whose VMs would boot, wait for credentials that the manager cannot read, and do nothing."""
+    if not any(item.pod.credentials for item in candidates):
+        return []
+    wrong = {alert.subject: alert.message for alert in alerts.open_of(session, AlertKind.CREDENTIAL)}
+    return [
+        Invalid(item.pod.name, item.endpoint.name, f"credentials.{source.name} cannot be read: {message}")
+        for item in candidates
+        for source in item.pod.credentials
+        if (message := wrong.get(subject_of(item.pod.name, source.name))) is not None
+    ]
 
 
 def _unreadable(session: Session, configuration: Configuration) -> list[Invalid]:

@@ -25,12 +25,15 @@ from vmdirac.store.database import Store
 log = logging.getLogger(__name__)
 
 
-def user_data_renderer(configuration: Configuration, templates: Path, vm_url: str, vm_ca: str = "") -> UserDataRenderer:
+def user_data_renderer(
+    configuration: Configuration, templates: Path, vm_url: str, vm_ca: str = "", vm_pins: str = ""
+) -> UserDataRenderer:
     """Renders the user data of planned VMs from the templates in a folder.
 
     :param vm_ca: see :func:`vmdirac.config.settings.vm_ca`.
+    :param vm_pins: see :func:`vmdirac.config.settings.vm_pins`.
     """
-    return UserDataRenderer(configuration.images, UserDataTemplates(templates), vm_url, vm_ca)
+    return UserDataRenderer(configuration.images, UserDataTemplates(templates), vm_url, vm_ca, vm_pins)
 
 
 def scheduler_tick(

@@ -24,12 +24,14 @@ class UserDataRenderer:
     """Renders user data of planned VMs. Whatever is wrong with it is an error here, not when it is sent.
 
     :param ca: see :func:`vmdirac.config.settings.vm_ca`.
+    :param pins: see :func:`vmdirac.config.settings.vm_pins`.
     """
 
     images: Mapping[str, Image]
     templates: UserDataTemplates
     url: str
     ca: str = ""
+    pins: str = ""
     agent_sha256: str = field(default_factory=agent_sha256)
 
     def __call__(self, candidate: Candidate, instance_id: int) -> UserData:
@@ -52,6 +54,7 @@ class UserDataRenderer:
             self.agent_sha256,
             endpoint.cvmfs_proxy,
             self.ca,
+            self.pins,
             context=context,
             pilot_command=pod.pilot_command,
         )

@@ -13,13 +13,16 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
 from vmdirac import __version__
+from vmdirac.contextualization.user_data import agent_source
 from vmdirac.manager import (
+    agent_routes,
     context_routes,
     scheduling_routes,
     statistics_routes,
@@ -33,6 +36,9 @@ from vmdirac.manager.body_limit import BodyLimit, BodyRefusedError
 from vmdirac.manager.configured import Configured
 from vmdirac.manager.credential_desk import CredentialDesk
 from vmdirac.manager.refusals import Refusals
+from vmdirac.manager.signing_desk import SigningDesk
+from vmdirac.policy.credentials import LOOK_EVERY
+from vmdirac.store import agent_programs
 from vmdirac.store.database import Store
 from vmdirac.store.installation import MARK_EVERY, mark_hearing
 from vmdirac.store.refusals import NOBODYS
@@ -67,25 +73,46 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.store = None
         yield
         return
-    marking = asyncio.create_task(_keep_marking(store, app.state.refusals))
+    tasks = [asyncio.create_task(_keep_marking(app, store)), asyncio.create_task(_keep_looking(app, store))]
     yield
-    marking.cancel()
-    with suppress(asyncio.CancelledError):
-        await marking
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
     with suppress(SQLAlchemyError):
         app.state.refusals.write(store, datetime.now(UTC))
     app.state.credentials.close()
+    app.state.signing.close()
     store.close()
 
 
-async def _keep_marking(store: Store, refusals: Refusals) -> None:
+async def _keep_marking(app: FastAPI, store: Store) -> None:
+    agent_is_kept = False
     while True:
         try:
             await run_in_threadpool(mark_hearing, store, datetime.now(UTC))
-            await run_in_threadpool(refusals.write, store, datetime.now(UTC))
+            await run_in_threadpool(app.state.refusals.write, store, datetime.now(UTC))
+            if not agent_is_kept:
+                await run_in_threadpool(_keep_agent, store)
+                agent_is_kept = True
         except SQLAlchemyError as error:
             log.error("vmdirac's database cannot be used (%s): has `airflow db migrate` been run?", error)
+        app.state.credentials.forget(datetime.now(UTC))
         await asyncio.sleep(MARK_EVERY.total_seconds())
+
+
+async def _keep_looking(app: FastAPI, store: Store) -> None:
+    while True:
+        # First of all others are served.
+        await asyncio.sleep(LOOK_EVERY.total_seconds())
+        try:
+            await app.state.credentials.look(store, app.state.configured, datetime.now(UTC))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next look may find it gone
+            log.error("it was not seen which credentials can be read: %s", type(error).__name__)
+
+
+def _keep_agent(store: Store) -> None:
+    """Whoever hears of this version from us may come for it to an API server of another one."""
+    store.transact(lambda session: agent_programs.keep(session, agent_source(), datetime.now(UTC)))
 
 
 def say_that_it_is_down(_: Request, error: Exception) -> JSONResponse:
@@ -94,11 +121,14 @@ def say_that_it_is_down(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": "the database cannot be used now"}, status_code=503, headers={"Retry-After": "5"})
 
 
-def say_what_is_wrong(_: Request, error: Exception) -> JSONResponse:
-    """The answer to a message that is not as it must be. What was sent is not sent back: it may hold a secret, or a
-    number that JSON does not have."""
+def say_what_is_wrong(request: Request, error: Exception) -> JSONResponse:
+    """The answer to a message that is not as it must be; a VM's is counted. What was sent is not sent back: it may hold
+    a secret, or a number that JSON does not have."""
     if not isinstance(error, RequestValidationError):
         raise error
+    if isinstance(route := request.scope.get("route"), APIRoute) and route.path.startswith("/vm/"):
+        log.warning("a VM's message was refused: it is not as %s needs it", route.path)
+        request.app.state.refusals.note(NOBODYS, "message_malformed")
     findings = [{"loc": item["loc"], "msg": item["msg"], "type": item["type"]} for item in error.errors()]
     return JSONResponse({"detail": findings}, status_code=422)
 
@@ -127,12 +157,14 @@ def create_app() -> FastAPI:
     app.state.refusals = Refusals()
     app.state.configured = Configured()
     app.state.credentials = CredentialDesk()
+    app.state.signing = SigningDesk()
     app.add_middleware(BodyLimit)
     app.add_exception_handler(vm_routes.CallRefusedError, count_and_answer)
     app.add_exception_handler(BodyRefusedError, count_body_and_answer)
     app.add_exception_handler(RequestValidationError, say_what_is_wrong)
     app.add_exception_handler(OperationalError, say_that_it_is_down)
     app.include_router(vm_routes.router)
+    app.include_router(agent_routes.router)
     app.include_router(vm_files_routes.router)
     app.include_router(context_routes.router)
     app.include_router(ui_routes.router)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from threading import Lock
+from threading import Lock, Thread
 from typing import Final
 
 from vmdirac.config.loader import Configuration, load_configuration
@@ -37,6 +37,7 @@ class Configured:
         self._read = read
         self._clock = clock
         self._lock = Lock()
+        self._begun = Lock()
         self._found: Configuration | None = None
         self._read_at = float("-inf")
 
@@ -65,6 +66,22 @@ class Configured:
         """The credentials of a pod. ``None``: they are not known, or not any more; its VMs keep what they have."""
         found = self.get()
         return found.pods[pod].credentials if found is not None and pod in found.pods else None
+
+    def has_credentials(self, pod: str) -> bool:
+        """Whether it is known now that the pod has some. Nothing is waited for: a heartbeat asks."""
+        found = self._found
+        self._read_soon()
+        return found is not None and pod in found.pods and bool(found.pods[pod].credentials)
+
+    def _read_soon(self) -> None:
+        if self._clock() - self._read_at >= FRESH_S and self._begun.acquire(blocking=False):
+            Thread(target=self._read_and_release, name="vmdirac-configuration", daemon=True).start()
+
+    def _read_and_release(self) -> None:
+        try:
+            self.get()
+        finally:
+            self._begun.release()
 
     def deadlines(self, instance: Instance) -> Deadlines | None:
         """Those that hold for it; ``None``: they are not known now."""

@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
-from sqlalchemy.orm import Session
 
-from vmdirac.contextualization.bootstrap_secret import fingerprint, is_secret
-from vmdirac.manager.vm_routes import InstanceId, TheStore, Token, refused
-from vmdirac.manager.vm_service import OVER, Refusal
-from vmdirac.store.instances import REST_OF_USER_DATA
-from vmdirac.store.tables import InstanceRow
+from vmdirac.manager import vm_registration
+from vmdirac.manager.vm_refusal import Refusal
+from vmdirac.manager.vm_routes import InstanceId, Now, TheConfigured, TheStore, Token, refused
 
 router = APIRouter(prefix="/vm/v1", tags=["VMs"])
 
 
 @router.get("/instances/{instance}/context")
-def context(instance: InstanceId, token: Token, store: TheStore) -> Response:
-    """The rest of the user data, as it was frozen with the launch.
-
-    For the bootstrap secret, which this does not use up, until the VM has registered. It holds no secret, but what is
-    configured is nobody else's business.
-    """
+def context(instance: InstanceId, token: Token, at: Now, store: TheStore, configured: TheConfigured) -> Response:
+    """The rest of the user data, for the bootstrap secret. It holds no secret, but what is configured is nobody else's
+    business."""
+    # Before the database is asked: it may take a while.
+    configured.get()
     with store.read() as session:
-        found = _rest(session, instance, token)
+        found = vm_registration.rest_of_user_data(session, instance, token, at, configured.deadlines)
     if isinstance(found, Refusal):
         raise refused(found, instance)
     return Response(found, media_type="text/x-shellscript; charset=utf-8")
-
-
-def _rest(session: Session, instance: int, secret: str) -> str | Refusal:
-    row = session.get(InstanceRow, instance)
-    # The same work and the same answer whether the id or the secret is wrong: nothing can be learned from it.
-    if not is_secret(secret, row.bootstrap_hash if row is not None else fingerprint("")) or row is None:
-        return Refusal.WRONG_SECRET
-    if row.status in OVER:
-        return Refusal.GONE
-    if row.nonce_hash is not None:
-        return Refusal.OTHER_NONCE
-    return str(row.request.get(REST_OF_USER_DATA, ""))

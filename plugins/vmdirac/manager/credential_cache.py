@@ -37,28 +37,28 @@ class CredentialCache:
         self._entries: dict[CredentialSource, _Entry] = {}
         self._reading: dict[CredentialSource, asyncio.Future[_Entry]] = {}
 
-    async def get(self, source: CredentialSource, now: datetime) -> Credential:
+    async def get(self, source: CredentialSource, now: datetime, patience: float | None = None) -> Credential:
         """The credential, read now or a moment ago.
 
+        :param patience: how long a reading is waited for; ``None``: as long as a VM's call may take.
         :raises CredentialError: if it cannot be had now.
         """
         entry = self._entries.get(source)
         if entry is None or now >= entry.fresh_until or _has_ended(entry.found, now):
-            entry = await self._anew(source, now, entry)
+            entry = await self._anew(source, now, entry, self._patience if patience is None else patience)
         if isinstance(entry.found, CredentialError):
             raise entry.found
         return entry.found
 
-    async def _anew(self, source: CredentialSource, now: datetime, old: _Entry | None) -> _Entry:
+    async def _anew(self, source: CredentialSource, now: datetime, old: _Entry | None, patience: float) -> _Entry:
         reading = self._reading.get(source)
         if reading is None:
-            self._forget(now)
             reading = asyncio.ensure_future(self._read_now(source, now))
             self._reading[source] = reading
             reading.add_done_callback(lambda _: self._reading.pop(source))
         try:
             # Shielded: whoever else waits for it goes on waiting.
-            return await asyncio.wait_for(asyncio.shield(reading), self._patience)
+            return await asyncio.wait_for(asyncio.shield(reading), patience)
         except TimeoutError:
             if old is not None and isinstance(old.found, Credential) and not _has_ended(old.found, now):
                 return old
@@ -79,8 +79,9 @@ class CredentialCache:
         self._entries[source] = entry
         return entry
 
-    def _forget(self, now: datetime) -> None:
-        """Secrets that nobody asks for any more do not stay in memory."""
+    def forget(self, now: datetime) -> None:
+        """Drop what would be read again anyway: secrets do not stay in memory for nothing. To be called every few
+        seconds."""
         self._entries = {source: entry for source, entry in self._entries.items() if now < entry.fresh_until}
 
     def close(self) -> None:

@@ -14,23 +14,26 @@ from typing import Final
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from vmdirac.config.loader import allowed_sources
+from vmdirac.config.allowances import allowed_sources
 from vmdirac.config.settings import SecretKey, SettingsError, secret_keys
 from vmdirac.hooks import credential_sources
 from vmdirac.manager import vm_service
 from vmdirac.manager.configured import Configured
+from vmdirac.manager.credential_alerts import CredentialAlerts
 from vmdirac.manager.credential_cache import CredentialCache, Read
 from vmdirac.manager.vm_messages import CredentialsResponse, GivenCredential
-from vmdirac.model.alert import AlertKind
 from vmdirac.model.credential import Credential, CredentialError, CredentialFault, CredentialSource
-from vmdirac.policy.credentials import next_in
-from vmdirac.store import alerts, handouts
+from vmdirac.policy.credentials import next_in, subject_of
+from vmdirac.store import handouts
 from vmdirac.store.database import Store
 from vmdirac.store.handouts import Handout
 
 log = logging.getLogger(__name__)
 
 VERSION_LENGTH: Final = 32
+
+LOOK_PATIENCE_S: Final = 40.0
+"""Longer than a command may take."""
 
 
 class NotNowError(Exception):
@@ -58,7 +61,7 @@ class CredentialDesk:
 
     def __init__(self, read: Read = read_as_configured) -> None:
         self._cache = CredentialCache(read)
-        self._noted: dict[tuple[str, str], str] = {}
+        self._books = CredentialAlerts()
 
     async def serve(
         self, store: Store, configured: Configured, instance_id: int, have: Mapping[str, str], now: datetime
@@ -95,31 +98,30 @@ class CredentialDesk:
         answers = await asyncio.gather(*(self._cache.get(source, now) for source in sources), return_exceptions=True)
         found: list[_Found] = []
         for source, answer in zip(sources, answers, strict=True):
+            # One that is only slow is no reason to start no more VMs: a look, which waits longer, tells that.
+            if not (isinstance(answer, CredentialError) and answer.fault is CredentialFault.TIMED_OUT):
+                await self._books.note(store, pod, source, answer, now)
             if isinstance(answer, Credential):
                 found.append(_Found(source, answer, _version(key, source, answer)))
-                await self._note_state(store, pod, source, "", now)
-            elif isinstance(answer, CredentialError):
-                await self._note_state(store, pod, source, f"{answer.fault}: {answer}", now)
-            else:
-                raise answer
         return found, len(found) < len(sources)
 
-    async def _note_state(self, store: Store, pod: str, source: CredentialSource, wrong: str, now: datetime) -> None:
-        """Show what is wrong with a source, until it is not any more. Only a change is written."""
-        key = (pod, source.name)
-        if self._noted.get(key) == wrong:
+    async def look(self, store: Store, configured: Configured, now: datetime) -> None:
+        """See whether the credentials of all pods can be read, whether or not a VM asks: of a pod whose VMs would wait
+        for them for ever, none is to be started. To be called every :data:`~vmdirac.policy.credentials.LOOK_EVERY`."""
+        known = await run_in_threadpool(configured.get)
+        if known is None:
             return
-        subject = f"credential {source.name} of pod {pod}"
+        wanted = [(pod.name, source) for pod in known.pods.values() for source in pod.credentials]
+        reading = (self._cache.get(source, now, LOOK_PATIENCE_S) for _, source in wanted)
+        answers = await asyncio.gather(*reading, return_exceptions=True)
+        for (pod, source), answer in zip(wanted, answers, strict=True):
+            await self._books.note(store, pod, source, answer, now)
+        subjects = {subject_of(pod, source.name) for pod, source in wanted}
+        await self._books.tidy(store, subjects if known.complete else None, now)
 
-        def work(session: Session) -> None:
-            if wrong:
-                message = f"{wrong}; VMs keep what they have, and those that have none get no jobs"
-                alerts.raise_alert(session, AlertKind.CREDENTIAL, subject, message, now)
-            else:
-                alerts.end_alert(session, AlertKind.CREDENTIAL, subject, now)
-
-        await run_in_threadpool(store.transact, work)
-        self._noted[key] = wrong
+    def forget(self, now: datetime) -> None:
+        """See :meth:`CredentialCache.forget`."""
+        self._cache.forget(now)
 
     def close(self) -> None:
         """Wait for no reading."""

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import logging
+from typing import Annotated
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Depends, HTTPException, Request
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
-from vmdirac.hooks.upload_permissions import permit
+from vmdirac.manager.signing_desk import BusyError, SigningDesk
 from vmdirac.manager.vm_files_messages import LogRequest, OutputsRequest, OutputsResponse, OutputTargetView
+from vmdirac.manager.vm_refusal import Refusal, RefusedError
 from vmdirac.manager.vm_routes import Caller, InstanceId, JobId, Now, TheStore, turned_away
-from vmdirac.manager.vm_service import OVER, Refusal, RefusedError
+from vmdirac.manager.vm_rows import OVER
 from vmdirac.model.errors import ConfigError
 from vmdirac.store import instance_logs, instances, leases
 
 logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/vm/v1", tags=["VMs"])
+
+
+def the_signing_desk(request: Request) -> SigningDesk:
+    """Who signs for files."""
+    found: SigningDesk = request.app.state.signing
+    return found
+
+
+TheSigningDesk = Annotated[SigningDesk, Depends(the_signing_desk)]
 
 
 @router.post("/instances/{instance}/log", status_code=204)
@@ -36,16 +48,24 @@ def log(instance: InstanceId, by: Caller, message: LogRequest, at: Now, store: T
 
 
 @router.post("/instances/{instance}/jobs/{job}/outputs")
-def outputs(instance: InstanceId, job: JobId, by: Caller, message: OutputsRequest, store: TheStore) -> OutputsResponse:
-    """Say where a job's files are to be put, as long as the job is this VM's."""
-    with store.read() as session:
-        held = leases.held(session, instance, job, message.lease)
+async def outputs(
+    instance: InstanceId, job: JobId, by: Caller, message: OutputsRequest, store: TheStore, desk: TheSigningDesk
+) -> OutputsResponse:
+    """Say where a job's files are to be put, as long as the job is this VM's. Not signed in a thread of those that
+    serve heartbeats: a connection may be slow."""
+
+    def find() -> leases.Held | None:
+        with store.read() as session:
+            return leases.held(session, instance, job, message.lease)
+
+    held = await run_in_threadpool(find)
     if held is None or held.target is None:
         return OutputsResponse(accepted=held is not None, targets=[])
     places = [(held.target.location(job, held.attempt, file.name), file.size) for file in message.files]
     try:
-        # Outside of any transaction: a connection that assumes a role has to ask for it.
-        given = permit(held.target, places)
+        given = await desk.permit(held.target, places)
+    except BusyError:
+        raise HTTPException(503, "too many files are being signed for", {"Retry-After": "10"}) from None
     except ConfigError as error:
         logger.error("instance %s: files of job %s cannot be put away: %s", instance, job, error)
         # Not 503, which VMs wait out however long it takes: this may last, and the job is to end some time.

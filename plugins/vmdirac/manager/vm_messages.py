@@ -102,6 +102,7 @@ class HeartbeatResponse(Message):
     """``lost_leases``: jobs that are no longer this VM's; it stops them. ``token``: the new one, when renewed.
 
     ``lifetime_left``: as in the answer to ``register``. ``agent_sha256``: digest of the agent that VMs are to run.
+    ``credentials``: whether the pod is known to have some; ``False`` takes nothing back.
     """
 
     action: VmAction
@@ -109,6 +110,7 @@ class HeartbeatResponse(Message):
     lost_leases: list[str] = []
     lifetime_left: float | None = None
     agent_sha256: str = ""
+    credentials: bool = False
     token: str | None = None
     token_expires_at: datetime | None = None
 

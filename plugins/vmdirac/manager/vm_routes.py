@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Path, Request, Response
-from pydantic import StringConstraints
+from fastapi import APIRouter, Depends, Header, HTTPException, Path, Request
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from vmdirac.config.settings import renewal_grace, secret_keys
-from vmdirac.contextualization.user_data import agent_sha256, agent_source
-from vmdirac.manager import strangers, vm_service, vm_tokens
+from vmdirac.contextualization.user_data import agent_sha256
+from vmdirac.manager import strangers, vm_registration, vm_service, vm_tokens
 from vmdirac.manager.configured import Configured
 from vmdirac.manager.credential_desk import CredentialDesk, NotNowError
 from vmdirac.manager.vm_messages import (
@@ -30,7 +30,7 @@ from vmdirac.manager.vm_messages import (
     RegisterRequest,
     RegisterResponse,
 )
-from vmdirac.manager.vm_service import Refusal, RefusedError
+from vmdirac.manager.vm_refusal import Refusal, RefusedError
 from vmdirac.store import instances
 from vmdirac.store.database import Store
 
@@ -56,11 +56,11 @@ STATUS_OF = {
     Refusal.NOT_THERE: 503,
 }
 
+
 InstanceId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 JobId = Annotated[int, Path(ge=1, le=2**63 - 1)]
-TokenText = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-Tokens = Annotated[list[TokenText], Header(alias=TOKEN_HEADER, min_length=1, max_length=1)]
-"""Exactly one: of two, who stands in front of us might check the one and we the other."""
+Tokens = Annotated[Sequence[str], Header(alias=TOKEN_HEADER)]
+LONGEST_TOKEN = 4096
 
 router = APIRouter(prefix="/vm/v1", tags=["VMs"])
 
@@ -105,9 +105,21 @@ def the_desk(request: Request) -> CredentialDesk:
     return found
 
 
-def the_token(tokens: Tokens) -> str:
-    """The secret or token that came with the call."""
-    return tokens[0]
+def the_token(instance: InstanceId, tokens: Tokens = ()) -> str:
+    """The secret or token that came with the call. Exactly one: of two, who stands in front of us might check the one
+    and we the other."""
+    if len(tokens) == 1 and 0 < len(tokens[0]) <= LONGEST_TOKEN:
+        return tokens[0]
+    flaw = vm_tokens.TokenFlaw.TOKEN_MISSING
+    if tokens:
+        flaw = vm_tokens.TokenFlaw.TOKEN_INVALID if len(tokens) == 1 else vm_tokens.TokenFlaw.TOKEN_TWICE
+    raise token_refused(instance, flaw)
+
+
+def token_refused(instance: int, flaw: vm_tokens.TokenFlaw) -> CallRefusedError:
+    """The answer to a call whose token is not good; all of them are told the same."""
+    log.warning("a call for instance %s was refused: the token: %s", instance, flaw.value)
+    return CallRefusedError(instance, flaw, 401, "the token is refused")
 
 
 Now = Annotated[datetime, Depends(now)]
@@ -131,8 +143,7 @@ def _verified(instance: int, token: str, at: datetime, grace: timedelta) -> vm_t
     try:
         verified = vm_tokens.verify(secret_keys(), token, at, grace)
     except vm_tokens.TokenRefusedError as error:
-        log.warning("a call for instance %s was refused: the token: %s", instance, error)
-        raise CallRefusedError(instance, error.flaw, 401, "the token is refused") from None
+        raise token_refused(instance, error.flaw) from None
     if verified.instance_id != instance:
         log.warning("instance %s called for instance %s: refused", verified.instance_id, instance)
         # Counted for the one whose token it is: that is who should not have called.
@@ -160,12 +171,6 @@ def turned_away(error: RefusedError, by: vm_tokens.VerifiedToken, at: datetime, 
     return refused(error.refusal, by.instance_id)
 
 
-@router.get("/agent")
-def agent() -> Response:
-    """The agent's program. No secret; VMs check its digest, which came with their user data."""
-    return Response(agent_source(), media_type="application/zip")
-
-
 @router.post("/instances/{instance}/register")
 def register(
     instance: InstanceId, token: Token, message: RegisterRequest, at: Now, store: TheStore, configured: TheConfigured
@@ -175,8 +180,8 @@ def register(
     # Read before the row is locked: what is asked for below is then there already.
     configured.get()
 
-    def work(session: Session) -> vm_service.Registered | Refusal:
-        known = vm_service.register(session, instance, token, message, at, configured.deadlines)
+    def work(session: Session) -> vm_registration.Registered | Refusal:
+        known = vm_registration.register(session, instance, token, message, at, configured.deadlines)
         if known is Refusal.WRONG_SECRET and instances.get(session, instance) is None:
             ours = strangers.note_registration(session, instance, token, secret_keys(), at)
             return Refusal.NOT_THERE if ours else known
@@ -207,7 +212,12 @@ def register(
 
 @router.post("/instances/{instance}/heartbeat")
 def heartbeat(
-    instance: InstanceId, by: CallerOrReturner, message: HeartbeatRequest, at: Now, store: TheStore
+    instance: InstanceId,
+    by: CallerOrReturner,
+    message: HeartbeatRequest,
+    at: Now,
+    store: TheStore,
+    configured: TheConfigured,
 ) -> HeartbeatResponse:
     """Hear a VM and tell it what to do."""
 
@@ -228,6 +238,7 @@ def heartbeat(
         lost_leases=list(answer.lost_leases),
         lifetime_left=answer.lifetime_left,
         agent_sha256=agent_sha256(),
+        credentials=configured.has_credentials(answer.pod),
         token=issued.text if issued is not None else None,
         token_expires_at=issued.expires_at if issued is not None else None,
     )

@@ -31,6 +31,8 @@ REFUSED_BY_LIBRARY: Final = (jwt.PyJWTError, ValueError, TypeError, AttributeErr
 class TokenFlaw(StrEnum):
     """Why a token is not good."""
 
+    TOKEN_MISSING = "there is none"  # noqa: S105
+    TOKEN_TWICE = "there is more than one"  # noqa: S105
     TOKEN_INVALID = "it is not valid"  # noqa: S105
     TOKEN_KEY_UNKNOWN = "it is signed with a key that is not configured"  # noqa: S105
     TOKEN_EXPIRED = "it has expired"  # noqa: S105

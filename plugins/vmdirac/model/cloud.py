@@ -49,6 +49,8 @@ class LaunchRequest:
     :param tags: the VM's tags (EC2) or metadata (OpenStack), ownership among them.
     :param max_price: price an hour above which it is not wanted, where the cloud has prices that change; a VM that
         would cost more ends with a CapacityError. ``None``: whatever it costs.
+    :param sessionless_metadata: its image reads its user data from the metadata service in a way in which any program
+        on the VM could be made to read it (EC2's IMDSv1): the cloud must allow that. Only where there is no other way.
     :param first: nobody has asked for it before, as far as is known. A cloud with an idempotency key of its own need
         not look for its VM then.
     """
@@ -60,6 +62,7 @@ class LaunchRequest:
     user_data: str = field(repr=False)
     tags: tuple[tuple[str, str], ...] = ()
     max_price: float | None = None
+    sessionless_metadata: bool = False
     first: bool = field(default=False, compare=False)
 
 

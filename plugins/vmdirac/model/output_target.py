@@ -19,6 +19,11 @@ class OutputTarget:
     url: str
     conn_id: str = ""
 
+    @property
+    def signed(self) -> bool:
+        """Whether putting a file there takes a signature."""
+        return self.url.startswith("s3://")
+
     def as_json(self) -> dict[str, Any]:
         """For :meth:`from_json`."""
         return asdict(self)

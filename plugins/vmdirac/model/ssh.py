@@ -84,6 +84,11 @@ class SshAccess:
     auth_timeout: float = 15.0
     command_timeout: float = 30.0
 
+    @property
+    def connections(self) -> frozenset[str]:
+        """Ids of all connections whose keys are needed."""
+        return frozenset({self.connection, *(jump.connection for jump in self.jumps if jump.connection)})
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> SshAccess:
         """What :func:`dataclasses.asdict` made of one."""

@@ -126,7 +126,7 @@ class VmdiracPlanOperator(BaseOperator):
         return self._plan(int(self.tick_id))
 
     def _say_what_would_be(self, context: Context) -> None:
-        from vmdirac.config.settings import templates_folder, vm_ca, vm_url
+        from vmdirac.config.settings import templates_folder, vm_ca, vm_pins, vm_url
         from vmdirac.loops.dry_run import dry_run
         from vmdirac.loops.job_sources import job_sources
         from vmdirac.loops.plan_and_reserve import describe
@@ -140,7 +140,7 @@ class VmdiracPlanOperator(BaseOperator):
                 runtime.configuration,
                 runtime.clouds,
                 job_sources(runtime.store, now),
-                render=user_data_renderer(runtime.configuration, templates_folder(), vm_url(), vm_ca()),
+                render=user_data_renderer(runtime.configuration, templates_folder(), vm_url(), vm_ca(), vm_pins()),
                 now=now,
                 rng=runtime.rng,
                 order=order_of(runtime.configuration, context["params"]),
@@ -149,7 +149,7 @@ class VmdiracPlanOperator(BaseOperator):
             self.log.info("dry run: %s", describe(decision))
 
     def _plan(self, tick_id: int) -> list[str]:
-        from vmdirac.config.settings import plan_time_budget, secret_keys, templates_folder, vm_ca, vm_url
+        from vmdirac.config.settings import plan_time_budget, secret_keys, templates_folder, vm_ca, vm_pins, vm_url
         from vmdirac.loops.plan_and_reserve import plan_and_reserve
         from vmdirac.loops.tick import user_data_renderer
         from vmdirac.operators.runtime import cpu_budget, open_runtime, utc_now
@@ -161,7 +161,7 @@ class VmdiracPlanOperator(BaseOperator):
                 runtime.configuration,
                 tick_id,
                 key=secret_keys()[0],
-                render=user_data_renderer(runtime.configuration, templates_folder(), vm_url(), vm_ca()),
+                render=user_data_renderer(runtime.configuration, templates_folder(), vm_url(), vm_ca(), vm_pins()),
                 now=utc_now(),
                 rng=runtime.rng,
                 out_of_time=cpu_budget(plan_time_budget()),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from types import MappingProxyType
+from typing import Final
 
 from vmdirac.model.cloud import Shape
 from vmdirac.model.pod import Deadlines, Endpoint, Image, RunningPod
@@ -15,6 +16,9 @@ from vmdirac.model.ssh import SshAccess
 from vmdirac.policy.matching import is_any
 from vmdirac.policy.place import Candidate
 from vmdirac.policy.plan import Invalid
+
+READS_METADATA_WITHOUT_SESSION: Final = frozenset({"amiconfig"})
+"""Context methods whose images are older than EC2's IMDSv2."""
 
 
 def flavors_in_use(
@@ -82,6 +86,7 @@ def build_candidates(
                     max_price_of(pod, image),
                     revision_of(pod, image, endpoint),
                     ssh_of(pod, image),
+                    image.context_method in READS_METADATA_WITHOUT_SESSION,
                 )
             )
     return candidates, invalid

@@ -21,6 +21,18 @@ ASK_SOON: Final = timedelta(minutes=1)
 """At the soonest, also while nobody renews what is about to end."""
 
 
+LOOK_EVERY: Final = timedelta(minutes=1)
+"""So often it is seen whether the credentials of all pods can be read, whether or not a VM asks for them."""
+
+NOBODYS_ALERT: Final = 3 * LOOK_EVERY
+"""An alert that nobody has renewed for so long is of an API server that is there no more."""
+
+
+def subject_of(pod: str, credential: str) -> str:
+    """What an alert of a credential that cannot be read is about."""
+    return f"credential {credential} of pod {pod}"
+
+
 def fresh_until(source: CredentialSource, credential: Credential) -> datetime:
     """Until when it is not read again.
 

@@ -26,6 +26,7 @@ class Candidate:
     :param max_price: price an hour above which the VM is not wanted; ``None``: any.
     :param revision: changes with the configuration of the pod, its image or the endpoint.
     :param ssh: how the VM is contextualized over ssh; ``None``: it is not.
+    :param sessionless_metadata: see :class:`~vmdirac.model.cloud.LaunchRequest`.
     """
 
     pod: RunningPod
@@ -38,6 +39,7 @@ class Candidate:
     max_price: float | None = None
     revision: str = ""
     ssh: SshAccess | None = None
+    sessionless_metadata: bool = False
 
     @property
     def scope(self) -> Scope:

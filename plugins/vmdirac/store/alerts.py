@@ -61,6 +61,12 @@ def open_alerts(session: Session) -> list[Alert]:
     return [_to_alert(row) for row in session.scalars(query)]
 
 
+def open_of(session: Session, kind: AlertKind) -> list[Alert]:
+    """All of one kind that is wrong now."""
+    query = select(AlertRow).where(AlertRow.kind == kind, AlertRow.ended_at.is_(None)).order_by(AlertRow.id)
+    return [_to_alert(row) for row in session.scalars(query)]
+
+
 def _to_alert(row: AlertRow) -> Alert:
     return Alert(row.kind, row.subject, row.message, row.since, row.last_at, row.ended_at)
 

@@ -1,5 +1,6 @@
 """The tables. Importing this package makes all of them known to :class:`~vmdirac.store.tables.base.Base`."""
 
+from vmdirac.store.tables.agent_programs import AgentProgramRow
 from vmdirac.store.tables.alerts import AlertRow
 from vmdirac.store.tables.base import Base
 from vmdirac.store.tables.endpoints import EndpointRow, FlavorRow, HoldRow
@@ -15,6 +16,7 @@ from vmdirac.store.tables.statistics import CountingRow, TotalRow
 from vmdirac.store.tables.ticks import DecisionRow, OfferRow, TickDemandRow, TickRow
 
 __all__ = [
+    "AgentProgramRow",
     "AlertRow",
     "AttemptRow",
     "Base",

@@ -26,6 +26,8 @@ class InstanceRow(Base):
     ``version`` counts the changes of what decisions are made from and is compared on every one of them; a heartbeat
     that changes no state only writes its measurements and leaves it alone.
 
+    ``agent_sha256``: digest of the agent that it was launched with; empty for what was launched without one.
+
     ``halting_at``: when the VM said that it ends.
 
     ``requester``: the task that asked for this one VM (:class:`~vmdirac.model.one_off.Requester`), and the key by which
@@ -58,6 +60,7 @@ class InstanceRow(Base):
     requester_key: Mapped[str | None] = mapped_column(String(64))
     requester_try: Mapped[int | None]
     context_method: Mapped[str] = mapped_column(String(32), default="", server_default="")
+    agent_sha256: Mapped[str] = mapped_column(String(64), default="", server_default="")
 
     status: Mapped[InstanceStatus] = mapped_column(Enumerated(InstanceStatus))
     version: Mapped[int] = mapped_column(default=1)
