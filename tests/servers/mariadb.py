@@ -38,6 +38,8 @@ class MariaDBServer(DatabaseServer):
         both = [
             "--no-defaults",
             f"--datadir={self.directory / 'data'}",
+            # Its own, for one that starts deletes all temporary tables in it, another server's too.
+            f"--tmpdir={self.directory}",
             "--innodb-log-file-size=16M",
         ]
         fill = [
@@ -51,7 +53,6 @@ class MariaDBServer(DatabaseServer):
             *both,
             f"--socket={self._socket}",
             f"--pid-file={self.directory / 'mariadbd.pid'}",
-            f"--tmpdir={self.directory}",
             "--skip-networking",
             *self.unsynced,
             "--innodb-buffer-pool-size=64M",
