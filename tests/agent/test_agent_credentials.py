@@ -62,8 +62,10 @@ def test_those_that_its_pod_is_given_later_are_asked_for_before_the_next_job(tal
     talk.manager.pod_has_credentials = True
     talk.until(lambda: bool(talk.said("credentials")))
     start_job(talk, 2)
-    environments = [job.environment for job in talk.supervisor.running.values()]
-    assert ["X509_USER_PROXY" in environment for environment in environments] == [False, True]
+    assert talk.moments("match")[-1] >= talk.moments("credentials")[0]
+    [second] = [job for job in talk.supervisor.running.values() if job.id == 2]
+    assert second.credentials is not None
+    assert "X509_USER_PROXY" in second.credentials.environment()
 
 
 def test_where_the_pod_has_none_nobody_asks(talk: Conversation) -> None:
