@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(1800)]
 def test_it_is_made_good(scene: Scene[Ec2Installation], cloud: Cloud, sqlite: SqliteFile) -> None:
     ground = Ec2Ground(cloud.account, cloud.proxy, sqlite, scene.prepare)
     # `make crash-suite` kills at each of them.
-    kills = kill_at_each_point(ground, scene.deed, scene.check, itertools.count(0, 5))
+    every = 3 if scene is TICK else 2
+    kills = kill_at_each_point(ground, scene.deed, scene.check, itertools.count(0, every))
     assert not kills.failures, "\n".join(kills.failures)
     assert kills.survived == kills.points
     kinds = {"before the commit", "after the commit", "before BEGIN IMMEDIATE"}
