@@ -26,6 +26,9 @@ pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(1500)]
 PATIENCE_S = 400
 """For one stretch of the demo, which takes about a minute on a good machine."""
 
+FAREWELL_S = 120
+"""And for it to end after that."""
+
 
 @contextmanager
 def demo(home: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
@@ -88,7 +91,7 @@ def test_the_same_forty_jobs_are_done_and_no_vm_is_left(tmp_path: Path) -> None:
         os.killpg(a_vm(home), signal.SIGKILL)
         wait_for(running, logs[0], home, lambda seen: seen.done >= 8)
         os.kill(component(home, "scheduler"), signal.SIGKILL)
-        assert running.wait(PATIENCE_S) == 1
+        assert running.wait(PATIENCE_S + FAREWELL_S) == 1
     said = logs[0].read_text()
     assert "Airflow's scheduler ended unexpectedly" in said
     assert "it goes on where it stopped" in said
@@ -99,12 +102,12 @@ def test_the_same_forty_jobs_are_done_and_no_vm_is_left(tmp_path: Path) -> None:
     with demo(home, logs[1]) as running:
         wait_for(running, logs[1], home, lambda seen: seen.done >= before.done + 5)
         os.kill(component(home, "api-server"), signal.SIGKILL)
-        assert running.wait(PATIENCE_S) == 1
+        assert running.wait(PATIENCE_S + FAREWELL_S) == 1
     assert "Airflow's api-server ended unexpectedly" in logs[1].read_text()
     assert processes.of_home(home) == []
 
     with demo(home, logs[2]) as running:
-        assert running.wait(PATIENCE_S) == 0, logs[2].read_text()
+        assert running.wait(PATIENCE_S + FAREWELL_S) == 0, logs[2].read_text()
     verdict = json.loads(logs[2].read_text().splitlines()[-1])
     assert verdict["jobs_done"] == 40
     assert verdict["instances_started"] == verdict["instances_halted"] > 0
