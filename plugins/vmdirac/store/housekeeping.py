@@ -10,7 +10,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Select, and_, bindparam, delete, exists, func, not_, select
+from sqlalchemy import Select, and_, bindparam, delete, exists, func, not_, null, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from vmdirac.model.event import EventKind
@@ -200,7 +200,8 @@ def delete_handouts(session: Session, ids: Collection[int], before: datetime) ->
 
 
 _OVER_AND_TOLD = and_(
-    AlertRow.ended_at.is_not(None), (AlertRow.told_at.is_(None)) | (AlertRow.end_told_at.is_not(None))
+    AlertRow.ended_at.is_not(None),
+    and_(AlertRow.told_at.is_(None), AlertRow.told_to.is_(null())) | AlertRow.end_told_at.is_not(None),
 )
 
 
