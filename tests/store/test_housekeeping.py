@@ -326,12 +326,3 @@ def test_the_oldest_first_and_not_all_at_once(store: Store) -> None:
         made = [add_job(session, JobStatus.DONE, finished_at=OLD) for _ in range(3)]
     with store.read() as session:
         assert housekeeping.old_jobs(session, LIMIT, 2) == made[:2]
-
-
-def test_how_large_each_table_is(store: Store) -> None:
-    with store.write() as session:
-        add_instance(session)
-    with store.read() as session:
-        found = housekeeping.table_rows(session)
-    assert found.keys() == set(Base.metadata.tables)
-    assert (found["vmdirac_instances"], found["vmdirac_instance_history"], found["vmdirac_jobs"]) == (1, 1, 0)

@@ -20,7 +20,6 @@ from vmdirac.store.instances import HOLDS_A_PLACE
 from vmdirac.store.tables import (
     AlertRow,
     AttemptRow,
-    Base,
     CountingRow,
     CredentialHandoutRow,
     DecisionRow,
@@ -237,11 +236,3 @@ def _delete(session: Session, column: InstrumentedAttribute[int], values: Collec
     if values:
         statement = delete(column.class_.__table__).where(column == bindparam("key"))
         session.connection().execute(statement, [{"key": value} for value in sorted(values)])
-
-
-def table_rows(session: Session) -> dict[str, int]:
-    """How many rows each of our tables has."""
-    return {
-        table.name: session.scalars(select(func.count()).select_from(table)).one()
-        for table in Base.metadata.sorted_tables
-    }

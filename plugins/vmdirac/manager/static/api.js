@@ -82,11 +82,12 @@ export async function fetchScheduling(query, signal) {
  * @throws {ApiError}
  */
 export async function fetchStatistics(_, signal) {
-  const [totals, times] = await Promise.all([
+  const [totals, times, sizes] = await Promise.all([
     fetchJson("vmdirac/ui/v1/totals?days=7", signal),
     fetchJson("vmdirac/ui/v1/phases?days=7", signal),
+    fetchJson("vmdirac/ui/v1/sizes", signal),
   ]);
-  return { totals, times };
+  return { totals, times, sizes };
 }
 
 /**
