@@ -1,8 +1,9 @@
 """Stops VMs, when it is triggered with what they have in common.
 
-Those that fit **all** that is said are stopped: gracefully, so that they finish their jobs first, or with **force** at
-once, and then their jobs go back to the queue. More than ten are stopped only when somebody has agreed: the task
-`approve` waits for it for a day, and shows what would be stopped.
+Those that fit **all** that is said are stopped: gracefully, so that they finish their jobs first, or by **force**, and
+then their jobs go back to the queue when the VMs say that they end, or are gone. More than ten are stopped only when
+somebody has agreed: the task `approve` waits for it for a day, and shows which would be stopped. What fits only later
+is left.
 """
 
 from __future__ import annotations
@@ -10,14 +11,20 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, Param, XComArg
 
 from vmdirac.model.states import UNFINISHED
-from vmdirac.operators.stop import STOPPED, WHAT, VmdiracPreviewStopOperator, VmdiracStopOperator
+from vmdirac.operators.stop import IDS, STOPPED, WHAT, VmdiracPreviewStopOperator, VmdiracStopOperator
 
 MANY = 10
 
 FOUND = "{{ ti.xcom_pull(task_ids='preview', key='%s') }}"
+AGREED_BY = """
+{%- set answer = ti.xcom_pull(task_ids='approve') or {} -%}
+{%- if answer.get('chosen_options') == ['Approve'] -%}
+{{ (answer.get('responded_by_user') or {}).get('name') or 'somebody' }}
+{%- endif -%}
+"""
 
 with DAG(
     "vmdirac_stop",
@@ -46,7 +53,7 @@ with DAG(
             description="Only VMs in one of these.",
         ),
         "force": Param(
-            False, type="boolean", title="By force", description="At once; their jobs go back to the queue."
+            False, type="boolean", title="By force", description="Whatever they are doing; their jobs go back."
         ),
         "why": Param("", type="string", title="Why", description="Is kept in the history of each of them."),
     },
@@ -66,8 +73,9 @@ with DAG(
     )
     stop = VmdiracStopOperator(
         task_id="stop",
-        at_most=FOUND % STOPPED,
-        agreed_by="{{ ((ti.xcom_pull(task_ids='approve') or {}).get('responded_by_user') or {}).get('name') or '' }}",
+        looked_at=XComArg(preview, key=IDS),
+        many=MANY,
+        agreed_by=AGREED_BY,
         trigger_rule="none_failed_min_one_success",
         execution_timeout=timedelta(minutes=5),
     )

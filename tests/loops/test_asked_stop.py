@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.fakes.rows import add_instance
 from tests.fakes.vm import boot
 from tests.fakes.world import World
-from vmdirac.loops.asked_stop import MoreThanAgreedError, preview_stop, stop_selected, take_back_selected
+from vmdirac.loops.asked_stop import StopReport, preview_stop, stop_selected, take_back_selected
 from vmdirac.manager.vm_messages import VmAction
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus, StopReason
 from vmdirac.model.stop import Selection, StopStep, StopWish
@@ -19,6 +17,10 @@ ALL = Selection(pods=("pod",))
 
 def wish(*, forced: bool = False, selection: Selection = ALL) -> StopWish:
     return StopWish(selection, "ada", "the lab moves", forced=forced)
+
+
+def look_and_stop(world: World, asked: StopWish) -> StopReport:
+    return stop_selected(world.store, asked, world.clock(), looked_at=preview_stop(world.store, asked).ids)
 
 
 def working(world: World, number: int = 1) -> None:
@@ -39,7 +41,8 @@ def test_a_graceful_stop_lets_the_jobs_end(store: Store) -> None:
     preview = preview_stop(store, wish())
     assert (dict(preview.steps), preview.jobs, preview.stopped) == ({StopStep.DRAIN: 1}, 0, 1)
     assert vm.instance.status is S.RUNNING, "it was only looked at"
-    assert stop_selected(store, wish(), world.clock()) == preview
+    assert preview.ids == [vm.instance.id]
+    assert stop_selected(store, wish(), world.clock(), looked_at=preview.ids) == preview
     item = vm.instance
     assert (item.status, item.drain_phase, item.stop_reason) == (S.STOPPING, DrainPhase.ASKED, StopReason.REQUESTED)
     line = world.history(item.id)[-1]
@@ -48,14 +51,16 @@ def test_a_graceful_stop_lets_the_jobs_end(store: Store) -> None:
     world.clock.advance(minutes=1)
     world.reconcile()
     assert world.cloud.machines()
-    assert stop_selected(store, wish(), world.clock()).untouched == 1
+    assert stop_selected(store, wish(), world.clock(), looked_at=preview.ids).untouched == 1
 
 
 def test_a_forced_stop_hands_the_jobs_back(store: Store) -> None:
     world = World(store)
     working(world, 2)
-    report = stop_selected(store, wish(forced=True), world.clock())
-    assert (dict(report.steps), report.jobs, dict(report.by_pod)) == ({StopStep.FORCE: 2}, 2, {("pod", "alpha"): 2})
+    ids = [item.id for item in world.instances()]
+    report = look_and_stop(world, wish(forced=True))
+    assert (dict(report.steps), report.jobs, dict(report.by_pod)) == ({StopStep.FORCE: 2}, 2, {("pod", "alpha"): ids})
+    assert world.job_counts() == {JobStatus.RUNNING: 2}, "they go back when their VMs are gone, not before"
     world.clock.advance(seconds=1)
     world.reconcile()
     assert world.cloud.machines() == []
@@ -71,7 +76,7 @@ def test_all_that_has_a_vm_or_may_get_one_can_be_stopped(store: Store) -> None:
         for status in (S.NEW, S.SUBMITTED, S.WAIT_SSH_CONTEXT, S.CONTEXTUALIZING, S.RUNNING, S.STALLED):
             add_instance(session, status)
         add_instance(session, S.NEW, launch_attempts=1, last_launch_at=world.clock())
-    report = stop_selected(store, wish(), world.clock())
+    report = look_and_stop(world, wish())
     assert dict(report.steps) == {StopStep.RETIRE: 2, StopStep.END: 3, StopStep.DRAIN: 2}
     assert sorted((item.status, item.drain_phase) for item in world.instances()) == [
         (S.ERROR, None),
@@ -85,7 +90,7 @@ def test_one_that_is_not_meant_is_left(store: Store) -> None:
     world = World(store)
     working(world, 2)
     one, other = world.instances()
-    stop_selected(store, wish(selection=Selection(ids=(one.id,))), world.clock())
+    look_and_stop(world, wish(selection=Selection(ids=(one.id,))))
     assert [item.status for item in world.instances()] == [S.STOPPING, S.RUNNING]
     assert other in world.instances()
 
@@ -94,19 +99,45 @@ def test_a_stop_is_taken_back_until_the_deletion_begins(store: Store) -> None:
     world = World(store)
     working(world, 2)
     one, other = world.instances()
-    stop_selected(store, wish(), world.clock())
-    stop_selected(store, wish(selection=Selection(ids=(other.id,)), forced=True), world.clock())
+    look_and_stop(world, wish())
+    look_and_stop(world, wish(selection=Selection(ids=(other.id,)), forced=True))
     assert take_back_selected(store, ALL, "bob", "the lab stays", world.clock()) == 1
     assert [item.status for item in world.instances()] == [S.RUNNING, S.STOPPING]
     assert world.history(one.id)[-1].reason == "bob wants it to go on: the lab stays"
     assert take_back_selected(store, ALL, "bob", "the lab stays", world.clock()) == 0
 
 
-def test_more_than_were_agreed_to_are_not_stopped(store: Store) -> None:
+def test_only_those_are_stopped_that_were_looked_at_and_still_fit(store: Store) -> None:
     world = World(store)
-    working(world, 2)
-    with pytest.raises(MoreThanAgreedError, match="2 VMs fit by now, and 1 were agreed to"):
-        stop_selected(store, wish(), world.clock(), at_most=1)
-    assert {item.status for item in world.instances()} == {S.RUNNING}
-    assert stop_selected(store, wish(), world.clock(), at_most=2).stopped == 2
+    working(world, 3)
+    first, second, third = (item.id for item in world.instances())
+    asked = wish(selection=Selection(pods=("pod",), statuses=(S.RUNNING,)), forced=True)
+    look_and_stop(world, wish(selection=Selection(ids=(third,))))
+    preview = preview_stop(store, asked)
+    assert preview.ids == [first, second]
+    # Meanwhile one goes, and another one comes to fit.
+    look_and_stop(world, wish(selection=Selection(ids=(first,))))
+    take_back_selected(store, Selection(ids=(third,)), "bob", "it is needed", world.clock())
+    report = stop_selected(store, asked, world.clock(), looked_at=preview.ids)
+    assert (report.ids, report.unseen) == ([second], 1)
+    assert str(report).endswith("1 others fit by now and are left: nobody has looked at them")
+    forced = {item.id: item.forced for item in world.instances()}
+    assert forced == {first: False, second: True, third: False}
+    assert {item.id: item.status for item in world.instances()}[third] is S.RUNNING
+    assert stop_selected(store, asked, world.clock(), looked_at=[]).stopped == 0
+
+
+def test_it_is_said_which_they_are(store: Store) -> None:
+    World(store)
+    with store.write() as session:
+        ids = [add_instance(session, pod=pod, jobs=1).id for pod in ("a", "b", "a", "a", "", "a")]
+    report = preview_stop(store, wish(selection=Selection(endpoints=("alpha",)), forced=True))
+    assert ids == list(range(ids[0], ids[0] + 6))
+    assert str(report).splitlines() == [
+        "6 go by force, whatever they are doing",
+        f"1 of tasks on alpha: {ids[4]}",
+        f"4 of pod a on alpha: {ids[0]}, {ids[2]}-{ids[3]}, {ids[5]}",
+        f"1 of pod b on alpha: {ids[1]}",
+        "6 jobs go back to the queue, when their VMs say that they end or are gone",
+    ]
     assert str(preview_stop(store, wish(selection=Selection(pods=("none",))))) == "no VM fits"

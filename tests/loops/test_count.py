@@ -12,11 +12,12 @@ from tests.fakes.clock import START
 from tests.fakes.configured import an_endpoint
 from tests.fakes.fixtures import on_servers
 from tests.fakes.rows import add_instance
+from tests.fakes.vm import boot
 from tests.fakes.world import World
 from vmdirac.loops import count as module
 from vmdirac.loops.count import count
 from vmdirac.loops.stop import stop
-from vmdirac.model.errors import CapacityError, ThrottleError, TransientError
+from vmdirac.model.errors import CapacityError, ErrorKind, ThrottleError, TransientError
 from vmdirac.model.event import Event, EventKind
 from vmdirac.model.states import InstanceStatus, StopReason
 from vmdirac.policy.cursor import PATIENCE
@@ -159,6 +160,35 @@ def test_launches_and_refusals_of_a_real_tick(store: Store) -> None:
         ("launch_failure", "transient"): 1,
         ("tick", ""): 1,
     }
+
+
+def test_what_the_cloud_took_and_could_not_start_is_counted_as_a_failed_launch(store: Store) -> None:
+    world = World(store, endpoints=[an_endpoint(max_instances=3)])
+    world.submit(3)
+    world.tick()
+    for machine in world.cloud.machines():
+        world.cloud.fail_to_start(machine.cloud_id, ErrorKind.CAPACITY, "No valid host was found")
+    for _ in range(2):
+        world.clock.advance(minutes=1)
+        world.reconcile()
+    count(store, LATER, lambda _: None)
+    found = totals(store)
+    assert found["launch_failure", "capacity"] == found["launch", ""] == found["halt", "died"] == 3
+    assert all(world.row(item.id).error_message == "No valid host was found" for item in world.instances())
+
+
+def test_what_was_registered_and_died_is_no_failed_launch(store: Store) -> None:
+    world = World(store)
+    world.submit(1)
+    world.tick()
+    (vm,) = boot(world)
+    world.cloud.fail_to_start(vm.cloud_id, ErrorKind.CAPACITY, "its host went down")
+    for _ in range(2):
+        world.clock.advance(minutes=30)
+        world.reconcile()
+    count(store, LATER, lambda _: None)
+    assert ("launch_failure", "capacity") not in totals(store)
+    assert totals(store)["halt", "died"] == 1
 
 
 def test_a_delete_that_fails_is_no_failed_launch(store: Store) -> None:

@@ -28,7 +28,7 @@ from tests.fakes.cloud import FakeCloud, Fault
 from tests.fakes.configured import a_pod, an_endpoint, an_image
 from tests.fakes.vm import FakeVm
 from tests.fakes.world import World
-from vmdirac.loops.asked_stop import stop_selected, take_back_selected
+from vmdirac.loops.asked_stop import preview_stop, stop_selected, take_back_selected
 from vmdirac.manager.vm_messages import VmAction
 from vmdirac.manager.vm_refusal import RefusedError
 from vmdirac.model.cloud import CloudState
@@ -187,7 +187,8 @@ class Life(RuleBasedStateMachine):
     def somebody_stops_one(self, choice: int, forced: bool) -> None:
         if found := self.world.instances():
             wish = StopWish(Selection(ids=(found[choice % len(found)].id,)), "ada", "a test", forced=forced)
-            stop_selected(self.store, wish, self.world.clock())
+            looked_at = preview_stop(self.store, wish).ids
+            stop_selected(self.store, wish, self.world.clock(), looked_at=looked_at)
 
     @rule()
     def somebody_lets_all_go_on(self) -> None:

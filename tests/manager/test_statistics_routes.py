@@ -14,7 +14,7 @@ from tests.manager.test_ui_routes import auth_manager, get, no_token_is_revoked,
 from vmdirac.manager import statistics_routes
 from vmdirac.model.event import Event, EventKind
 from vmdirac.model.states import InstanceStatus
-from vmdirac.store import counting, instances
+from vmdirac.store import counting, instances, sizes
 
 __all__ = ["auth_manager", "no_token_is_revoked"]
 
@@ -31,7 +31,7 @@ def live(session: Session, boot: float, days_ago: float = 0, **fields: Any) -> i
     return item.id
 
 
-@pytest.mark.parametrize("path", ["phases", "totals"])
+@pytest.mark.parametrize("path", ["phases", "totals", "sizes"])
 @pytest.mark.parametrize(("role", "status"), [("viewer", 200), ("admin", 200), ("user", 200), ("", 401)])
 def test_who_may_see_it(manager: Manager, path: str, role: str, status: int) -> None:
     assert get(manager, path, role).status_code == status
@@ -51,6 +51,16 @@ def test_what_happened(manager: Manager) -> None:
     assert get(manager, "totals").json()["totals"] == [tick]
     assert get(manager, "totals?days=30").json()["totals"] == [halt, tick]
     assert get(manager, "totals?days=0").status_code == 422
+
+
+def test_how_large_tables_are(manager: Manager) -> None:
+    never = get(manager, "sizes").json()
+    assert (never["tables"], never["counted_at"]) == ([], None)
+    with manager.store.write() as session:
+        sizes.keep(session, {"vmdirac_jobs": 3, "vmdirac_ticks": 40}, START)
+    found = get(manager, "sizes").json()
+    assert found["tables"] == [{"table": "ticks", "rows": 40}, {"table": "jobs", "rows": 3}]
+    assert found["counted_at"].startswith("20")
 
 
 def test_times_in_phases_by_pod_and_endpoint(manager: Manager) -> None:

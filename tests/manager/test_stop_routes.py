@@ -43,9 +43,10 @@ def test_a_look_and_a_stop(manager: Manager, people: People) -> None:
     running, other = manager.running(), manager.running()
     told = {
         "stopped": 1,
+        "instances": [running],
         "jobs": 0,
         "untouched": 0,
-        "what": "1 drain: they finish their jobs first\n1 of pod pod on cloud",
+        "what": "1 drain: they finish their jobs first\n1 of pod pod on cloud: " + str(running),
     }
     assert asked(people, instances=[running], dry_run=True).json() == told
     assert manager.row(running).status is S.RUNNING
@@ -60,14 +61,15 @@ def test_a_look_and_a_stop(manager: Manager, people: People) -> None:
 
 def test_by_force_and_too_late_to_go_on(manager: Manager, people: People) -> None:
     running = manager.running()
-    assert asked(people, pods=["pod"], states=["Running"], force=True).json()["stopped"] == 1
+    stop = asked(people, instances=[running], pods=["pod"], states=["Running"], force=True)
+    assert stop.json()["stopped"] == 1
     assert manager.row(running).forced
     assert asked(people, GO_ON, instances=[running]).json() == {"going_on": 0}
 
 
 def test_a_drain_is_cancelled(manager: Manager, people: People) -> None:
     running = manager.running()
-    asked(people, endpoints=["cloud"])
+    asked(people, instances=[running], endpoints=["cloud"])
     assert asked(people, GO_ON, endpoints=["cloud"]).json() == {"going_on": 1}
     assert manager.row(running).status is S.RUNNING
     assert manager.heartbeat(running).json()["action"] == "work"
@@ -76,12 +78,25 @@ def test_a_drain_is_cancelled(manager: Manager, people: People) -> None:
 def test_many_are_not_stopped_unasked(manager: Manager, people: People) -> None:
     for _ in range(MANY + 1):
         manager.instance(S.RUNNING)
-    assert asked(people, pods=["pod"], dry_run=True).json()["stopped"] == MANY + 1
-    refused = asked(people, pods=["pod"])
+    look = asked(people, pods=["pod"], dry_run=True).json()
+    assert look["stopped"] == len(look["instances"]) == MANY + 1
+    refused = asked(people, pods=["pod"], instances=look["instances"])
     assert refused.status_code == 409
     assert "vmdirac_stop" in refused.json()["detail"]
     with manager.store.read() as session:
         assert instances.counts(session) == {S.RUNNING: MANY + 1}
+
+
+def test_what_nobody_looked_at_is_not_stopped(manager: Manager, people: People) -> None:
+    seen = manager.running()
+    look = asked(people, pods=["pod"], dry_run=True).json()
+    later = manager.running()
+    assert asked(people, pods=["pod"], force=True).status_code == 422
+    stop = asked(people, pods=["pod"], instances=look["instances"], force=True).json()
+    assert (stop["stopped"], stop["instances"]) == (1, [seen])
+    assert (manager.row(seen).forced, manager.row(later).status) == (True, S.RUNNING)
+    other = asked(people, pods=["other"], instances=[later]).json()
+    assert other["stopped"] == 0, "it was looked at, and does not fit what is said"
 
 
 @pytest.mark.parametrize(
@@ -91,10 +106,10 @@ def test_many_are_not_stopped_unasked(manager: Manager, people: People) -> None:
         {"instances": []},
         {"instances": [0]},
         {"instances": ["all"]},
-        {"states": ["Runing"]},
-        {"pods": [""]},
-        {"pods": ["pod"], "why": " "},
-        {"pods": ["pod"], "all": True},
+        {"states": ["Runing"], "instances": [1]},
+        {"pods": [""], "instances": [1]},
+        {"pods": ["pod"], "why": " ", "instances": [1]},
+        {"pods": ["pod"], "all": True, "instances": [1]},
     ],
 )
 def test_what_does_not_say_which_and_why_is_refused(people: People, body: dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ def everything(store: Store, monkeypatch: pytest.MonkeyPatch) -> Sent:
     with store.write() as session:
         add_instance(session, pod="pod.1")
     measure(store, START)
-    measure_tables(store)
+    measure_tables(store, START)
     for kind in event_metrics.TOLD:
         event_metrics.tell(Event(kind, START, "pod.1", "alpha", "what", 1))
     return sent

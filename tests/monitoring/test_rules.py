@@ -86,6 +86,14 @@ CASES: list[tuple[dict[str, str | None], set[str]]] = [
         },
         {"VmdiracLaunchesRefused"},
     ),
+    # The cloud takes all launches and can start none of the VMs.
+    (
+        {
+            f'vmdirac_launch_failures_total{{error="capacity",{PLACE}}}': "0+0.5x180",
+            f"vmdirac_launches_total{{{PLACE}}}": "0+0.5x180",
+        },
+        {"VmdiracLaunchesRefused"},
+    ),
     ({f'vmdirac_halts_total{{reason="boot_deadline",{PLACE}}}': "0+0.1x180"}, {"VmdiracVmsDoNotBoot"}),
     ({f'vmdirac_halts_total{{reason="idle",{PLACE}}}': "0+5x180"}, set()),
     ({f'vmdirac_instances{{state="Stalled",{PLACE}}}': "3x180"}, {"VmdiracVmsStalled"}),

@@ -13,6 +13,7 @@ from tests.store.test_housekeeping import add_job
 from vmdirac.model.states import InstanceStatus, JobStatus
 from vmdirac.operators.housekeeping import VmdiracHousekeepingOperator
 from vmdirac.operators.runtime import utc_now
+from vmdirac.store import sizes
 from vmdirac.store.database import Store
 from vmdirac.store.tables import HistoryRow, InstanceRow, JobRow, TotalRow
 
@@ -46,3 +47,6 @@ def test_it_keeps_what_the_settings_say(store: Store, monkeypatch: pytest.Monkey
     with store.read() as session:
         assert {row.kind for row in session.scalars(select(TotalRow))} == {"job"}
     assert (told["vmdirac.rows.jobs"], told["vmdirac.rows.totals"]) == (0, 1)
+    with store.read() as session:
+        kept = {size.name: size.rows for size in sizes.kept(session)}
+    assert (kept["vmdirac_jobs"], kept["vmdirac_totals"]) == (0, 1)

@@ -72,8 +72,36 @@ def test_one_that_fails_keeps_nobody_else_from_telling(store: Store, monkeypatch
     with store.write() as session:
         alerts.raise_alert(session, AlertKind.MASS_SILENCE, "alpha", "many", utc_now())
     with pytest.raises(AirflowFailException, match="alpha: ConnectionError: nobody there"):
-        run(monkeypatch, {"notifier": f"{HERE}.Deaf"}, SAYS)
+        run(monkeypatch, {"notifier": f"{HERE}.Deaf"}, SAYS, SAYS)
+    assert Listening.heard == ["mass_silence: alpha"] * 2
+    with pytest.raises(AirflowFailException, match="alpha: ConnectionError: nobody there"):
+        run(monkeypatch, {"notifier": f"{HERE}.Deaf"}, SAYS, SAYS)
+    assert Listening.heard == [], "they have been told"
+
+
+@pytest.mark.parametrize(
+    "part", ["vmdirac.loops.watch.watch", "vmdirac.operators.metrics.measure", "vmdirac.loops.count.count"]
+)
+def test_a_part_that_fails_keeps_no_alert_from_being_told(
+    store: Store, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("it is broken")
+
+    with store.write() as session:
+        alerts.raise_alert(session, AlertKind.MASS_SILENCE, "alpha", "many", utc_now())
+    monkeypatch.setattr(part, fail)
+    with pytest.raises(AirflowFailException, match="RuntimeError: it is broken"):
+        run(monkeypatch, SAYS)
     assert Listening.heard == ["mass_silence: alpha"]
+
+
+def test_a_wrong_variable_keeps_nothing_from_being_counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[Store] = []
+    monkeypatch.setattr("vmdirac.loops.count.count", lambda store, *_: counted.append(store))
+    with pytest.raises(AirflowFailException, match="vmdirac_notifiers"):
+        run(monkeypatch, {"notify": "me"})
+    assert len(counted) == 1
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,22 @@ def test_what_was_never_launched_is_no_halt() -> None:
     assert told(history((S.NEW, None, None), (S.HALTED, None, None)), {1, 2}) == {("phase", "launch", 20)}
 
 
+def test_what_a_cloud_took_and_could_not_start_is_a_failed_launch() -> None:
+    lines = history(
+        (S.SUBMITTED, None, None),
+        (S.STOPPING, DrainPhase.DELETING, "capacity"),
+        (S.STOPPING, DrainPhase.DELETING, "throttle"),
+    )
+    found = {(kind, what) for kind, what, _ in told(lines, {2, 3}) if kind != "phase"}
+    assert found == {("launch_failure", "capacity"), ("delete_failure", "throttle")}
+
+
+def test_a_vm_that_is_found_when_its_launch_was_given_up_was_launched() -> None:
+    lines = history((S.NEW, None, None), (S.ERROR, None, "capacity"), (S.STOPPING, None, None), (S.HALTED, None, None))
+    found = {(kind, what) for kind, what, _ in told(lines, {2, 3, 4}) if kind != "phase"}
+    assert found == {("launch_failure", "capacity"), ("launch", ""), ("halt", "idle")}
+
+
 def test_a_line_about_a_vm_that_is_gone_is_no_second_halt() -> None:
     lines = history((S.RUNNING, None, None), (S.HALTED, None, None), (S.HALTED, None, None))
     assert told(lines, {3}) == set()

@@ -28,12 +28,15 @@ class Result:
     lost: int
     run_twice: int
     leftover: int
+    duplicates_refused: int
+    duplicates_let_in: int
     heartbeats: int
 
     @property
     def good(self) -> bool:
         """Whether all went well; nothing seen is not well."""
-        return self.lost == self.run_twice == self.leftover == 0 < min(self.jobs, self.heartbeats)
+        wrong = (self.lost, self.run_twice, self.leftover, self.duplicates_let_in)
+        return not any(wrong) and min(self.jobs, self.heartbeats, self.duplicates_refused) > 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -23,12 +23,12 @@ class Tally:
     """What all agents together have seen.
 
     :param accepted: leases under which each job's result was taken.
-    :param refused: duplicates that were turned away, by status.
+    :param duplicates: how duplicates were answered, by status.
     """
 
     heartbeats: int = 0
     accepted: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
-    refused: Counter[int] = field(default_factory=Counter)
+    duplicates: Counter[int] = field(default_factory=Counter)
 
 
 class OverError(Exception):
@@ -80,6 +80,11 @@ class Agent:
         except* OverError:
             pass
         self._ended()
+
+    @property
+    def registered(self) -> bool:
+        """Whether the manager knows it."""
+        return bool(self._token)
 
     async def register_again(self, *, nonce: str | None = None) -> int:
         """What a second one with the same user data is answered."""

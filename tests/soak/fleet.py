@@ -87,10 +87,11 @@ class Fleet:
 
     async def duplicate_one(self) -> None:
         """Somebody else has the user data of a machine, and tries to be it."""
-        if self._running:
-            agent = self._agents[self._rng.choice(sorted(self._running))]
+        # Before the machine has registered itself nobody can know that it is somebody else.
+        if registered := sorted(key for key in self._running if self._agents[key].registered):
+            agent = self._agents[self._rng.choice(registered)]
             try:
-                self.tally.refused[await agent.register_again(nonce="of-somebody-else-entirely")] += 1
+                self.tally.duplicates[await agent.register_again(nonce="of-somebody-else-entirely")] += 1
             except httpx.HTTPError:
                 return
 

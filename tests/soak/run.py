@@ -24,7 +24,7 @@ from tests.servers.postgres import PostgresServer
 from tests.soak.agents import TIMEOUT
 from tests.soak.fleet import Fleet, SharedAccount
 from vmdirac.config.settings import secret_keys
-from vmdirac.loops.asked_stop import stop_selected, take_back_selected
+from vmdirac.loops.asked_stop import preview_stop, stop_selected, take_back_selected
 from vmdirac.model.errors import CloudError
 from vmdirac.model.pod import DeadlineOverrides, Traits
 from vmdirac.model.requirements import Offer, Requirements
@@ -147,6 +147,8 @@ class Soak:
                 await done
         if not self.outages:
             await self._outage()
+        if not self.fleet.tally.duplicates:
+            await self.fleet.duplicate_one()
 
     async def _drain_some(self) -> None:
         await asyncio.to_thread(self._stop, forced=self.rng.random() < 0.2)
@@ -157,7 +159,8 @@ class Soak:
             wish = StopWish(
                 Selection(ids=tuple(self.rng.sample(ids, min(3, len(ids))))), "soak", "a test", forced=forced
             )
-            stop_selected(self.store, wish, datetime.now(UTC))
+            looked_at = preview_stop(self.store, wish).ids
+            stop_selected(self.store, wish, datetime.now(UTC), looked_at=looked_at)
 
     async def _let_some_go_on(self) -> None:
         everybody = Selection(pods=("pod",))
@@ -194,7 +197,7 @@ class Soak:
         with self.store.read() as session:
             done = session.scalars(select(func.count()).where(JobRow.status == JobStatus.DONE)).one()
         tally = self.fleet.tally
-        say(f"{self.outages} outages, duplicates answered {dict(tally.refused)}, {self.cloud.ever_made()} VMs")
+        say(f"{self.outages} outages, duplicates answered {dict(tally.duplicates)}, {self.cloud.ever_made()} VMs")
         self.store.close()
         return {
             "agents": self.agents,
@@ -202,6 +205,8 @@ class Soak:
             "lost": self.jobs - done,
             "run_twice": sum(len(leases) > 1 for leases in tally.accepted.values()),
             "leftover": len(self.cloud.machines()) + self._rows_left(),
+            "duplicates_refused": sum(count for status, count in tally.duplicates.items() if 400 <= status < 500),
+            "duplicates_let_in": sum(count for status, count in tally.duplicates.items() if status < 400),
             "heartbeats": tally.heartbeats,
         }
 

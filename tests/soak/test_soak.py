@@ -21,5 +21,7 @@ def test_all_is_done_once_and_nothing_is_left() -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     told = json.loads(ended.stdout.splitlines()[-1])
     assert (told["lost"], told["run_twice"], told["leftover"]) == (0, 0, 0)
+    assert told["duplicates_refused"] > 0
+    assert told["duplicates_let_in"] == 0
     assert told["jobs"] > told["agents"] == 40
     assert "0 outages" not in ended.stderr.splitlines()[-1]

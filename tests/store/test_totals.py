@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from sqlalchemy import select
+
 from tests.fakes.clock import START
+from tests.fakes.fixtures import on_servers
 from tests.store.test_housekeeping import add_job
 from vmdirac.model.event import Event, EventKind
 from vmdirac.model.states import JobStatus
 from vmdirac.store import counting, housekeeping, totals
 from vmdirac.store.database import Store
+from vmdirac.store.tables import TotalRow
 from vmdirac.store.totals import Total
 
 DAY = timedelta(days=1)
@@ -52,3 +56,18 @@ def test_jobs_count_once_before_and_after_they_are_deleted(store: Store) -> None
             assert totals.since(session, START) == expected
             found = housekeeping.old_jobs(session, START + DAY, 2)
             housekeeping.delete_jobs(session, found, START + DAY)
+
+
+@on_servers
+def test_two_who_add_to_an_hour_at_the_same_time_lose_nothing(store: Store) -> None:
+    """On SQLite nobody else writes meanwhile."""
+    tick = Event(EventKind.TICK, START, seconds=2)
+    with store.write() as session:
+        counting.add_totals(session, [tick])
+    with store.write() as one:
+        assert one.scalars(select(TotalRow)).one().count == 1
+        with store.write() as other:
+            counting.add_totals(other, [tick])
+        counting.add_totals(one, [tick])
+    with store.read() as session:
+        assert totals.since(session, START) == [Total(EventKind.TICK, "", 3, 6)]

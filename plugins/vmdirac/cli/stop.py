@@ -20,7 +20,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add both commands."""
     parser = commands.add_parser("stop", help="stop VMs: those that fit all that is said")
     _add_selection(parser)
-    parser.add_argument("--force", action="store_true", help="at once; their jobs go back to the queue")
+    parser.add_argument("--force", action="store_true", help="whatever they are doing; their jobs go back")
     parser.add_argument("--dry-run", action="store_true", help="only say which")
     parser.add_argument("--yes", action="store_true", help=f"also if they are more than {MANY}")
     parser.set_defaults(run=stop)
@@ -58,7 +58,7 @@ def stop(store: Store, arguments: argparse.Namespace) -> int:
     if preview.stopped > MANY and not arguments.yes:
         _tell("would be stopped", preview)
         raise CommandError(f"they are more than {MANY}: say --yes if all of them are meant")
-    _tell("stopped", stop_selected(store, wish, datetime.now(UTC)))
+    _tell("stopped", stop_selected(store, wish, datetime.now(UTC), looked_at=preview.ids))
     return 0
 
 
@@ -74,5 +74,5 @@ def _who() -> str:
 
 def _tell(what: str, report: StopReport) -> None:
     print(f"{report.stopped} {what}")
-    for line in str(report).splitlines() if report.stopped or report.untouched else ():
+    for line in str(report).splitlines() if report.stopped or report.untouched or report.unseen else ():
         print(f"  {line}")

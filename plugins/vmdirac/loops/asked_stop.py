@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from sqlalchemy.orm import Session
 
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 SENTENCES = {
     StopStep.DRAIN: "drain: they finish their jobs first",
     StopStep.END: "go at once: they have not called in yet",
-    StopStep.FORCE: "go at once, whatever they are doing",
+    StopStep.FORCE: "go by force, whatever they are doing",
     StopStep.RETIRE: "are not started",
 }
 
@@ -39,35 +40,49 @@ class StopReport:
     :param steps: how many instances each step is taken for.
     :param jobs: jobs on those that go without finishing them: these go back to the queue.
     :param untouched: instances that were meant too, and are going already or changed in this moment.
-    :param by_pod: how many are stopped, by (pod, endpoint); the pod is empty for VMs of tasks.
+    :param by_pod: ids of those that are stopped, by (pod, endpoint); the pod is empty for VMs of tasks.
+    :param unseen: instances that fit by now, and that nobody looked at.
     """
 
     steps: Mapping[StopStep, int]
     jobs: int
     untouched: int
-    by_pod: Mapping[tuple[str, str], int]
+    by_pod: Mapping[tuple[str, str], Sequence[int]]
+    unseen: int = 0
 
     @property
     def stopped(self) -> int:
         """How many are stopped."""
         return sum(self.steps.values())
 
+    @property
+    def ids(self) -> list[int]:
+        """Which are stopped."""
+        return sorted(number for ids in self.by_pod.values() for number in ids)
+
     def __str__(self) -> str:
         """Lines for people."""
         lines = [f"{count} {SENTENCES[step]}" for step in StopStep if (count := self.steps.get(step))]
         lines += [
-            f"{count} of {f'pod {pod}' if pod else 'tasks'} on {endpoint}"
-            for (pod, endpoint), count in sorted(self.by_pod.items())
+            f"{len(ids)} of {f'pod {pod}' if pod else 'tasks'} on {endpoint}: {_in_short(ids)}"
+            for (pod, endpoint), ids in sorted(self.by_pod.items())
         ]
         if self.jobs:
-            lines.append(f"{self.jobs} jobs go back to the queue")
+            lines.append(f"{self.jobs} jobs go back to the queue, when their VMs say that they end or are gone")
         if self.untouched:
             lines.append(f"{self.untouched} others that fit are going already, or have changed in this moment")
+        if self.unseen:
+            lines.append(f"{self.unseen} others fit by now and are left: nobody has looked at them")
         return "\n".join(lines) or "no VM fits"
 
 
-class MoreThanAgreedError(Exception):
-    """More VMs fit by now than somebody has agreed to."""
+def _in_short(ids: Sequence[int]) -> str:
+    """Ids in words: ``3-5, 8``."""
+    runs = (
+        [number for _, number in run]
+        for _, run in groupby(enumerate(sorted(ids)), key=lambda placed: placed[1] - placed[0])
+    )
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def preview_stop(store: Store, wish: StopWish) -> StopReport:
@@ -77,22 +92,22 @@ def preview_stop(store: Store, wish: StopWish) -> StopReport:
     return _report(found, steps_of(found, forced=wish.forced))
 
 
-def stop_selected(store: Store, wish: StopWish, now: datetime, *, at_most: int | None = None) -> StopReport:
-    """Stop them, all in one transaction. What the cloud has to do is done by the next reconcile.
+def stop_selected(store: Store, wish: StopWish, now: datetime, *, looked_at: Collection[int]) -> StopReport:
+    """Stop those that were looked at and still fit, all in one transaction. What the cloud has to do is done by the
+    next reconcile.
 
-    :param at_most: how many somebody has agreed to; ``None``: any number.
-    :raises MoreThanAgreedError: if they are more; then none is stopped.
+    :param looked_at: ids of those that :func:`preview_stop` said; what fits since then is left.
     """
+    known = frozenset(looked_at)
 
     def work(session: Session) -> StopReport:
         found = selected(session, wish.selection)
-        steps = steps_of(found, forced=wish.forced)
-        if at_most is not None and len(steps) > at_most:
-            raise MoreThanAgreedError(f"{len(steps)} VMs fit by now, and {at_most} were agreed to: look at them again")
+        fit = steps_of(found, forced=wish.forced)
+        steps = [(item, step) for item, step in fit if item.id in known]
         changes = [_change(item, step, wish, now) for item, step in steps if step is not StopStep.RETIRE]
         done = change_all(session, changes, now)
         done |= {item.id for item, step in steps if step is StopStep.RETIRE and _retire(session, item, wish, now)}
-        return _report(found, [(item, step) for item, step in steps if item.id in done])
+        return _report(found, [(item, step) for item, step in steps if item.id in done], len(fit) - len(steps))
 
     report = store.transact(work)
     log.info("%s stops %s: %s: %s", wish.who, wish.selection, dict(report.steps), wish.why)
@@ -131,10 +146,14 @@ def _sentence(wish: StopWish) -> str:
     return f"stopped{' by force' if wish.forced else ''} by {wish.who}: {wish.why}"
 
 
-def _report(found: Sequence[Instance], steps: Sequence[tuple[Instance, StopStep]]) -> StopReport:
+def _report(found: Sequence[Instance], steps: Sequence[tuple[Instance, StopStep]], unseen: int = 0) -> StopReport:
+    by_pod: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for item, _ in steps:
+        by_pod[item.pod, item.endpoint].append(item.id)
     return StopReport(
         steps=Counter(step for _, step in steps),
         jobs=sum(item.jobs for item, step in steps if step is StopStep.FORCE),
-        untouched=len(found) - len(steps),
-        by_pod=Counter((item.pod, item.endpoint) for item, _ in steps),
+        untouched=len(found) - len(steps) - unseen,
+        by_pod=by_pod,
+        unseen=unseen,
     )

@@ -182,6 +182,9 @@ class Corrections:
 
     def _stop_dead(self, instance: Instance, seen: CloudInstance) -> None:
         reason = f"it is {seen.state} in the cloud {seen.message}".rstrip()
+        # A cloud that takes a launch and finds no room for it afterwards has refused it all the same.
+        refused = seen.fault is not None and instance.registered_at is None
+        said: dict[str, Any] = {"error_kind": seen.fault, "error_message": seen.message} if refused else {}
 
         def stopped() -> None:
             self.deletes.append(instance.id)
@@ -197,6 +200,7 @@ class Corrections:
             phase_since=self.now,
             delete_attempts=instance.delete_attempts + 1,
             then=stopped,
+            **said,
         )
 
     def _interrupt(self, instance: Instance, seen: CloudInstance) -> None:

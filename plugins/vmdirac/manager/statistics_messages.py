@@ -51,3 +51,18 @@ class Totals(BaseModel):
     totals: list[TotalView]
     since: datetime
     as_of: datetime
+
+
+class SizeView(BaseModel):
+    """How many rows a table has."""
+
+    table: str
+    rows: int
+
+
+class Sizes(BaseModel):
+    """Our tables, the largest first, as they were counted last; ``counted_at``: ``None``: they never were."""
+
+    tables: list[SizeView]
+    counted_at: datetime | None
+    as_of: datetime

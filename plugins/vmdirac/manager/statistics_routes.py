@@ -8,12 +8,12 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query
 
-from vmdirac.manager.statistics_messages import Phases, PhaseView, Totals, TotalView
+from vmdirac.manager.statistics_messages import Phases, PhaseView, Sizes, SizeView, Totals, TotalView
 from vmdirac.manager.ui_routes import may_see
 from vmdirac.manager.vm_routes import Now, TheStore
 from vmdirac.model.phase import Phase
 from vmdirac.policy.phases import spread, stays
-from vmdirac.store import lives, totals
+from vmdirac.store import lives, sizes, totals
 
 router = APIRouter(prefix="/ui/v1", tags=["pages"], dependencies=[Depends(may_see)])
 
@@ -51,3 +51,15 @@ def all_totals(at: Now, store: TheStore, days: Annotated[int, Query(ge=1, le=365
     with store.read() as session:
         found = totals.since(session, since)
     return Totals(totals=[TotalView.model_validate(total) for total in found], since=since, as_of=at)
+
+
+@router.get("/sizes")
+def sizes_of_tables(at: Now, store: TheStore) -> Sizes:
+    """How many rows our tables have, as ``vmdirac_housekeeping`` counted them."""
+    with store.read() as session:
+        found = sizes.kept(session)
+    return Sizes(
+        tables=[SizeView(table=size.name.removeprefix("vmdirac_"), rows=size.rows) for size in found],
+        counted_at=max((size.counted_at for size in found), default=None),
+        as_of=at,
+    )

@@ -44,16 +44,25 @@ class SelectedInstances(BaseModel):
 
 
 class StopRequest(SelectedInstances):
-    """``force``: at once, and their jobs go back to the queue. ``dry_run``: only say what would be done."""
+    """``force``: whatever they are doing. ``dry_run``: only say what would be done. Without it ``instances`` says which
+    were looked at: of them those are stopped that still fit what else is said."""
 
     force: bool = False
     dry_run: bool = False
 
+    @model_validator(mode="after")
+    def _was_looked_at(self) -> StopRequest:
+        if not self.dry_run and not self.instances:
+            raise ValueError("say which instances were looked at")
+        return self
+
 
 class StopResponse(BaseModel):
-    """``stopped``: how many are, or would be; ``what``: in lines for people; ``jobs``: those that go back."""
+    """``stopped``: how many are, or would be; ``instances``: which; ``what``: in lines for people; ``jobs``: those that
+    go back."""
 
     stopped: int
+    instances: list[int]
     jobs: int
     untouched: int
     what: str

@@ -7,7 +7,7 @@ from typing import Final
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, HTTPException
 
-from vmdirac.loops.asked_stop import MoreThanAgreedError, StopReport, preview_stop, stop_selected, take_back_selected
+from vmdirac.loops.asked_stop import StopReport, preview_stop, stop_selected, take_back_selected
 from vmdirac.manager.scheduling_routes import from_our_page
 from vmdirac.manager.stop_messages import GoOnResponse, SelectedInstances, StopChoices, StopRequest, StopResponse
 from vmdirac.manager.stop_rights import may_stop
@@ -35,16 +35,15 @@ def choices(store: TheStore) -> StopChoices:
 
 @router.post("/stops", dependencies=ACTION)
 def stop(message: StopRequest, at: Now, store: TheStore, user: GetUserDep) -> StopResponse:
-    """Stop instances, or say what that would do."""
+    """Stop instances that were looked at, or say what that would do."""
     wish = StopWish(message.selection(), user.get_name(), message.why, forced=message.force)
     if message.dry_run:
         return _told(preview_stop(store, wish))
-    try:
-        return _told(stop_selected(store, wish, at, at_most=MANY))
-    except MoreThanAgreedError:
+    if len(set(message.instances)) > MANY:
         raise HTTPException(
             409, f"they are more than {MANY}: trigger the DAG vmdirac_stop, which asks somebody to agree"
-        ) from None
+        )
+    return _told(stop_selected(store, wish, at, looked_at=message.instances))
 
 
 @router.post("/stops/cancel", dependencies=ACTION)
@@ -54,4 +53,10 @@ def go_on(message: SelectedInstances, at: Now, store: TheStore, user: GetUserDep
 
 
 def _told(report: StopReport) -> StopResponse:
-    return StopResponse(stopped=report.stopped, jobs=report.jobs, untouched=report.untouched, what=str(report))
+    return StopResponse(
+        stopped=report.stopped,
+        instances=report.ids,
+        jobs=report.jobs,
+        untouched=report.untouched,
+        what=str(report),
+    )

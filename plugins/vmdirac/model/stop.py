@@ -39,7 +39,7 @@ class Selection:
 class StopWish:
     """A stop as a person asked for it.
 
-    :param forced: at once, whatever the VMs are doing; their jobs are handed back.
+    :param forced: whatever the VMs are doing; their jobs are handed back when they say that they end, or are gone.
     :param who: is named in the history, as is ``why``.
     """
 
@@ -57,6 +57,6 @@ class StopStep(StrEnum):
     END = "end"
     """It goes at once: it has not called in yet, so nothing runs on it."""
     FORCE = "force"
-    """It goes at once, whatever it is doing."""
+    """It goes without being asked, whatever it is doing."""
     RETIRE = "retire"
     """The cloud is not asked for it, or, if it was, the VM goes when it is found."""

@@ -49,6 +49,6 @@ class VmdiracHousekeepingOperator(BaseOperator):
                 seconds=time.monotonic,
                 time_left=lambda: time.monotonic() < end,
             )
-            measure_tables(store)
+            measure_tables(store, utc_now())
         finally:
             store.close()

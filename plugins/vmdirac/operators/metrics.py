@@ -7,7 +7,7 @@ from datetime import datetime
 from airflow.sdk.observability import stats
 
 from vmdirac.model.states import UNFINISHED, JobStatus
-from vmdirac.store import alerts, fleet, housekeeping, queue
+from vmdirac.store import alerts, fleet, queue, sizes
 from vmdirac.store.database import Store
 
 
@@ -28,10 +28,12 @@ def measure(store: Store, now: datetime) -> None:
     stats.gauge("vmdirac.alerts", open_alerts)
 
 
-def measure_tables(store: Store) -> None:
-    """Tell how many rows each of our tables has. That takes counting them: it is for once in a while."""
+def measure_tables(store: Store, now: datetime) -> None:
+    """Tell how many rows each of our tables has, and keep it for the page. That takes counting them: it is for once
+    in a while."""
     with store.read() as session:
-        rows = housekeeping.table_rows(session)
+        rows = sizes.counted(session)
+    store.transact(lambda session: sizes.keep(session, rows, now))
     for name, count in sorted(rows.items()):
         table = name.removeprefix("vmdirac_")
         stats.gauge("vmdirac.table_rows", count, tags={"table": table})

@@ -16,8 +16,8 @@ from airflow.sdk.exceptions import AirflowFailException
 if TYPE_CHECKING:
     from vmdirac.model.stop import StopWish
 
-STOPPED, WHAT = "stopped", "what"
-"""XComs of the preview: how many VMs the stop is for, and a text that says which."""
+STOPPED, WHAT, IDS = "stopped", "what", "instances"
+"""XComs of the preview: how many VMs the stop is for, a text that says which, and their ids."""
 
 
 class VmdiracPreviewStopOperator(BaseBranchOperator):
@@ -48,36 +48,40 @@ class VmdiracPreviewStopOperator(BaseBranchOperator):
         self.log.info("%s", lines)
         context["ti"].xcom_push(STOPPED, report.stopped)
         context["ti"].xcom_push(WHAT, lines)
+        context["ti"].xcom_push(IDS, report.ids)
         return self.if_many if report.stopped > self.many else self.if_few
 
 
 class VmdiracStopOperator(BaseOperator):
-    """Stops the VMs that the run's parameters ask for, if they are no more than those that were looked at.
+    """Stops those VMs that were looked at, as far as they still fit what the run's parameters ask for.
 
-    :param at_most: how many it was for when it was looked at.
-    :param agreed_by: who agreed to it; empty if nobody was asked.
+    :param looked_at: ids of those that were looked at.
+    :param many: more than so many are stopped only when somebody has agreed.
+    :param agreed_by: who agreed to it; empty if nobody did.
     """
 
-    template_fields: Sequence[str] = ("at_most", "agreed_by")
+    template_fields: Sequence[str] = ("looked_at", "agreed_by")
 
-    def __init__(self, *, at_most: Any, agreed_by: str = "", **kwargs: Any) -> None:
+    def __init__(self, *, looked_at: Any, many: int, agreed_by: str = "", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.at_most = at_most
+        self.looked_at = looked_at
+        self.many = many
         self.agreed_by = agreed_by
 
     def execute(self, context: Context) -> None:
-        from vmdirac.loops.asked_stop import MoreThanAgreedError, stop_selected
+        from vmdirac.loops.asked_stop import stop_selected
         from vmdirac.operators.runtime import utc_now
         from vmdirac.store.database import Store
 
         wish = wish_of(context)
+        # Airflow does not come here when somebody has refused. A stop of many does not rely on that.
+        if len(self.looked_at) > self.many and not self.agreed_by:
+            raise AirflowFailException(f"they are more than {self.many}, and nobody has agreed")
         if self.agreed_by:
             wish = replace(wish, who=f"{wish.who}, as {self.agreed_by} agreed")
         store = Store.from_config()
         try:
-            report = stop_selected(store, wish, utc_now(), at_most=int(self.at_most))
-        except MoreThanAgreedError as error:
-            raise AirflowFailException(str(error)) from None
+            report = stop_selected(store, wish, utc_now(), looked_at=self.looked_at)
         finally:
             store.close()
         self.log.info("%s", report)

@@ -5,7 +5,8 @@ What it does is imported where it does it: this module is loaded each time that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier, BaseOperator, Context
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class VmdiracWatchOperator(BaseOperator):
-    """Watches. A notifier that fails is tried again by the next run, and makes this one red; the others tell all the
-    same."""
+    """Watches. What fails makes the run red when all the rest is done: a notifier that fails is tried again by the next
+    run, and the others tell all the same, as they do if the fleet cannot be measured."""
 
     def execute(self, context: Context) -> None:
-        from vmdirac.config.notifiers import NotifiersError, read_notifiers
+        from vmdirac.config.notifiers import read_notifiers
         from vmdirac.config.source import AirflowConfigSource
         from vmdirac.loops.count import count
         from vmdirac.loops.notify import tell
@@ -31,19 +32,40 @@ class VmdiracWatchOperator(BaseOperator):
         from vmdirac.operators.runtime import utc_now
         from vmdirac.store.database import Store
 
+        failures: list[str] = []
         store = Store.from_config()
+
+        def tell_all() -> None:
+            tellers = _tellers(read_notifiers(AirflowConfigSource()), context)
+            failures.extend(tell(store, tellers, utc_now()))
+
         try:
-            watch(store, utc_now())
-            measure(store, utc_now())
-            count(store, utc_now(), event_metrics.tell)
-            tellers = [_teller(item, context) for item in read_notifiers(AirflowConfigSource())]
-            failures = tell(store, tellers, utc_now())
-        except NotifiersError as error:
-            raise AirflowFailException(str(error)) from None
+            # Alerts are told before anything is measured: who waits for them waits for nothing else.
+            for part in (
+                lambda: watch(store, utc_now()),
+                tell_all,
+                lambda: measure(store, utc_now()),
+                lambda: count(store, utc_now(), event_metrics.tell),
+            ):
+                try:
+                    part()
+                except Exception as error:
+                    self.log.exception("a part of it failed; the others are done")
+                    failures.append(f"{type(error).__name__}: {error}")
         finally:
             store.close()
         if failures:
             raise AirflowFailException("; ".join(failures))
+
+
+def _tellers(configs: Sequence[NotifierConfig], context: Context) -> dict[str, Callable[[Alert], None]]:
+    """By their classes, and by numbers where there are several of one."""
+    tellers: dict[str, Callable[[Alert], None]] = {}
+    seen: Counter[str] = Counter()
+    for config in configs:
+        seen[config.notifier] += 1
+        tellers[f"{config.notifier} {seen[config.notifier]}"] = _teller(config, context)
+    return tellers
 
 
 def _teller(config: NotifierConfig, context: Context) -> Callable[[Alert], None]:

@@ -15,6 +15,11 @@ GONE: Final = "gone"
 """Why a VM is halted that nobody had stopped: its cloud said that it is gone."""
 
 _MADE = frozenset({InstanceStatus.SUBMITTED, InstanceStatus.WAIT_SSH_CONTEXT})
+_LAUNCHES = frozenset(
+    {(InstanceStatus.NEW, made) for made in _MADE}
+    # Found after all, though its launch had been given up.
+    | {(InstanceStatus.ERROR, InstanceStatus.STOPPING)}
+)
 
 
 def events(
@@ -26,14 +31,16 @@ def events(
     :param new: ids of those lines of it that have not been counted.
     """
     found: list[Event] = []
-    for moment in history:
-        if moment.id in new and moment.error_kind is not None:
-            kind = EventKind.DELETE_FAILURE if moment.drain_phase is DrainPhase.DELETING else EventKind.LAUNCH_FAILURE
+    for before, moment in pairwise([None, *history]):
+        if moment is not None and moment.id in new and moment.error_kind is not None:
+            # What was being deleted before. A line with which the deletion begins tells what the launch came to.
+            deleting = before is not None and before.drain_phase is DrainPhase.DELETING
+            kind = EventKind.DELETE_FAILURE if deleting else EventKind.LAUNCH_FAILURE
             found.append(Event(kind, moment.at, pod, endpoint, moment.error_kind))
     for before, after in pairwise(history):
         if after.id not in new or after.status is before.status:
             continue
-        if before.status is InstanceStatus.NEW and after.status in _MADE:
+        if (before.status, after.status) in _LAUNCHES:
             found.append(Event(EventKind.LAUNCH, after.at, pod, endpoint))
         # What was never launched had no VM that could be gone.
         elif before.status is not InstanceStatus.NEW and after.status is InstanceStatus.HALTED:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import and_, null, or_, select, update
 from sqlalchemy.orm import Session
 
 from vmdirac.model.alert import Alert, AlertKind
@@ -24,6 +25,7 @@ def raise_alert(session: Session, kind: AlertKind, subject: str, message: str, n
         session.add(row)
     elif row.ended_at is not None:
         row.since, row.ended_at, row.told_at, row.end_told_at = now, None, None, None
+        row.told_to, row.end_told_to = None, None
     if row.since == now:
         log.error("alert: %s: %s", subject, message)
     row.message, row.last_at = message, now
@@ -71,20 +73,46 @@ def _to_alert(row: AlertRow) -> Alert:
     return Alert(row.kind, row.subject, row.message, row.since, row.last_at, row.ended_at)
 
 
-def untold(session: Session) -> list[Alert]:
-    """What nobody was told of yet: alerts that were raised, and, of those that were told, that they are over. The
-    oldest come first."""
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """An alert of which not everybody has been told as it is now.
+
+    :param known_to: names of those who were told that it was raised; ``None``: all were.
+    :param told_to: names of those who were told of it as it is now.
+    """
+
+    alert: Alert
+    known_to: frozenset[str] | None
+    told_to: frozenset[str]
+
+    def audience(self, names: Collection[str]) -> list[str]:
+        """Who of these is to be told now. That it is over is told to those who know of it."""
+        know = names if self.alert.ended_at is None or self.known_to is None else self.known_to
+        return [name for name in names if name in know and name not in self.told_to]
+
+
+def untold(session: Session) -> list[Untold]:
+    """What not everybody was told of yet: alerts that were raised, and, of those that anybody was told of, that they
+    are over. The oldest come first."""
     raised = and_(AlertRow.told_at.is_(None), AlertRow.ended_at.is_(None))
-    over = and_(AlertRow.told_at.is_not(None), AlertRow.ended_at.is_not(None), AlertRow.end_told_at.is_(None))
+    known = or_(AlertRow.told_at.is_not(None), AlertRow.told_to.is_not(null()))
+    over = and_(known, AlertRow.ended_at.is_not(None), AlertRow.end_told_at.is_(None))
     query = select(AlertRow).where(or_(raised, over)).order_by(AlertRow.since, AlertRow.id)
-    return [_to_alert(row) for row in session.scalars(query)]
+    return [
+        Untold(
+            _to_alert(row),
+            None if row.told_at is not None else frozenset(row.told_to or ()),
+            frozenset((row.told_to if row.ended_at is None else row.end_told_to) or ()),
+        )
+        for row in session.scalars(query)
+    ]
 
 
-def note_told(session: Session, alert: Alert, now: datetime) -> None:
-    """Whoever is to know was told of it as it was read."""
-    column = "told_at" if alert.ended_at is None else "end_told_at"
+def note_told(session: Session, alert: Alert, told_to: Collection[str], now: datetime, *, all_told: bool) -> None:
+    """These, or all who are to know, were told of it as it was read."""
+    which = "told" if alert.ended_at is None else "end_told"
     session.execute(
         update(AlertRow)
         .where(AlertRow.kind == alert.kind, AlertRow.subject == alert.subject, AlertRow.since == alert.since)
-        .values({column: now})
+        .values({f"{which}_to": sorted(told_to) or None} | ({f"{which}_at": now} if all_told else {}))
     )

@@ -103,8 +103,13 @@ def add_amounts(session: Session, amounts: Sequence[tuple[Key, int, float]]) -> 
     known = {(row.hour, row.kind, row.pod, row.endpoint, row.what): row for row in session.scalars(query)}
     for key, (count, seconds) in sorted(sums.items()):
         if (row := known.get(key)) is not None:
-            row.count += count
-            row.seconds += seconds
+            # Added by the database: another one may count into the same hour now.
+            session.execute(
+                update(TotalRow)
+                .where(TotalRow.id == row.id)
+                .values(count=TotalRow.count + count, seconds=TotalRow.seconds + seconds)
+                .execution_options(synchronize_session=False)
+            )
         else:
             hour, kind, pod, endpoint, what = key
             session.add(

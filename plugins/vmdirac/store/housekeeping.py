@@ -10,7 +10,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Select, and_, bindparam, delete, exists, func, not_, select
+from sqlalchemy import Select, and_, bindparam, delete, exists, func, not_, null, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from vmdirac.model.event import EventKind
@@ -20,7 +20,6 @@ from vmdirac.store.instances import HOLDS_A_PLACE
 from vmdirac.store.tables import (
     AlertRow,
     AttemptRow,
-    Base,
     CountingRow,
     CredentialHandoutRow,
     DecisionRow,
@@ -200,7 +199,8 @@ def delete_handouts(session: Session, ids: Collection[int], before: datetime) ->
 
 
 _OVER_AND_TOLD = and_(
-    AlertRow.ended_at.is_not(None), (AlertRow.told_at.is_(None)) | (AlertRow.end_told_at.is_not(None))
+    AlertRow.ended_at.is_not(None),
+    and_(AlertRow.told_at.is_(None), AlertRow.told_to.is_(null())) | AlertRow.end_told_at.is_not(None),
 )
 
 
@@ -236,11 +236,3 @@ def _delete(session: Session, column: InstrumentedAttribute[int], values: Collec
     if values:
         statement = delete(column.class_.__table__).where(column == bindparam("key"))
         session.connection().execute(statement, [{"key": value} for value in sorted(values)])
-
-
-def table_rows(session: Session) -> dict[str, int]:
-    """How many rows each of our tables has."""
-    return {
-        table.name: session.scalars(select(func.count()).select_from(table)).one()
-        for table in Base.metadata.sorted_tables
-    }

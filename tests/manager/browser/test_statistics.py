@@ -14,7 +14,7 @@ from tests.manager.browser.test_looks import CONTRASTS, ENOUGH
 from tests.manager.browser.visitor import PAGE, SCROLLED, Visitor
 from vmdirac.model.event import Event, EventKind
 from vmdirac.model.states import InstanceStatus
-from vmdirac.store import counting, instances
+from vmdirac.store import counting, instances, sizes
 from vmdirac.store.database import Store
 from vmdirac.store.tables import TotalRow
 
@@ -42,6 +42,7 @@ def boots(store: Store, now: datetime) -> None:
         job = Event(EventKind.JOB, now, what="done", seconds=7200)
         session.query(TotalRow).delete()
         counting.add_totals(session, [*halts, *ticks, job])
+        sizes.keep(session, {"vmdirac_jobs": 1234, "vmdirac_orphans": 0}, now)
 
 
 @pytest.fixture
@@ -70,6 +71,14 @@ def test_what_happened(statistics: Visitor) -> None:
         ["VMs gone: boot deadline", "2", ""],
         ["Ticks", "2", "3 s each"],
         ["Jobs: done", "1", "2 h of CPU"],
+    ]
+
+
+def test_how_large_tables_are(statistics: Visitor) -> None:
+    rows = statistics.page.get_by_role("table", name="Table sizes").locator("tbody tr").all()
+    assert [[cell.inner_text() for cell in row.locator("td").all()] for row in rows] == [
+        ["jobs", "1,234"],
+        ["orphans", "0"],
     ]
 
 

@@ -82,11 +82,12 @@ export async function fetchScheduling(query, signal) {
  * @throws {ApiError}
  */
 export async function fetchStatistics(_, signal) {
-  const [totals, times] = await Promise.all([
+  const [totals, times, sizes] = await Promise.all([
     fetchJson("vmdirac/ui/v1/totals?days=7", signal),
     fetchJson("vmdirac/ui/v1/phases?days=7", signal),
+    fetchJson("vmdirac/ui/v1/sizes", signal),
   ]);
-  return { totals, times };
+  return { totals, times, sizes };
 }
 
 /**
@@ -127,14 +128,14 @@ export const fetchStops = (signal) => fetchJson("vmdirac/ui/v1/stops", signal);
 /**
  * What a stop would do.
  * @param {{pods: string[], endpoints: string[], states: string[], why: string, force: boolean}} wish
- * @returns {Promise<{stopped: number, jobs: number, untouched: number, what: string}>}
+ * @returns {Promise<{stopped: number, instances: number[], jobs: number, untouched: number, what: string}>}
  * @throws {ApiError}
  */
 export const previewStop = (wish) => post("vmdirac/ui/v1/stops", { ...wish, dry_run: true });
 
 /**
- * Stops all that fit, if they are not too many.
- * @returns {Promise<{stopped: number, jobs: number, untouched: number, what: string}>}
+ * Stops those of `instances` that still fit, if they are not too many.
+ * @returns {Promise<{stopped: number, instances: number[], jobs: number, untouched: number, what: string}>}
  * @throws {ApiError}
  */
 export const stopSelected = (wish) => post("vmdirac/ui/v1/stops", wish);
@@ -145,7 +146,7 @@ export const stopSelected = (wish) => post("vmdirac/ui/v1/stops", wish);
  * @throws {ApiError}
  */
 export const askForConsent = (wish) =>
-  post("api/v2/dags/vmdirac_stop/dagRuns", { logical_date: null, conf: { instances: [], ...wish } });
+  post("api/v2/dags/vmdirac_stop/dagRuns", { logical_date: null, conf: wish });
 
 const post = (path, body = {}) => fetchJson(path, null, { method: "POST", body: JSON.stringify(body) });
 

@@ -66,7 +66,7 @@ function Ask({ onDone }) {
     setError(null);
     try {
       if (found === null) setFound(await previewStop(wishOf(form)));
-      else onDone(await (many ? askedFor(form) : stopped(form)));
+      else onDone(await (many ? askedFor : stopped)({ ...wishOf(form), instances: found.instances }));
     } catch (problem) {
       if (!(problem instanceof ApiError)) throw problem;
       setFound(null);
@@ -123,7 +123,6 @@ const Found = ({ found: { what }, many, unasked }) =>
 const PROBLEMS = Object.freeze({
   403: "You may not do this",
   404: "There is no DAG vmdirac_stop here, which would ask for consent",
-  409: "More fit by now than before: look again",
 });
 
 function Problem({ error }) {
@@ -140,13 +139,13 @@ const wishOf = ({ pod, endpoint, state, why, force }) => ({
   force,
 });
 
-async function stopped(form) {
-  const answer = await stopSelected(wishOf(form));
+async function stopped(wish) {
+  const answer = await stopSelected(wish);
   return { text: `${vms(answer.stopped)} being stopped.` };
 }
 
-async function askedFor(form) {
-  const { dag_run_id: run } = await askForConsent(wishOf(form));
+async function askedFor(wish) {
+  const { dag_run_id: run } = await askForConsent(wish);
   return { text: "Consent is asked for.", to: `/dags/vmdirac_stop/runs/${encodeURIComponent(run)}` };
 }
 

@@ -21,5 +21,5 @@ export const ForceField = ({ checked, disabled, onChange }) =>
     { checked, disabled, onCheckedChange: (change) => onChange(Boolean(change.checked)) },
     h(Checkbox.HiddenInput),
     h(Checkbox.Control),
-    h(Checkbox.Label, null, "By force: at once, and jobs go back to the queue"),
+    h(Checkbox.Label, null, "By force, whatever runs: jobs go back to the queue when the VM says that it ends, or is gone"),
   );

@@ -12,7 +12,7 @@ from vmdirac.store.tables.orphans import OrphanRow
 from vmdirac.store.tables.pods import ImageRow, RunningPodRow
 from vmdirac.store.tables.queue import AttemptRow, JobFileRow, JobRow, TaskQueueRow
 from vmdirac.store.tables.ssh_contexts import SshContextRow
-from vmdirac.store.tables.statistics import CountingRow, TotalRow
+from vmdirac.store.tables.statistics import CountingRow, TableSizeRow, TotalRow
 from vmdirac.store.tables.ticks import DecisionRow, OfferRow, TickDemandRow, TickRow
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "RefusalRow",
     "RunningPodRow",
     "SshContextRow",
+    "TableSizeRow",
     "TaskQueueRow",
     "TickDemandRow",
     "TickRow",

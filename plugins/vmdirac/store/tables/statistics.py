@@ -36,3 +36,14 @@ class TotalRow(Base):
     what: Mapped[str] = mapped_column(String(64))
     count: Mapped[int] = mapped_column(BigId)
     seconds: Mapped[float] = mapped_column(Double)
+
+
+class TableSizeRow(Base):
+    """How many rows a table of ours had when they were counted last."""
+
+    __tablename__ = "vmdirac_table_sizes"
+    __table_args__ = (MARIADB_OPTIONS,)
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    row_count: Mapped[int] = mapped_column(BigId)
+    counted_at: Mapped[Time]
