@@ -418,7 +418,9 @@ class TestStalled:
         assert vm.instance.status is InstanceStatus.RUNNING
 
     def test_silence_while_the_manager_did_not_serve_is_our_own(self, store: Store) -> None:
-        world, vm = self.silent(store, 300)
+        world = World(store)
+        vm = busy_vm(world)
+        world.clock.advance(minutes=300)
         installation.mark_hearing(store, world.clock())
         world.clock.advance(minutes=40)
         world.reconcile()

@@ -131,6 +131,17 @@ class Instance:
         """Whether it called in within its last three periods. What it said before that is too old to act on."""
         return self.heard_at is not None and now - self.heard_at <= timedelta(seconds=3 * self.heartbeat_period)
 
+    def is_silent(self, now: datetime, hearing_since: datetime | None) -> bool:
+        """Whether it should have called in by now, and did not. While and right after VMs could not reach us, none
+        should have.
+
+        :param hearing_since: since when VMs can reach the manager; ``None``: they cannot.
+        """
+        if hearing_since is None:
+            return False
+        had_its_chance = now - hearing_since > timedelta(seconds=3 * self.heartbeat_period)
+        return had_its_chance and not self.recently_heard(now)
+
     @property
     def launched_at(self) -> datetime:
         """When its VM began to live, as far as we know: when the cloud was last asked for it."""

@@ -92,9 +92,7 @@ def _mass(
     expected: Sequence[Instance], ended: Sequence[datetime], hearing_since: datetime, now: datetime
 ) -> MassSilence | None:
     """The first mass among them."""
-    last_calls = [
-        (item.heard_at, _is_silent(item, hearing_since, now)) for item in expected if item.heard_at is not None
-    ]
+    last_calls = [(item.heard_at, item.is_silent(now, hearing_since)) for item in expected if item.heard_at is not None]
     silences = sorted(last for last, silent in last_calls if silent)
     end = 0
     for start, first in enumerate(silences):
@@ -106,8 +104,3 @@ def _mass(
         if together > max(ALARM_ABOVE, ALARM_SHARE * calling):
             return MassSilence(together, calling, first)
     return None
-
-
-def _is_silent(item: Instance, hearing_since: datetime, now: datetime) -> bool:
-    had_its_chance = now - hearing_since > timedelta(seconds=3 * item.heartbeat_period)
-    return had_its_chance and not item.recently_heard(now)

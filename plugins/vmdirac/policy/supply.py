@@ -10,7 +10,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from fractions import Fraction
 
 from vmdirac.model.instance import Instance
@@ -115,7 +115,4 @@ def give_jobs_to_existing_vms(
 def _is_silent(instance: Instance, hearing_since: datetime | None, now: datetime) -> bool:
     """Whether it should have called in by now: it may be dead, and jobs must not wait until that is sure. While or
     right after VMs could not reach us, none should have."""
-    if instance.status is not InstanceStatus.RUNNING or hearing_since is None:
-        return False
-    had_its_chance = now - hearing_since > timedelta(seconds=3 * instance.heartbeat_period)
-    return had_its_chance and not instance.recently_heard(now)
+    return instance.status is InstanceStatus.RUNNING and instance.is_silent(now, hearing_since)
