@@ -24,6 +24,7 @@ class Instance:
     :param phase_since: when the drain reached its present phase; of a VM that does not drain: when its last drain was
         taken back.
     :param heard_at: last time the VM called in, by our clock; None: never.
+    :param halting_at: when the VM said that it ends; ``None``: it did not.
     :param idle_since: since when the VM itself says that it has no job; None: it has one, or never reported.
     :param jobs: jobs that the VM said it runs.
     :param busy_processors: processors that these jobs occupy.
@@ -67,6 +68,7 @@ class Instance:
     forced: bool = False
     registered_at: datetime | None = None
     heard_at: datetime | None = None
+    halting_at: datetime | None = None
     idle_since: datetime | None = None
     jobs: int = 0
     busy_processors: int = 0

@@ -16,6 +16,7 @@ from fractions import Fraction
 from vmdirac.model.instance import Instance
 from vmdirac.model.requirements import Offer, Requirements, TaskQueue
 from vmdirac.model.states import InstanceStatus
+from vmdirac.policy.mass_silence import NO_MASS, MassSilences
 from vmdirac.policy.matching import is_short_enough, jobs_that_fit, matches
 
 
@@ -103,10 +104,21 @@ class Backlog:
 
 
 def give_jobs_to_existing_vms(
-    backlog: Backlog, instances: Sequence[Instance], hearing_since: datetime | None, now: datetime
+    backlog: Backlog,
+    instances: Sequence[Instance],
+    hearing_since: datetime | None,
+    now: datetime,
+    masses: MassSilences = NO_MASS,
 ) -> None:
-    """Let VMs that are free, or on their way, have the jobs that they will take."""
-    able = [item for item in instances if item.free_processors and not _is_silent(item, hearing_since, now)]
+    """Let VMs that are free, or on their way, have the jobs that they will take.
+
+    :param masses: VMs that fell silent together will call again: replaced, they would be there twice.
+    """
+    able = [
+        item
+        for item in instances
+        if item.free_processors and (masses.holds(item.endpoint) or not _is_silent(item, hearing_since, now))
+    ]
     # Those that can do least choose first, or a VM that could have done something else takes their jobs.
     for item in sorted(able, key=lambda item: (len(backlog.matching(item.offer)), item.id)):
         backlog.fill(item.offer, item.free_processors, item.free_memory_mb, item.seconds_left(now))
