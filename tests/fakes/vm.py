@@ -110,6 +110,11 @@ class FakeVm(CallingVm):
         super().__init__(world, machine.cloud_id, machine.request.user_data)
         self.endpoint = endpoint
 
+    def die(self) -> None:
+        """It no longer runs, and its last call is so long ago that the cloud is believed."""
+        self.power_off()
+        self.world.clock.advance(minutes=4)
+
     def power_off(self) -> None:
         """It no longer runs, and the cloud still has it."""
         self.world.clouds[self.endpoint].set_state(self.cloud_id, CloudState.STOPPED)

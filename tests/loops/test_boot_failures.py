@@ -118,6 +118,8 @@ def test_a_vm_that_no_list_ever_showed_is_no_failure(store: Store) -> None:
 def test_a_vm_that_had_called_in_did_boot(store: Store, fail: Callable[[World], None]) -> None:
     world = launched(store)
     boot(world)
+    # As long as it calls, the cloud is not believed that it failed.
+    world.clock.advance(minutes=4)
     fail(world)
     assert world.instance().status in {InstanceStatus.STOPPING, InstanceStatus.HALTED}
     assert breaker(world) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,7 +17,7 @@ from vmdirac.loops.sweeps import IdleReport
 from vmdirac.manager.vm_messages import VmAction
 from vmdirac.model.pod import DeadlineOverrides
 from vmdirac.model.states import AfterDrainDeadline, DrainPhase, InstanceStatus, JobStatus, StopReason
-from vmdirac.store import instances, queue
+from vmdirac.store import installation, instances, queue
 from vmdirac.store.database import Store
 
 
@@ -75,6 +76,16 @@ class TestWorkAgain:
         vm.heartbeat()
         assert world.sweep_idle().idle == 1
 
+    def test_one_that_has_said_good_bye_is_replaced(self, store: Store) -> None:
+        """Its host goes down while it drains."""
+        world = World(store)
+        (vm,) = idle_vms(world)
+        vm.halting("shutdown")
+        world.submit()
+        world.tick()
+        assert vm.instance.status is InstanceStatus.STOPPING
+        assert len(world.instances(InstanceStatus.SUBMITTED)) == 1
+
     def test_what_is_being_deleted_already_is_replaced(self, store: Store) -> None:
         world = World(store)
         (vm,) = idle_vms(world)
@@ -101,7 +112,8 @@ class TestTooLong:
         world.pods = {"pod": a_pod(after_drain_deadline=choice, deadlines=deadline, campaign_end=yesterday)}
         vm.heartbeat()
         assert world.sweep_idle().campaign_ended == 1
-        assert vm.heartbeat().action is VmAction.DRAIN
+        for _ in range(2):
+            assert vm.heartbeat().action is VmAction.DRAIN
         world.clock.advance(minutes=61)
         assert vm.heartbeat().action is VmAction.DRAIN
         return world, vm
@@ -110,6 +122,30 @@ class TestTooLong:
         world, vm = self.overdue(store, AfterDrainDeadline.WAIT)
         assert world.sweep_idle().overdue == 0
         assert vm.heartbeat().action is VmAction.DRAIN
+
+    def test_one_that_never_heard_of_it_is_not_ended(self, store: Store) -> None:
+        """The manager dies as soon as the VM has been asked; when it is back the VM has its whole deadline."""
+        deadline = DeadlineOverrides(drain=timedelta(hours=1))
+        pod = a_pod(after_drain_deadline=AfterDrainDeadline.KILL, deadlines=deadline)
+        world = World(store, [pod])
+        world.submit()
+        world.tick()
+        (vm,) = boot(world)
+        assert vm.match()
+        vm.heartbeat()
+        world.pods = {"pod": replace(pod, campaign_end=world.clock().date() - timedelta(days=1))}
+        assert world.sweep_idle().campaign_ended == 1
+        world.hearing = False
+        world.clock.advance(minutes=600)
+        assert world.sweep_idle().overdue == 0
+        installation.mark_hearing(store, world.clock())
+        world.hearing = True
+        assert vm.heartbeat().action is VmAction.DRAIN
+        for _ in range(10):
+            world.clock.advance(minutes=6)
+            assert vm.heartbeat().action is VmAction.DRAIN
+            assert world.sweep_idle().overdue == 0
+        assert vm.finish(vm.jobs[0])
 
     def test_it_is_ended_and_its_job_goes_back(self, store: Store) -> None:
         world, vm = self.overdue(store, AfterDrainDeadline.KILL)
@@ -125,6 +161,7 @@ class TestTooLong:
         world.reconcile()
         assert vm.instance.status is InstanceStatus.HALTED
         assert world.job_counts() == {JobStatus.WAITING: 1}
+        assert world.job(1).max_attempts == 4, "the end of its VM was our decision: it uses up no attempt"
 
 
 @pytest.mark.parametrize("before", [InstanceStatus.SUBMITTED, InstanceStatus.CONTEXTUALIZING])

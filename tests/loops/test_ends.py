@@ -101,7 +101,7 @@ class TestInterruption:
         world.cloud.interrupt(vm.cloud_id)
         world.cloud.set_state(vm.cloud_id, state)
         for _ in range(2):
-            world.clock.advance(minutes=1)
+            world.clock.advance(minutes=4)
             world.reconcile()
         assert vm.instance.status is InstanceStatus.HALTED
         assert vm.instance.stop_reason is (StopReason.INTERRUPTED if state is CloudState.STOPPED else None)

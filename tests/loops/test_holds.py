@@ -194,11 +194,12 @@ class TestQuota:
         assert world.tick() == {"alpha": LaunchReport(launched=2, refused=2)}
         world.clock.advance(minutes=3)
         world.reconcile()
-        vm, _ = boot(world)
+        vm, other = boot(world)
         assert world.tick() == {}
         vm.vanish()
         for _ in range(2):
             world.clock.advance(minutes=3, seconds=1)
+            other.heartbeat()
             world.reconcile()
         assert len(world.instances(InstanceStatus.HALTED)) == 1
         assert world.clock() < held(world)[0].since + 10 * MINUTE

@@ -311,13 +311,14 @@ class Life(RuleBasedStateMachine):
                 .join(TaskQueueRow, TaskQueueRow.id == JobRow.task_queue_id)
                 .where(JobRow.status == JobStatus.RUNNING)
             ).all()
-            attempts = session.scalars(select(JobRow.attempts)).all()
+            attempts = session.execute(select(JobRow.attempts, JobRow.max_attempts)).all()
         taken: Counter[int] = Counter()
         for instance_id, status, processors, needs in running:
             assert status not in {InstanceStatus.HALTED, InstanceStatus.ERROR, InstanceStatus.NEW}
             taken[instance_id] += Requirements.from_json(needs).processors
             assert taken[instance_id] <= processors
-        assert max(attempts, default=0) <= MAX_ATTEMPTS
+        # Those that a forced stop has used up are given back.
+        assert all(begun <= at_most for begun, at_most in attempts)
         assert max(self.accepted.values(), default=0) <= 1
 
     # When all is well again.

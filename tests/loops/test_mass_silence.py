@@ -53,6 +53,43 @@ def test_nothing_is_given_up_while_many_are_silent(store: Store) -> None:
     assert raised(world) == []
 
 
+def test_their_jobs_stay_theirs_and_nothing_is_started_in_their_place(store: Store) -> None:
+    """The network fails for an hour, as their calls were spread over their period."""
+    world = World(store)
+    vms = fleet(world, 10)
+    for vm in vms:
+        world.clock.advance(seconds=6)
+        vm.heartbeat()
+    for _ in range(60):
+        world.clock.advance(minutes=1)
+        world.reconcile()
+        assert world.sweep_stalled().jobs_taken_back == 0
+        world.tick()
+    assert world.cloud.ever_made() == 10
+    # Nine of them come back: the last one has its whole lease once more.
+    for vm in vms[1:]:
+        assert vm.heartbeat().lost_leases == []
+    world.clock.advance(minutes=2)
+    assert world.sweep_stalled().jobs_taken_back == 0
+    assert raised(world) == []
+    assert vms[0].heartbeat().lost_leases == []
+    for vm in vms:
+        assert vm.finish(vm.jobs[0])
+
+
+def test_free_vms_that_fell_silent_together_are_not_replaced(store: Store) -> None:
+    world = World(store)
+    vms = fleet(world, 5)
+    for vm in vms:
+        vm.finish(vm.jobs[0])
+        vm.heartbeat()
+    world.clock.advance(minutes=4)
+    world.submit(5)
+    world.reconcile()
+    world.tick()
+    assert world.cloud.ever_made() == 5
+
+
 def test_few_are_given_up_as_ever(store: Store) -> None:
     world = World(store)
     vms = fleet(world, 10)

@@ -435,10 +435,23 @@ class TestUnknown:
 
 
 class TestDeath:
+    @pytest.mark.parametrize("state", [CloudState.ERROR, CloudState.STOPPED])
+    def test_a_vm_that_calls_and_works_is_not_dead_whatever_its_cloud_says(
+        self, store: Store, state: CloudState
+    ) -> None:
+        world, (vm,) = running(store, jobs=True)
+        world.cloud.set_state(vm.cloud_id, state)
+        for _ in range(30):
+            world.clock.advance(minutes=1)
+            vm.heartbeat()
+            assert world.reconcile().delete_asked == 0
+        assert vm.instance.status is InstanceStatus.RUNNING
+        assert vm.finish(vm.jobs[0])
+
     def test_a_vm_that_stopped_by_itself_is_deleted_with_its_console_kept(self, store: Store) -> None:
         world, (vm,) = running(store, jobs=True)
         world.cloud.write_console(vm.cloud_id, "Kernel panic\n")
-        vm.power_off()
+        vm.die()
         assert world.reconcile() == ReconcileReport(listed=1, delete_asked=1)
         item = vm.instance
         assert (item.status, item.stop_reason, item.forced) == (InstanceStatus.STOPPING, StopReason.DIED, True)
@@ -451,7 +464,7 @@ class TestDeath:
 
     def test_a_vm_that_dies_while_it_drains_is_deleted(self, store: Store) -> None:
         world, vm = stopping(store, DrainPhase.ASKED)
-        vm.power_off()
+        vm.die()
         world.reconcile()
         assert terminated(world.cloud) == [vm.cloud_id]
 
@@ -566,7 +579,7 @@ class TestDelete:
     def test_of_one_that_fails_stops_no_other(self, store: Store) -> None:
         world, vms = running(store, 3)
         for vm in vms:
-            vm.power_off()
+            vm.die()
         world.cloud.fail("terminate", None, AuthError("not allowed"), None)
         report = world.reconcile()
         assert (report.delete_asked, report.delete_failed) == (2, 1)
@@ -616,7 +629,7 @@ class TestEvidence:
     def died(self, store: Store, console: str) -> tuple[World, FakeVm]:
         world, (vm,) = running(store)
         world.cloud.write_console(vm.cloud_id, console)
-        vm.power_off()
+        vm.die()
         return world, vm
 
     def test_is_not_kept_of_a_vm_that_did_its_work(self, store: Store) -> None:
@@ -666,7 +679,7 @@ class TestEvidence:
         """A pass must have asked for its deletes before its own time is over."""
         world, vms = running(store, 20)
         for vm in vms:
-            vm.power_off()
+            vm.die()
 
         def take_long(verb: str, _names: Sequence[str]) -> None:
             if verb == "console":

@@ -66,7 +66,9 @@ def test_which_vm_is_the_second_one_is_said_by_which_the_instance_has_taken(sqli
     first, second = world.cloud.instances()
     world.clock.advance(minutes=1)
     work = Corrections(world.clock())
-    for action in reconcile([world.instance()], [first, second], lambda _: Deadlines(), world.clock(), world.clock()):
+    for action in reconcile(
+        [world.instance()], [first, second], lambda _: Deadlines(), world.clock(), None, world.clock()
+    ):
         work.collect(action)
     assert work.duplicates == []
     work.was_made(world.instance().id)

@@ -13,6 +13,7 @@ from vmdirac.model.states import DrainPhase, InstanceStatus
 from vmdirac.policy.reconcile import Action, reconcile
 
 BEGAN: Final = NOW - 10 * SECOND
+LONG_AGO: Final = NOW - 100 * HOUR
 WORKING: Final = [CloudState.PENDING, CloudState.RUNNING, CloudState.UNKNOWN]
 
 
@@ -21,9 +22,14 @@ def vm(cloud_id: str = "vm-1", token: str = "token-1", state: CloudState = Cloud
 
 
 def decide(
-    rows: list[Instance], listed: list[CloudInstance], *, began: datetime = BEGAN, deadlines: Deadlines | None = None
+    rows: list[Instance],
+    listed: list[CloudInstance],
+    *,
+    began: datetime = BEGAN,
+    deadlines: Deadlines | None = None,
+    hearing: datetime | None = LONG_AGO,
 ) -> list[Action]:
-    return reconcile(rows, listed, lambda _: deadlines or Deadlines(), began, NOW)
+    return reconcile(rows, listed, lambda _: deadlines or Deadlines(), began, hearing, NOW)
 
 
 def row(status: InstanceStatus = InstanceStatus.RUNNING, id_: int = 1, **values: Any) -> Instance:

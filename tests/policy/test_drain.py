@@ -1,7 +1,7 @@
 """Drains that take too long, and drains that are taken back."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -47,6 +47,7 @@ def test_until_its_deletion_begins_a_drain_can_be_taken_back(phase: DrainPhase) 
         {"forced": True},
         {"stop_reason": StopReason.VM_REPORTED},
         {"stop_reason": StopReason.INTERRUPTED},
+        {"halting_at": NOW},
         {"status": S.RUNNING},
         {"status": S.HALTED},
     ],
@@ -56,18 +57,35 @@ def test_what_cannot_be_taken_back(fields: dict[str, Any]) -> None:
 
 
 class TestOverdue:
-    def overdue(self, one: Instance, of: RunningPod | None = KILLING, deadline: timedelta = 6 * HOUR) -> bool:
+    def overdue(
+        self,
+        one: Instance,
+        of: RunningPod | None = KILLING,
+        deadline: timedelta = 6 * HOUR,
+        hearing: datetime | None = NOW - 100 * HOUR,
+    ) -> bool:
         pods = {} if of is None else {of.name: of}
-        return overdue_drains([one], pods, lambda _: Deadlines(drain=deadline), NOW) == [one]
+        return overdue_drains([one], pods, lambda _: Deadlines(drain=deadline), hearing, NOW) == [one]
 
     def test_one_that_still_works_after_its_deadline_is_given_up_where_its_pod_wants_that(self) -> None:
         late = draining(status_since=NOW - 6 * HOUR - SECOND, jobs=1)
         assert self.overdue(late)
-        assert self.overdue(replace(late, drain_phase=DrainPhase.ACKNOWLEDGED))
+        acknowledged = replace(late, drain_phase=DrainPhase.ACKNOWLEDGED, phase_since=NOW - 6 * HOUR - SECOND)
+        assert self.overdue(acknowledged)
+        assert not self.overdue(replace(acknowledged, phase_since=NOW - 6 * HOUR)), "it heard of it later"
         assert not self.overdue(late, POD)
         assert not self.overdue(late, None), "what its pod wants is not known any more"
         assert not self.overdue(replace(late, status_since=NOW - 6 * HOUR))
         assert not self.overdue(late, deadline=7 * HOUR)
+
+    def test_an_outage_of_ours_uses_up_no_deadline(self) -> None:
+        late = draining(status_since=NOW - 9 * HOUR, jobs=1)
+        assert not self.overdue(late, hearing=None)
+        assert not self.overdue(late, hearing=NOW - 6 * HOUR)
+        assert self.overdue(late, hearing=NOW - 6 * HOUR - SECOND)
+
+    def test_one_that_does_not_call_may_not_have_heard_of_it(self) -> None:
+        assert not self.overdue(draining(status_since=NOW - 9 * HOUR, jobs=1, heard_at=NOW - 4 * MINUTE))
 
     @pytest.mark.parametrize(
         "fields",

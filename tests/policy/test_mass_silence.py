@@ -69,6 +69,8 @@ def test_right_after_an_outage_of_ours_nobody_is_silent() -> None:
     "fields",
     [
         {"status": S.STOPPING, "forced": True},
+        {"status": S.STOPPING, "drain_phase": DrainPhase.DELETING},
+        {"status": S.STOPPING, "drain_phase": DrainPhase.EMPTY, "halting_at": NOW},
         {"status": S.SUBMITTED},
         {"status": S.HALTED},
         {"heard_at": None},

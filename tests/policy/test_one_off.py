@@ -111,7 +111,7 @@ class TestTheirEnd:
 class TestReconcile:
     def actions(self, item: Instance, state: CloudState) -> list[object]:
         seen = CloudInstance("i-1", item.launch_token, "name", state)
-        return list(reconcile([item], [seen], lambda _: Deadlines(), NOW, NOW))
+        return list(reconcile([item], [seen], lambda _: Deadlines(), NOW, None, NOW))
 
     def test_without_an_agent_it_runs_when_the_cloud_says_so(self) -> None:
         item = of_task(1, InstanceStatus.SUBMITTED, cloud_id="i-1")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.policy.builders import HOUR, MINUTE, NOW, SECOND
-from tests.policy.listed import BEGAN, WORKING, asked, decide, row, stopping, vm
+from tests.policy.listed import BEGAN, LONG_AGO, WORKING, asked, decide, row, stopping, vm
 from vmdirac.model.cloud import DEAD, CloudInstance, CloudState
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import DeadlineOverrides, Deadlines
@@ -157,6 +157,29 @@ def test_a_vm_that_calls_in_is_there_whatever_the_list_says(absences: int) -> No
     assert decide([deleted], []) == [ConfirmGone(deleted)]
 
 
+@pytest.mark.parametrize("state", sorted(DEAD))
+@pytest.mark.parametrize("status", [S.RUNNING, S.STOPPING])
+def test_a_vm_that_calls_in_works_whatever_state_the_cloud_says_it_is_in(
+    status: InstanceStatus, state: CloudState
+) -> None:
+    """Nova says ERROR of guests that run, after a resize, a migration or a reboot that failed."""
+    phase = DrainPhase.ACKNOWLEDGED if status is S.STOPPING else None
+    heard, seen = row(status, heard_at=BEGAN - 3 * MINUTE, drain_phase=phase), vm(state=state)
+    assert decide([heard], [seen]) == [Observe(heard, seen)]
+    silent = replace(heard, heard_at=BEGAN - 3 * MINUTE - SECOND)
+    assert len(decide([silent], [seen])) == 2
+
+
+@pytest.mark.parametrize("hearing", [None, BEGAN, BEGAN - 3 * MINUTE])
+def test_of_one_that_could_not_have_called_nothing_is_concluded(hearing: datetime | None) -> None:
+    one, seen = row(absences=7, heard_at=BEGAN - 5 * HOUR), vm(state=CloudState.ERROR)
+    assert decide([one], [], hearing=hearing) == []
+    assert decide([one], [seen], hearing=hearing) == [Observe(one, seen)]
+    never = replace(one, status=S.SUBMITTED, heard_at=None)
+    assert decide([never], [], hearing=hearing) == [ConfirmGone(never)]
+    assert decide([never], [seen], hearing=hearing) == [Observe(never, seen), StopDead(never, seen)]
+
+
 @pytest.mark.parametrize("absences", [0, 1, 7])
 def test_a_young_vm_may_not_be_listed_yet(absences: int) -> None:
     young = row(S.SUBMITTED, last_launch_at=BEGAN - 2 * MINUTE, absences=absences)
@@ -259,7 +282,7 @@ def test_observations_come_before_consequences() -> None:
 def test_each_row_is_judged_by_its_own_deadlines() -> None:
     hasty, patient = asked(id_=1), asked(id_=2)
     own = {1: Deadlines(), 2: Deadlines.resolve(DeadlineOverrides(launch=HOUR))}
-    assert reconcile([hasty, patient], [], lambda item: own[item.id], BEGAN, NOW) == [CountAbsence(hasty)]
+    assert reconcile([hasty, patient], [], lambda item: own[item.id], BEGAN, LONG_AGO, NOW) == [CountAbsence(hasty)]
 
 
 # Interruption

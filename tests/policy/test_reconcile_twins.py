@@ -19,7 +19,7 @@ def row(reported_ip: str) -> Instance:
 
 
 def actions(item: Instance, *listed: CloudInstance) -> list[Action]:
-    return reconcile([item], listed, lambda _: Deadlines(), NOW - MINUTE, NOW)
+    return reconcile([item], listed, lambda _: Deadlines(), NOW - MINUTE, None, NOW)
 
 
 @pytest.mark.parametrize("address", ["", "10.0.0.1", "192.168.7.7"])

@@ -26,7 +26,7 @@ def judge(
     deadlines: Deadlines | None = None,
 ) -> SilenceAction | None:
     at = {} if listed is None else {"A": listed}
-    found = silent_instances([one], lambda _: deadlines or Deadlines(), at, hearing, NOW)
+    found = silent_instances([one], lambda _: deadlines or Deadlines(), at, 10 * MINUTE, hearing, NOW)
     assert len(found) <= 1
     return found[0] if found else None
 
@@ -86,15 +86,23 @@ def test_states_in_which_no_call_is_expected(status: InstanceStatus) -> None:
 @pytest.mark.parametrize("one", [BOOTED, RUNNING, STALLED, DRAINING], ids=lambda one: one.status)
 def test_no_observation_no_destruction(one: Instance) -> None:
     """Without a complete list of its endpoint since it went silent, nothing is concluded."""
-    since = one.heard_at or one.created_at
     assert judge(one, listed=None) is None
-    assert judge(one, listed=since) is None
-    assert judge(one, listed=since - HOUR) is None
-    assert judge(one, listed=since + SECOND) is not None
+    assert judge(one, listed=NOW - 10 * MINUTE) is not None
+    assert judge(one, listed=NOW - 10 * MINUTE - SECOND) is None, "what it said may not be true any more"
+
+
+def test_a_list_from_before_it_counted_as_silent_says_nothing() -> None:
+    hasty = Deadlines.resolve(DeadlineOverrides(silence=4 * MINUTE, stalled_grace=MINUTE))
+    silent = replace(RUNNING, heard_at=NOW - 5 * MINUTE)
+    assert judge(silent, listed=NOW - 2 * MINUTE, deadlines=hasty) is None
+    assert judge(silent, listed=NOW - 2 * MINUTE + SECOND, deadlines=hasty) == MarkStalled(silent)
+    stalled = replace(STALLED, status_since=NOW - 2 * MINUTE)
+    assert judge(stalled, listed=NOW - 2 * MINUTE, deadlines=hasty) is None
+    assert judge(stalled, listed=NOW - 2 * MINUTE + SECOND, deadlines=hasty) is not None
 
 
 def test_a_list_of_another_endpoint_says_nothing() -> None:
-    assert silent_instances([RUNNING], lambda _: Deadlines(), {"B": NOW}, LONG_AGO, NOW) == []
+    assert silent_instances([RUNNING], lambda _: Deadlines(), {"B": NOW}, 10 * MINUTE, LONG_AGO, NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -112,7 +120,7 @@ def test_each_is_judged_by_its_own_deadlines() -> None:
     patient = replace(RUNNING, id=2, endpoint="B")
     own = {1: Deadlines(), 2: Deadlines.resolve(DeadlineOverrides(silence=HOUR))}
     listed = {"A": NOW, "B": NOW}
-    found = silent_instances([RUNNING, patient], lambda item: own[item.id], listed, LONG_AGO, NOW)
+    found = silent_instances([RUNNING, patient], lambda item: own[item.id], listed, 10 * MINUTE, LONG_AGO, NOW)
     assert found == [MarkStalled(RUNNING)]
 
 

@@ -24,7 +24,8 @@ from vmdirac.model.instance import Instance
 from vmdirac.model.pod import Deadlines
 from vmdirac.policy import reconcile as decide
 from vmdirac.policy.backoff import needs_a_person
-from vmdirac.store import alerts, endpoints, instances, leases, ticks
+from vmdirac.policy.stop import was_our_decision
+from vmdirac.store import alerts, endpoints, installation, instances, leases, ticks
 from vmdirac.store.changes import change_those_that_can_be
 from vmdirac.store.database import Store
 
@@ -74,11 +75,12 @@ def _compare(
 ) -> tuple[Corrections, list[str]]:
     """Correct the rows, and say what is to be deleted: what is collected in the corrections, and orphans."""
     work = Corrections(now)
+    hearing = installation.hearing_since(session, now)
     rows = instances.unfinished(session, endpoint)
     # A launch that was refused, or given up, may have made a VM after all.
     strays = {seen.token for seen in listed if is_launch_token(seen.token)} - {row.launch_token for row in rows}
     rows += instances.refused(session, endpoint, strays)
-    for action in decide.reconcile(rows, listed, deadlines, began, now):
+    for action in decide.reconcile(rows, listed, deadlines, began, hearing, now):
         work.collect(action)
     _change(session, endpoint, work)
     _let_others_keep_theirs(session, endpoint, work)
@@ -118,7 +120,8 @@ def _change(session: Session, endpoint: str, work: Corrections) -> None:
     for id_ in sorted(changed):
         work.was_made(id_)
     # Instances first, then jobs, as a VM's own calls lock them.
-    leases.release(session, [item.id for item in work.lost], "lost", work.now)
+    decided = [item.id for item in work.lost if was_our_decision(item.stop_reason, forced=item.forced)]
+    leases.release(session, [item.id for item in work.lost], "lost", work.now, decided)
     subjects = [f"instance {item.id}" for item in work.lost]
     alerts.end_alerts(session, AlertKind.SUSPICIOUS, subjects, work.now)
     for item in work.lost:

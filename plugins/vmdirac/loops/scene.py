@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from vmdirac.config.loader import Configuration
 from vmdirac.config.pods import RUNNING_PODS_VARIABLE
 from vmdirac.contextualization.user_data import UserData
+from vmdirac.loops.mass_silence import find_mass_silences
 from vmdirac.model.account import AccountLimit
 from vmdirac.model.alert import AlertKind
 from vmdirac.model.cloud import Shape
@@ -22,6 +23,7 @@ from vmdirac.model.instance import Instance
 from vmdirac.model.states import RunningPodStatus
 from vmdirac.policy.candidates import build_candidates
 from vmdirac.policy.credentials import subject_of
+from vmdirac.policy.mass_silence import MassSilences
 from vmdirac.policy.plan import Candidate, Invalid, Order, Plan, make_plan
 from vmdirac.store import accounts, alerts, endpoints, installation, instances, lease_usage, pods
 from vmdirac.store.ticks import TickDemand
@@ -38,6 +40,7 @@ class Scene:
     recent_launches: Mapping[str, int]
     account: Mapping[str, Sequence[AccountLimit]]
     hearing_since: datetime | None
+    masses: MassSilences
 
 
 RenderUserData = Callable[[Candidate, int], UserData]
@@ -62,10 +65,12 @@ def look(
     # One decision for each: whoever found it wrong first says why.
     found = [*unarmed, *unrenderable, *invalid, *_unreadable(session, configuration), *reversed(configuration.invalid)]
     wrong = {(bad.pod, bad.endpoint): bad for bad in found}
+    unfinished = instances.unfinished(session)
+    hearing = installation.hearing_since(session, now)
     return Scene(
         candidates=[item for item in candidates if (item.pod.name, item.endpoint.name) not in wrong],
         invalid=list(wrong.values()),
-        instances=lease_usage.less_what_is_leased(session, instances.unfinished(session)),
+        instances=lease_usage.less_what_is_leased(session, unfinished),
         holds=endpoints.holds(session, now),
         recent_launches={
             endpoint.name: instances.launched_between(session, endpoint.name, now - endpoint.launch_window[0], now)
@@ -73,7 +78,8 @@ def look(
             if endpoint.launch_window is not None
         },
         account=accounts.limits(session, now),
-        hearing_since=installation.hearing_since(session, now),
+        hearing_since=hearing,
+        masses=find_mass_silences(session, unfinished, hearing, now),
     )
 
 
@@ -133,6 +139,7 @@ def plan_of(
         rng=rng,
         recent_launches=scene.recent_launches,
         account=scene.account,
+        masses=scene.masses,
         order=order,
         out_of_time=out_of_time,
     )

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy.orm import Session
 
 from vmdirac.config.loader import Configuration
+from vmdirac.config.settings import sweep_interval
 from vmdirac.loops.deadlines import can_be_judged, deadlines_of
 from vmdirac.loops.drains import end_overdue
-from vmdirac.loops.mass_silence import note_mass_silences
+from vmdirac.loops.mass_silence import find_mass_silences, note_mass_silences
 from vmdirac.loops.stop import stop
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason, VmStopPolicy
 from vmdirac.policy.drain import overdue_drains
 from vmdirac.policy.idle import IdleRule, idle_instances, outside_campaign, past_their_life
-from vmdirac.policy.mass_silence import mass_silences
+from vmdirac.policy.mass_silence import too_soon_to_tell
 from vmdirac.policy.one_off import outlived
 from vmdirac.policy.stalled import MarkStalled, SilenceAction, StopByForce, never_asked, silent_instances
+from vmdirac.policy.stop import was_our_decision
 from vmdirac.store import boots, endpoints, installation, instances, leases
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
 
+
+LISTED_WITHIN: Final = timedelta(minutes=10)
+"""A list says so long what is there; longer where sweeps come more seldom."""
 
 OUTLIVED = "it has lived as long as it was to, and was not terminated"
 
@@ -51,12 +57,13 @@ def sweep_idle(store: Store, configuration: Configuration, now: datetime) -> Idl
 
     def work(session: Session) -> IdleReport:
         unfinished = instances.unfinished(session)
+        hearing = installation.hearing_since(session, now)
         stopped = sum(stop(session, item, StopReason.MAX_LIFETIME, OUTLIVED, now) for item in outlived(unfinished, now))
         everything = [item for item in unfinished if not item.one_off]
         ended = outside_campaign(everything, configuration.pods, now.date())
         old = past_their_life(everything, now)
         idle = idle_instances(everything, _idle_rules(configuration, everything), now)
-        overdue = overdue_drains(everything, configuration.pods, deadlines_of(configuration), now)
+        overdue = overdue_drains(everything, configuration.pods, deadlines_of(configuration), hearing, now)
         # The first reason that there is for a VM is the one that is recorded.
         asked: set[int] = set()
 
@@ -141,30 +148,28 @@ def sweep_stalled(store: Store, configuration: Configuration, now: datetime) -> 
             return StalledReport(never_asked=retired)
         # One without an agent never calls in.
         callers = [item for item in everything if not item.one_off]
-        masses = mass_silences(callers, _ended(session, callers, now), hearing, now)
+        masses = find_mass_silences(session, callers, hearing, now)
         note_mass_silences(session, masses, now)
         actions = silent_instances(
             [item for item in callers if can_be_judged(configuration, item) and not masses.holds(item.endpoint)],
             deadlines,
             endpoints.listed_at(session),
+            max(LISTED_WITHIN, 3 * timedelta(seconds=sweep_interval())),
             hearing,
             now,
         )
         done = [action for action in actions if _silence(session, action, now)]
         # Instances first, then jobs, as a VM's own calls lock them.
-        taken_back = leases.expire(session, hearing, now)
+        held = [item.id for item in callers if masses.holds(item.endpoint) and item.is_silent(now, hearing)]
+        leases.extend(session, held, now)
+        decided = {item.id for item in callers if was_our_decision(item.stop_reason, forced=item.forced)}
+        taken_back = leases.expire(session, hearing, now, too_soon_to_tell(callers, hearing, now), decided)
         stalled = sum(isinstance(action, MarkStalled) for action in done)
         return StalledReport(stalled, len(done) - stalled, taken_back, retired)
 
     report = store.transact(work)
     log.info("%s", report)
     return report
-
-
-def _ended(session: Session, callers: Sequence[Instance], now: datetime) -> Mapping[str, Sequence[datetime]]:
-    """Last calls of VMs that have ended, as far back as any of these was last heard of, or a day."""
-    heard = [item.heard_at for item in callers if item.heard_at is not None]
-    return instances.last_calls_of_ended(session, max(min(heard), now - timedelta(days=1))) if heard else {}
 
 
 def _retire(session: Session, instance: Instance, now: datetime) -> bool:

@@ -23,6 +23,7 @@ from vmdirac.manager.vm_refusal import Refusal, RefusedError
 from vmdirac.manager.vm_rows import calling, change_locked, lifetime_left, note_call
 from vmdirac.model.output_target import OutputTarget
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
+from vmdirac.policy.stop import was_our_decision
 from vmdirac.policy.vm_answer import is_revoked, next_phase, should_halt
 from vmdirac.store import instances, lease_usage, leases
 from vmdirac.store.queue import InputFile
@@ -184,7 +185,8 @@ def halting(session: Session, instance_id: int, message: HaltingRequest, now: da
     if row.status is InstanceStatus.STOPPING and row.halting_at is not None:
         # Said before: its answer was lost.
         return
-    leases.release(session, [row.id], "returned", now)
+    decided = [row.id] if was_our_decision(row.stop_reason, forced=row.forced) else []
+    leases.release(session, [row.id], "returned", now, decided)
     row.heard_at, row.load, row.uptime, row.jobs = now, message.load, message.uptime, 0
     session.flush()
     said = f"{message.code or ''} {message.reason}".strip()

@@ -24,6 +24,7 @@ class Instance:
     :param phase_since: when the drain reached its present phase; of a VM that does not drain: when its last drain was
         taken back.
     :param heard_at: last time the VM called in, by our clock; None: never.
+    :param halting_at: when the VM said that it ends; ``None``: it did not.
     :param idle_since: since when the VM itself says that it has no job; None: it has one, or never reported.
     :param jobs: jobs that the VM said it runs.
     :param busy_processors: processors that these jobs occupy.
@@ -67,6 +68,7 @@ class Instance:
     forced: bool = False
     registered_at: datetime | None = None
     heard_at: datetime | None = None
+    halting_at: datetime | None = None
     idle_since: datetime | None = None
     jobs: int = 0
     busy_processors: int = 0
@@ -130,6 +132,17 @@ class Instance:
     def recently_heard(self, now: datetime) -> bool:
         """Whether it called in within its last three periods. What it said before that is too old to act on."""
         return self.heard_at is not None and now - self.heard_at <= timedelta(seconds=3 * self.heartbeat_period)
+
+    def is_silent(self, now: datetime, hearing_since: datetime | None) -> bool:
+        """Whether it should have called in by now, and did not. While and right after VMs could not reach us, none
+        should have.
+
+        :param hearing_since: since when VMs can reach the manager; ``None``: they cannot.
+        """
+        if hearing_since is None:
+            return False
+        had_its_chance = now - hearing_since > timedelta(seconds=3 * self.heartbeat_period)
+        return had_its_chance and not self.recently_heard(now)
 
     @property
     def launched_at(self) -> datetime:

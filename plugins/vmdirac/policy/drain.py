@@ -24,10 +24,12 @@ OUT_OF_OUR_HANDS: Final = frozenset({StopReason.VM_REPORTED, StopReason.INTERRUP
 
 
 def can_be_taken_back(instance: Instance) -> bool:
-    """Whether a stop can still be cancelled: it is a drain, nothing has been deleted, and it was our decision."""
+    """Whether a stop can still be cancelled: it is a drain, nothing has been deleted, it was our decision, and the VM
+    has not said good-bye."""
     return (
         instance.status is InstanceStatus.STOPPING
         and not instance.forced
+        and instance.halting_at is None
         and instance.drain_phase in CANCELLABLE
         and instance.stop_reason not in OUT_OF_OUR_HANDS
     )
@@ -37,9 +39,18 @@ def overdue_drains(
     instances: Iterable[Instance],
     pods: Mapping[str, RunningPod],
     deadlines: Callable[[Instance], Deadlines],
+    hearing_since: datetime | None,
     now: datetime,
 ) -> list[Instance]:
-    """VMs that still work although they were asked to drain so long ago that their pod wants them to be killed."""
+    """VMs that still work although they were asked to drain so long ago that their pod wants them to be killed.
+
+    Only of those that call: the others may never have heard of it, and are judged by their silence.
+
+    :param hearing_since: since when VMs can reach the manager; ``None``: they cannot. An outage of ours uses up no
+        deadline.
+    """
+    if hearing_since is None:
+        return []
     return [
         item
         for item in instances
@@ -48,8 +59,15 @@ def overdue_drains(
         and item.drain_phase in {DrainPhase.ASKED, DrainPhase.ACKNOWLEDGED}
         and (pod := pods.get(item.pod)) is not None
         and pod.after_drain_deadline is AfterDrainDeadline.KILL
-        and now - item.status_since > deadlines(item).drain
+        and item.recently_heard(now)
+        and now - max(_told_to_drain(item), hearing_since) > deadlines(item).drain
     ]
+
+
+def _told_to_drain(instance: Instance) -> datetime:
+    """When the VM heard of it; of one that has not said so: when it was asked."""
+    acknowledged = instance.drain_phase is DrainPhase.ACKNOWLEDGED
+    return (instance.phase_since if acknowledged else None) or instance.status_since
 
 
 def wanted_back(

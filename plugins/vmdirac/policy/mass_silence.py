@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from vmdirac.model.instance import Instance
-from vmdirac.model.states import InstanceStatus
+from vmdirac.model.states import DrainPhase, InstanceStatus
 
 WINDOW: Final = timedelta(minutes=10)
 """Calls that end within so long of each other ended together."""
@@ -55,6 +55,9 @@ class MassSilences:
         return self.everywhere is not None or endpoint in self.endpoints
 
 
+NO_MASS: Final = MassSilences()
+
+
 def mass_silences(
     instances: Iterable[Instance], ended: Mapping[str, Sequence[datetime]], hearing_since: datetime, now: datetime
 ) -> MassSilences:
@@ -83,18 +86,31 @@ def mass_silences(
     return MassSilences(everywhere, endpoints)
 
 
+def too_soon_to_tell(instances: Iterable[Instance], hearing_since: datetime, now: datetime) -> set[int]:
+    """VMs that have been silent for so short that others that fell silent with them may not be seen to be yet: calls of
+    a fleet are spread over a period, and a sweep comes when it comes."""
+    return {
+        item.id
+        for item in instances
+        if item.heard_at is not None
+        and item.is_silent(now, hearing_since)
+        and now - item.heard_at <= timedelta(seconds=5 * item.heartbeat_period)
+    }
+
+
 def _is_expected_to_call(item: Instance) -> bool:
-    going = item.status is InstanceStatus.STOPPING and not item.forced
-    return item.heard_at is not None and (going or item.status in {InstanceStatus.RUNNING, InstanceStatus.STALLED})
+    if item.heard_at is None or item.halting_at is not None:
+        return False
+    # Whose deletion has begun is told to halt, or is off already.
+    going = item.status is InstanceStatus.STOPPING and not item.forced and item.drain_phase is not DrainPhase.DELETING
+    return going or item.status in {InstanceStatus.RUNNING, InstanceStatus.STALLED}
 
 
 def _mass(
     expected: Sequence[Instance], ended: Sequence[datetime], hearing_since: datetime, now: datetime
 ) -> MassSilence | None:
     """The first mass among them."""
-    last_calls = [
-        (item.heard_at, _is_silent(item, hearing_since, now)) for item in expected if item.heard_at is not None
-    ]
+    last_calls = [(item.heard_at, item.is_silent(now, hearing_since)) for item in expected if item.heard_at is not None]
     silences = sorted(last for last, silent in last_calls if silent)
     end = 0
     for start, first in enumerate(silences):
@@ -106,8 +122,3 @@ def _mass(
         if together > max(ALARM_ABOVE, ALARM_SHARE * calling):
             return MassSilence(together, calling, first)
     return None
-
-
-def _is_silent(item: Instance, hearing_since: datetime, now: datetime) -> bool:
-    had_its_chance = now - hearing_since > timedelta(seconds=3 * item.heartbeat_period)
-    return had_its_chance and not item.recently_heard(now)

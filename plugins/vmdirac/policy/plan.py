@@ -25,6 +25,7 @@ from vmdirac.policy import holds as hold_policy
 from vmdirac.policy.drain import wanted_back
 from vmdirac.policy.fill import Order, Planner, fill_static, follow_demand, start_as_asked
 from vmdirac.policy.limits import Counts
+from vmdirac.policy.mass_silence import NO_MASS, MassSilences
 from vmdirac.policy.place import Candidate, Place, PodPlan, draw_lots, waiting_cpu
 from vmdirac.policy.supply import Backlog, give_jobs_to_existing_vms
 
@@ -72,6 +73,7 @@ def make_plan(
     rng: random.Random,
     recent_launches: Mapping[str, int] = MappingProxyType({}),
     account: Mapping[str, Sequence[AccountLimit]] = MappingProxyType({}),
+    masses: MassSilences = NO_MASS,
     order: Order | None = None,
     out_of_time: Callable[[], bool] = lambda: False,
 ) -> Plan:
@@ -84,11 +86,12 @@ def make_plan(
     :param rng: decides between equals, and nothing else.
     :param recent_launches: VMs started within its launch window, for each endpoint that has one.
     :param account: limits of the endpoints' accounts, where their clouds tell them.
+    :param masses: where VMs fell silent together; they are not replaced.
     :param order: what somebody asked for by hand, in place of what the demand asks for; ``None``: nobody did.
     :param out_of_time: asked before each VM; once it says yes, the plan is what has been planned by then.
     """
     backlog = Backlog(demand.task_queues, [item.offer for item in candidates])
-    give_jobs_to_existing_vms(backlog, instances, hearing_since, now)
+    give_jobs_to_existing_vms(backlog, instances, hearing_since, now, masses)
     back = wanted_back(instances, backlog, {item.pod.name: item.pod for item in candidates}, now)
     ids_back = {item.id for item in back}
     instances = [replace(item, status=InstanceStatus.RUNNING) if item.id in ids_back else item for item in instances]

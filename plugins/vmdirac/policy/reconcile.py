@@ -147,6 +147,7 @@ def reconcile(
     listed: Sequence[CloudInstance],
     deadlines: Callable[[Instance], Deadlines],
     began: datetime,
+    hearing_since: datetime | None,
     now: datetime,
 ) -> list[Action]:
     """The actions for one endpoint, observations before consequences.
@@ -154,6 +155,7 @@ def reconcile(
     :param instances: the endpoint's rows that are not Halted, read after the list.
     :param listed: the complete list of the installation's VMs there.
     :param began: when the list was begun.
+    :param hearing_since: since when VMs can reach the manager; ``None``: they cannot.
     """
     # Pages shift while they are read: what is listed twice is still one VM.
     by_id = {seen.cloud_id: seen for seen in listed}
@@ -184,7 +186,7 @@ def reconcile(
                 actions.append(TakeTwin(row, registered, mine))
             actions.extend(DeleteDuplicate(row, twin) for twin in twins if twin is not registered)
             if registered is None:
-                actions.extend(_with_cloud_id(row, mine, deadlines(row), began, now))
+                actions.extend(_with_cloud_id(row, mine, deadlines(row), began, hearing_since, now))
     actions.extend(Unknown(seen) for seen in unknown)
     return actions
 
@@ -210,22 +212,28 @@ def _without_cloud_id(
 
 
 def _with_cloud_id(
-    instance: Instance, seen: CloudInstance | None, deadlines: Deadlines, began: datetime, now: datetime
+    instance: Instance,
+    seen: CloudInstance | None,
+    deadlines: Deadlines,
+    began: datetime,
+    hearing_since: datetime | None,
+    now: datetime,
 ) -> Iterable[Action]:
+    # A VM that calls in is there and works, whatever the cloud says; so may one that could not have called.
+    calls = instance.heard_at is not None and not instance.is_silent(began, hearing_since)
     if seen is None:
         if instance.delete_asked_at is not None:
             # To a cloud that does not show the VM yet, it is one that is gone already: it takes the delete of anything.
             if instance.seen_at is not None or _should_be_listed(instance, began):
                 yield ConfirmGone(instance)
-        # A VM that calls in is there, whatever the list says.
-        elif not instance.recently_heard(began) and _should_be_listed(instance, began):
+        elif not calls and _should_be_listed(instance, began):
             yield _absent(instance, ConfirmGone(instance))
         return
     if seen.state in ENDED:
         yield ConfirmGone(instance, seen)
         return
     yield Observe(instance, seen)
-    dead = seen.state in DEAD
+    dead = seen.state in DEAD and not calls
     if dead and instance.status in LIVE | {InstanceStatus.STALLED, InstanceStatus.ERROR}:
         yield StopDead(instance, seen)
     # What a task started has no agent that could drain: it works as long as it is left.

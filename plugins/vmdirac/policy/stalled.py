@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import Deadlines
@@ -37,23 +37,36 @@ def silent_instances(
     instances: Iterable[Instance],
     deadlines: Callable[[Instance], Deadlines],
     listed_at: Mapping[str, datetime],
+    listed_within: timedelta,
     hearing_since: datetime,
     now: datetime,
 ) -> list[SilenceAction]:
     """What to do with VMs that should have called in and did not.
 
     :param listed_at: for each endpoint, when its last complete list began. An instance whose endpoint was not listed
-        since it went silent is left alone: no observation, no destruction (invariant 4).
+        since it counted as silent, or is Stalled, is left alone: no observation, no destruction (invariant 4).
+    :param listed_within: a list that began longer ago says nothing of now: where neither VMs nor the cloud can be
+        reached, it is the network.
     :param hearing_since: since when VMs can reach the manager.
     """
     actions: list[SilenceAction] = []
     for instance in instances:
         action = _judge(instance, deadlines(instance), hearing_since, now)
         listed = listed_at.get(instance.endpoint)
-        heard = instance.heard_at or instance.created_at
-        if action is not None and listed is not None and listed > heard:
+        if action is None or listed is None:
+            continue
+        if listed > _since(instance) and now - listed <= listed_within:
             actions.append(action)
     return actions
+
+
+def _since(instance: Instance) -> datetime:
+    """From when on a list says something of what is judged."""
+    if instance.status is InstanceStatus.STALLED:
+        return instance.status_since
+    if instance.heard_at is None:
+        return instance.created_at
+    return instance.heard_at + timedelta(seconds=3 * instance.heartbeat_period)
 
 
 def never_asked(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vmdirac.model.instance import Instance
-from vmdirac.model.states import BOOTING, InstanceStatus
+from vmdirac.model.states import BOOTING, InstanceStatus, StopReason
 from vmdirac.model.stop import StopStep
 
 
@@ -27,3 +27,9 @@ def _step(item: Instance, *, forced: bool) -> StopStep | None:
         # Nobody on the VM of a task could be asked to drain.
         return StopStep.FORCE
     return StopStep.END if item.status in BOOTING else StopStep.DRAIN
+
+
+def was_our_decision(reason: StopReason | None, *, forced: bool) -> bool:
+    """Whether a VM was ended with its jobs because somebody, or the deadline of its drain, wanted it: no failure of
+    theirs. One that dies while it drains is another matter."""
+    return forced and reason in {StopReason.REQUESTED, StopReason.DRAIN_DEADLINE}

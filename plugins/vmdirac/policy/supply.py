@@ -10,12 +10,13 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from fractions import Fraction
 
 from vmdirac.model.instance import Instance
 from vmdirac.model.requirements import Offer, Requirements, TaskQueue
 from vmdirac.model.states import InstanceStatus
+from vmdirac.policy.mass_silence import NO_MASS, MassSilences
 from vmdirac.policy.matching import is_short_enough, jobs_that_fit, matches
 
 
@@ -103,10 +104,21 @@ class Backlog:
 
 
 def give_jobs_to_existing_vms(
-    backlog: Backlog, instances: Sequence[Instance], hearing_since: datetime | None, now: datetime
+    backlog: Backlog,
+    instances: Sequence[Instance],
+    hearing_since: datetime | None,
+    now: datetime,
+    masses: MassSilences = NO_MASS,
 ) -> None:
-    """Let VMs that are free, or on their way, have the jobs that they will take."""
-    able = [item for item in instances if item.free_processors and not _is_silent(item, hearing_since, now)]
+    """Let VMs that are free, or on their way, have the jobs that they will take.
+
+    :param masses: VMs that fell silent together will call again: replaced, they would be there twice.
+    """
+    able = [
+        item
+        for item in instances
+        if item.free_processors and (masses.holds(item.endpoint) or not _is_silent(item, hearing_since, now))
+    ]
     # Those that can do least choose first, or a VM that could have done something else takes their jobs.
     for item in sorted(able, key=lambda item: (len(backlog.matching(item.offer)), item.id)):
         backlog.fill(item.offer, item.free_processors, item.free_memory_mb, item.seconds_left(now))
@@ -115,7 +127,4 @@ def give_jobs_to_existing_vms(
 def _is_silent(instance: Instance, hearing_since: datetime | None, now: datetime) -> bool:
     """Whether it should have called in by now: it may be dead, and jobs must not wait until that is sure. While or
     right after VMs could not reach us, none should have."""
-    if instance.status is not InstanceStatus.RUNNING or hearing_since is None:
-        return False
-    had_its_chance = now - hearing_since > timedelta(seconds=3 * instance.heartbeat_period)
-    return had_its_chance and not instance.recently_heard(now)
+    return instance.status is InstanceStatus.RUNNING and instance.is_silent(now, hearing_since)

@@ -243,10 +243,34 @@ def _keep_files(session: Session, job_id: int, files: Iterable[queue.InputFile],
     queue.insert_files(session, "log", [(job_id, queue.InputFile("log", log))])
 
 
-def expire(session: Session, hearing_since: datetime | None, now: datetime) -> int:
+def extend(session: Session, instance_ids: Sequence[int], now: datetime) -> None:
+    """Give all jobs of these VMs a whole lease from now on, as if they had called."""
+    alike: dict[float, list[int]] = defaultdict(list)
+    for part in in_parts(sorted(instance_ids)):
+        query = (
+            select(JobRow.id, JobRow.lease_seconds)
+            .where(JobRow.instance_id.in_(part), JobRow.status == JobStatus.RUNNING)
+            .with_for_update(skip_locked=True)
+        )
+        for row in session.execute(query):
+            alike[row.lease_seconds].append(row.id)
+    for seconds, ids in alike.items():
+        for part in in_parts(ids):
+            longer = update(JobRow).where(JobRow.id.in_(part))
+            session.execute(longer.values(lease_until=now + timedelta(seconds=seconds)))
+
+
+def expire(
+    session: Session,
+    hearing_since: datetime | None,
+    now: datetime,
+    spared: Collection[int] = frozenset(),
+    decided: Collection[int] = frozenset(),
+) -> int:
     """Take back the jobs whose leases ran out, unless their VMs could not have renewed them; how many.
 
     :param hearing_since: since when VMs can reach the manager. An outage of ours uses up no lease.
+    :param spared: VMs whose jobs are not taken back yet; ``decided``: those that end because we decided so.
     """
     if hearing_since is None:
         return 0
@@ -256,13 +280,22 @@ def expire(session: Session, hearing_since: datetime | None, now: datetime) -> i
         .with_for_update(skip_locked=True)
     )
     found = session.execute(query).all()
-    lost = [job for job in found if hearing_since + timedelta(seconds=job.lease_seconds) < now]
-    _take_back(session, lost, "lost", now)
+    lost = [
+        job
+        for job in found
+        if hearing_since + timedelta(seconds=job.lease_seconds) < now and job.instance_id not in spared
+    ]
+    _take_back(session, lost, "lost", now, decided)
     return len(lost)
 
 
-def release(session: Session, instance_ids: Sequence[int], outcome: str, now: datetime) -> int:
-    """Take back all jobs of VMs that end or are gone, whose rows the caller has locked; how many."""
+def release(
+    session: Session, instance_ids: Sequence[int], outcome: str, now: datetime, decided: Collection[int] = frozenset()
+) -> int:
+    """Take back all jobs of VMs that end or are gone, whose rows the caller has locked; how many.
+
+    :param decided: VMs that end because we decided so.
+    """
     taken = 0
     for part in in_parts(sorted(instance_ids)):
         # Looked for first, and then locked by their ids: see _take.
@@ -275,20 +308,30 @@ def release(session: Session, instance_ids: Sequence[int], outcome: str, now: da
             .with_for_update()
         )
         jobs = session.execute(lock).all() if found else []
-        _take_back(session, jobs, outcome, now)
+        _take_back(session, jobs, outcome, now, decided)
         taken += len(jobs)
     return taken
 
 
-_HELD = (JobRow.id, JobRow.lease, JobRow.attempts, JobRow.max_attempts)
+_HELD = (JobRow.id, JobRow.lease, JobRow.attempts, JobRow.max_attempts, JobRow.instance_id)
 """What has to be known of jobs that are taken back."""
 
 
-def _take_back(session: Session, jobs: Sequence[Any], outcome: str, now: datetime) -> None:
-    """Take back jobs whose rows are locked: they wait again, or have failed if they were begun too often."""
+def _take_back(
+    session: Session, jobs: Sequence[Any], outcome: str, now: datetime, decided: Collection[int] = frozenset()
+) -> None:
+    """Take back jobs whose rows are locked: they wait again, or have failed if they were begun too often. Those of VMs
+    that ended because we decided so may be begun once more than before."""
+    ours = [job.id for job in jobs if job.instance_id in decided]
+    for part in in_parts(ours):
+        once_more = update(JobRow).where(JobRow.id.in_(part))
+        session.execute(once_more.values(max_attempts=JobRow.max_attempts + 1))
+    jobs_ours = frozenset(ours)
     alike: dict[tuple[int, int] | None, list[Any]] = defaultdict(list)
     for job in jobs:
-        alike[None if job.attempts < job.max_attempts else (job.attempts, job.max_attempts)].append(job)
+        alike[
+            None if job.attempts < job.max_attempts or job.id in jobs_ours else (job.attempts, job.max_attempts)
+        ].append(job)
     for used_up, group in alike.items():
         values: dict[str, Any] = {"status": JobStatus.WAITING, "instance_id": None, "started_at": None}
         if used_up is not None:

@@ -1,6 +1,6 @@
 """Which notifiers have been told of an alert, while others could not be; and how large our tables are.
 
-Revision: 0013
+Revision: 0012
 Revises: 0011
 """
 
@@ -11,7 +11,7 @@ from alembic import op
 
 from vmdirac.store.tables.base import BigId, UtcDateTime
 
-revision = "0013"
+revision = "0012"
 down_revision = "0011"
 branch_labels = None
 depends_on = None
