@@ -74,5 +74,5 @@ def test_who_may_only_look_sees_no_such_buttons(
         page = context.new_page()
         page.goto(f"{server.url}{PAGE}?instance={instance}")
         page.get_by_role("heading", name=f"Instance {instance}").wait_for()
-        page.get_by_text("Since (UTC)").wait_for()
+        page.get_by_label("Facts").get_by_text("Since (UTC)").wait_for()
         assert page.get_by_role("button", name="Stop…").count() == 0
