@@ -89,7 +89,7 @@ class Agent:
         self._registration, self._heartbeat = Timer(), Timer()
         self._renewal, self._update = Timer(), Timer()  # of credentials, of the agent itself
         self._sense_at = 0.0
-        self._told_to_drain = False
+        self._told_to_drain = self._told_anything = False
         self._over: Optional[Departure] = None
         self._tell_halting = True
         self._exit_code = 0
@@ -202,7 +202,13 @@ class Agent:
             self._finish_by(departure.abandoned(now, self._contact.heard_at, rules.contact_deadline, work))
 
     def _guide_pilot(self) -> None:
-        """The pod's pilot begins once the VM is known to its manager, and has the credentials if there are any."""
+        """The pod's pilot begins once the VM is known to its manager, and has the credentials if there are any.
+
+        Before the manager has said what it wants, nothing is let go: an earlier agent may have been told to drain, and
+        the manager may delete the VM for what that one said.
+        """
+        if not self._told_anything and not self._draining():
+            return
         ready = self._contact.token and (self._credentials.complete or not self._rules.credentials)
         self._outlook.guide_pilot(self._draining(), self._credentials.environment() if ready else None)
 
@@ -299,6 +305,8 @@ class Agent:
     def _obey(self, action: str) -> bool:
         """Do what the manager wants; whether this agent goes on."""
         now = self._clock()
+        if not self._told_anything:
+            self._told_anything, self._sense_at = True, now  # the pilot may begin
         if action == "halt":
             self.finish("told to halt")
         elif action == "drain" and not self._told_to_drain:
