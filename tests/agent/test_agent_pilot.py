@@ -238,6 +238,28 @@ class TestThePodsPilot:
         }
         assert (talk.path / "jobfeatures" / "allocated_cpu").read_text() == "2\n"
 
+    def test_its_beginning_is_not_that_of_a_later_agent(self, talk: Conversation, pilot: PodsPilot) -> None:
+        talk.until(pilot.begins)
+        began = (talk.path / "jobfeatures" / "jobstart_secs").read_text()
+        again = Conversation(talk.manager, talk.path, wall=talk.wall + 500.0)
+        again.pass_time(20.0)
+        assert (talk.path / "jobfeatures" / "jobstart_secs").read_text() == began
+
+    def test_credentials_that_its_pod_has_only_now_are_waited_for_also_by_a_later_agent(
+        self, talk: Conversation, pilot: PodsPilot
+    ) -> None:
+        talk.manager.script["credentials"] = [Reply(503)] * 100
+        talk.manager.pod_has_credentials = True
+        talk.until(lambda: bool(talk.said("credentials")))
+        pilot.begins()
+        pilot.end()
+        talk.manager.script["heartbeat"] = [Reply(503)] * 5
+        waits = PodsPilot(talk.path)
+        again = Conversation(talk.manager, talk.path)
+        again.until(lambda: again.routes().count("credentials") > 2)
+        assert not waits.begins()
+        waits.end()
+
     def test_it_begins_when_the_credentials_are_there(self, talk: Conversation, pilot: PodsPilot) -> None:
         talk.manager.rules["credentials"] = True
         content = base64.b64encode(b"the proxy").decode()

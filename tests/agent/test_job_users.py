@@ -101,7 +101,7 @@ class TestUsers:
         self, as_root: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         uid, _ = ids("games")
-        monkeypatch.setattr(job_users, "processes_of", lambda of: [1] if of == uid else [])
+        monkeypatch.setattr(job_users, "kill_all_of", lambda of, patience: of != uid)
         monkeypatch.setattr(job_users, "CLEARING", 0.01)
         users = JobUsers(tuple(USERS))
         assert users.free == 1
