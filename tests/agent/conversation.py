@@ -119,6 +119,7 @@ class Conversation:
         path: Path,
         delivery: DirectLine | None = None,
         program: Program | None = None,
+        wall: float = 1_800_000_000.0,
     ) -> None:
         self.manager = manager
         self.now = 1000.0
@@ -127,7 +128,7 @@ class Conversation:
         self.log: list[str] = []
         self.supervisor = FakeSupervisor()
         self.path = path
-        self.wall = 1_800_000_000.0
+        self.wall = wall
         self.lines = (DirectLine(), delivery or DirectLine())
         self._reached: Callable[[], bool] = lambda: False
         self._until = 0.0

@@ -97,6 +97,34 @@ def test_how_long_it_lives_is_what_was_said_last(talk: Conversation) -> None:
     assert talk.said("heartbeat")[-1].leaving == ""
 
 
+def test_an_agent_that_starts_again_knows_when_its_life_ends(talk: Conversation) -> None:
+    """Also without its manager, and from its first look on: jobs plan with it."""
+    talk.manager.lifetime_left = lambda: 5000.0 - (talk.now - 1000.0)
+    talk.until(lambda: bool(talk.said("heartbeat")))
+    announced = [(talk.path / "machinefeatures" / "shutdowntime").read_text()]
+    talk.manager.lifetime_left = lambda: None
+    talk.manager.script["heartbeat"] = [Reply(503)] * 1000
+    # The agent's clock begins anew, the time of day goes on.
+    again = Conversation(talk.manager, talk.path, wall=talk.wall + 4900.0)
+    again.agent.step()
+    announced.append((talk.path / "machinefeatures" / "shutdowntime").read_text())
+    assert announced[0] == announced[1]
+    start_job(again)
+    again.until(lambda: any("lived as long" in line for line in again.log), within=200.0)
+    assert 1100.0 <= again.now < 1120.0
+
+
+def test_a_life_that_is_longer_now_is_so_for_the_next_agent(talk: Conversation) -> None:
+    talk.manager.lifetime_left = lambda: 2000.0
+    talk.until(lambda: bool(talk.said("heartbeat")))
+    talk.manager.lifetime_left = lambda: None
+    talk.pass_time(70.0)
+    talk.manager.stop()
+    again = Conversation(talk.manager, talk.path, wall=talk.wall + 3000.0)
+    again.pass_time(20.0)
+    assert not any("lived as long" in line for line in again.log)
+
+
 def test_its_site_may_end_its_life(talk: Conversation) -> None:
     (talk.path / "site").mkdir()
     (talk.path / "site" / "shutdowntime").write_text(str(talk.wall + talk.now + 300))

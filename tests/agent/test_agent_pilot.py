@@ -60,6 +60,31 @@ def test_a_drain_that_is_cancelled_lets_it_work_again(talk: Conversation) -> Non
     assert not talk.said("heartbeat")[-1].draining
 
 
+def test_an_agent_that_starts_again_in_a_drain_leaves_the_stop_file(talk: Conversation) -> None:
+    """It does not know that it drains before the manager has told it, and that may take long."""
+    talk.manager.action = VmAction.DRAIN
+    talk.until(lambda: bool(talk.said("heartbeat")) and talk.said("heartbeat")[-1].draining)
+    talk.manager.script["heartbeat"] = [Reply(503)] * 5
+    heard = len(talk.said("heartbeat"))
+    again = Conversation(talk.manager, talk.path)
+    seen: set[bool] = set()
+
+    def drains_again() -> bool:
+        seen.add((talk.path / "pilot").exists())
+        return len(talk.said("heartbeat")) > heard + 6 and talk.said("heartbeat")[-1].draining
+
+    again.until(drains_again)
+    assert seen == {True}
+
+
+def test_an_agent_that_starts_again_after_a_drain_lets_it_work(talk: Conversation) -> None:
+    talk.manager.action = VmAction.DRAIN
+    talk.until(lambda: bool(talk.said("heartbeat")) and talk.said("heartbeat")[-1].draining)
+    talk.manager.action = VmAction.WORK
+    again = Conversation(talk.manager, talk.path)
+    again.until(lambda: not (talk.path / "pilot").exists(), within=5.0)
+
+
 def test_its_message_ends_the_vm_once_it_has_no_job(talk: Conversation) -> None:
     job(talk).touch()
     talk.until(lambda: bool(talk.said("heartbeat")))
@@ -150,6 +175,25 @@ class TestThePodsPilot:
         talk.manager.action = VmAction.WORK
         talk.until(pilot.begins)
 
+    def test_one_that_waits_does_not_begin_when_the_agent_starts_again(
+        self, talk: Conversation, pilot: PodsPilot
+    ) -> None:
+        talk.manager.action = VmAction.DRAIN
+        talk.until(lambda: bool(talk.said("heartbeat")) and talk.said("heartbeat")[-1].draining)
+        talk.manager.script |= {"heartbeat": [Reply(503)] * 5, "match": [Reply(503)] * 5}
+        again = Conversation(talk.manager, talk.path)
+        begun: list[bool] = []
+
+        def has_drained() -> bool:
+            begun.append(pilot.begins())
+            return again.now > 1000.0 and talk.said("heartbeat")[-1].draining
+
+        heard = len(talk.said("heartbeat"))
+        again.until(lambda: has_drained() and len(talk.said("heartbeat")) > heard + 6)
+        assert not any(begun)
+        talk.manager.action = VmAction.WORK
+        again.until(pilot.begins)
+
     def test_it_keeps_a_vm_alive_that_nobody_hears(self, talk: Conversation, pilot: PodsPilot) -> None:
         talk.manager.rules["contact_deadline"] = 900.0
         talk.until(pilot.begins)
@@ -193,6 +237,28 @@ class TestThePodsPilot:
             "JOBFEATURES": str(talk.path / "jobfeatures"),
         }
         assert (talk.path / "jobfeatures" / "allocated_cpu").read_text() == "2\n"
+
+    def test_its_beginning_is_not_that_of_a_later_agent(self, talk: Conversation, pilot: PodsPilot) -> None:
+        talk.until(pilot.begins)
+        began = (talk.path / "jobfeatures" / "jobstart_secs").read_text()
+        again = Conversation(talk.manager, talk.path, wall=talk.wall + 500.0)
+        again.pass_time(20.0)
+        assert (talk.path / "jobfeatures" / "jobstart_secs").read_text() == began
+
+    def test_credentials_that_its_pod_has_only_now_are_waited_for_also_by_a_later_agent(
+        self, talk: Conversation, pilot: PodsPilot
+    ) -> None:
+        talk.manager.script["credentials"] = [Reply(503)] * 100
+        talk.manager.pod_has_credentials = True
+        talk.until(lambda: bool(talk.said("credentials")))
+        pilot.begins()
+        pilot.end()
+        talk.manager.script["heartbeat"] = [Reply(503)] * 5
+        waits = PodsPilot(talk.path)
+        again = Conversation(talk.manager, talk.path)
+        again.until(lambda: again.routes().count("credentials") > 2)
+        assert not waits.begins()
+        waits.end()
 
     def test_it_begins_when_the_credentials_are_there(self, talk: Conversation, pilot: PodsPilot) -> None:
         talk.manager.rules["credentials"] = True

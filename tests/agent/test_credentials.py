@@ -46,6 +46,13 @@ def test_only_what_changed_comes_and_what_is_no_longer_given_goes(credentials: C
     assert credentials.environment().keys() == {"X509_USER_PROXY"}
 
 
+def test_no_name_of_one_is_in_the_way_of_another(credentials: Credentials, tmp_path: Path) -> None:
+    credentials.take({"credentials": [entry("x.new", b"new"), entry("x", b"x")]})
+    credentials.take({"credentials": [entry("x", b"again", version="v2")]})
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "credentials").iterdir()}
+    assert kept == {"x": b"again", "x.new": b"new"}
+
+
 def test_those_of_an_earlier_agent_stay(credentials: Credentials, tmp_path: Path) -> None:
     credentials.take({"credentials": [entry(), entry("token", b"two", environment="TOKEN")]})
     again = held_in(tmp_path)

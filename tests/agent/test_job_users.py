@@ -14,8 +14,10 @@ import pytest
 from tests.agent.real_agent import RealAgent, wait_until
 from tests.agent.scripted_manager import SECRET, ScriptedManager, job
 from tests.servers import missing
+from vmdirac.agent import job_users
 from vmdirac.agent.config import CannotStartError
 from vmdirac.agent.job_users import JobUsers
+from vmdirac.agent.processes import processes_of
 
 USERS = ["games", "nobody"]
 """Two that every Linux has, and as which nothing else runs while tests do."""
@@ -68,6 +70,44 @@ class TestUsers:
         left = subprocess.Popen(["sleep", "1000"], user=uid, group=gid, extra_groups=[])
         users.give_back(user)
         assert left.wait(30) == -9
+
+    def test_one_that_always_flees_is_caught(self, as_root: None) -> None:
+        """It forks and exits, so that no list of processes is ever true."""
+        uid, gid = ids("games")
+        flee = '/bin/sh -c "$0" "$0" &'
+        users = JobUsers(("games",))
+        for _ in range(3):
+            user = users.take()
+            assert user is not None
+            subprocess.run(["/bin/sh", "-c", flee, flee], user=uid, group=gid, extra_groups=[], check=True)
+            assert users.give_back(user)
+            assert processes_of(uid) == []
+
+    def test_a_user_that_cannot_be_cleared_is_not_given_back(
+        self, as_root: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        users = JobUsers(("games",))
+        user = users.take()
+        assert user is not None
+        with monkeypatch.context() as hangs:
+            hangs.setattr(job_users, "processes_of", lambda uid: [1])
+            hangs.setattr(job_users, "CLEARING", 0.01)
+            assert not users.give_back(user)
+            assert users.free == 0
+        assert users.give_back(user)
+        assert users.free == 1
+
+    def test_who_runs_something_when_the_agent_starts_has_no_job(
+        self, as_root: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        uid, _ = ids("games")
+        monkeypatch.setattr(job_users, "kill_all_of", lambda of, patience: of != uid)
+        monkeypatch.setattr(job_users, "CLEARING", 0.01)
+        users = JobUsers(tuple(USERS))
+        assert users.free == 1
+        user = users.take()
+        assert user is not None
+        assert user.name == "nobody"
 
 
 @pytest.mark.slow

@@ -21,8 +21,16 @@ def test_it_is_kept_for_its_owner(tmp_path: Path) -> None:
     kept.write(SESSION)
     kept.write(SESSION._replace(token="token-2"))
     assert kept.read() == SESSION._replace(token="token-2")
+    kept.write(SESSION._replace(began=1.8e9, life_ends=1.8e9 + 5.5))
+    assert kept.read() == SESSION._replace(began=1.8e9, life_ends=1.8e9 + 5.5)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_that_of_an_older_agent_says_less(tmp_path: Path) -> None:
+    older = '{"whose": {"url": "u", "instance": "i"}, "token": "token-1", "answer": {"heartbeat_period": 60.0}}'
+    (tmp_path / "session.json").write_text(older)
+    assert SessionFile(str(tmp_path / "session.json"), "u", "i").read() == SESSION
 
 
 @pytest.mark.parametrize(("url", "instance"), [(URL, "18"), ("https://other/vmdirac", "17")])

@@ -65,7 +65,7 @@ def test_those_of_another_vm_count_for_nothing(times: Times) -> None:
 
 
 def test_that_they_cannot_be_kept_is_only_said(times: Times) -> None:
-    (times.path / "totals.json.new").mkdir()
+    (times.path / ".totals.json.new").mkdir()
     times.totals().add(1, 1)
     assert b"cannot be noted" in times.said[0]
 

@@ -126,6 +126,35 @@ def test_at_a_reboot_hepix_only_starts_the_agent_again(tmp_path: Path) -> None:
     assert found.agent_config["secret"] == PLACEHOLDER
 
 
+def test_an_image_made_of_a_vm_starts_as_the_new_instance(tmp_path: Path) -> None:
+    first = TEMPLATES.render("cloudinit", boot())
+    second = TEMPLATES.render("cloudinit", replace(boot(), instance=8))
+    # The first VM's script, then the second's on the same disk.
+    prepared = f"mkdir -p {tmp_path}/disk/vmdirac/state && touch {tmp_path}/disk/vmdirac/state/session.json\n"
+    (tmp_path / "disk-of-first").mkdir()
+    old = shell.run(first, tmp_path / "disk-of-first")
+    whose = (old.disk / "vmdirac" / "is-set-up").read_text()
+    home = tmp_path / "disk/vmdirac"
+    prepared += f"printf '%s' {shlex.quote(whose)} > {home}/is-set-up\n"
+    (tmp_path / "new").mkdir()
+    prepared = prepared.replace(f"{tmp_path}/disk", f"{tmp_path}/new/disk")
+    found = shell.run(second.replace("set -eu\n", "set -eu\n" + prepared, 1), tmp_path / "new")
+    assert found.agent_config["instance"] == 8
+    assert not (found.disk / "vmdirac/state/session.json").exists()
+    again = tmp_path / "again"
+    again.mkdir()
+    same = prepared.replace(f"{tmp_path}/new/disk", f"{again}/disk")
+    kept = shell.run(first.replace("set -eu\n", "set -eu\n" + same + f": > {again}/disk/vmdirac/run-agent\n", 1), again)
+    assert (kept.disk / "vmdirac/state/session.json").exists()
+
+
+def test_what_was_interrupted_can_be_done_again(tmp_path: Path) -> None:
+    """Who the VM is stays there until all is set up."""
+    text = TEMPLATES.render("hepix", boot())
+    assert text.count("rm -f identity.json") == text.count("> is-set-up") == 2
+    assert 'unlink("identity.json")' not in text
+
+
 @pytest.mark.parametrize("method", ["cloudinit", "ssh", "amiconfig", "hepix"])
 def test_run_again_the_script_sets_nothing_up_again(method: str, tmp_path: Path) -> None:
     then = HEPIX if method == "hepix" else ()

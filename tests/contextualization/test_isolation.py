@@ -5,6 +5,7 @@ A whole script is for such a VM alone, so its parts are run here, with programs 
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -95,7 +96,11 @@ class TestUsers:
             program(tmp_path, name, f'echo "{name} $*" >> {asked}')
         program(tmp_path, "nproc", "echo 3")
         program(tmp_path, "id", '[ "$1" = vmdirac-job2 ]')
-        words = ["/bin/sh", "-euc", f'{found[0]}\necho "$users"']
+        for name in ("grep", "tail"):
+            program(tmp_path, name, f'exec {shutil.which(name)} "$@"')
+        (tmp_path / "etc").mkdir(exist_ok=True)
+        text = found[0].replace("/etc/", f"{tmp_path}/etc/")
+        words = ["/bin/sh", "-euc", f'{text}\necho "$users"']
         environment = {"PATH": str(tmp_path), "root": root, "directory": "/var/lib/vmdirac"}
         done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
         return done.stdout, asked.read_text().splitlines()
@@ -108,6 +113,16 @@ class TestUsers:
             "vmdirac-job3",
         ]
         assert asked[-1] == "chmod 711 /var/lib/vmdirac"
+
+    def test_they_have_nothing_started_later(self, tmp_path: Path) -> None:
+        deny = {name: tmp_path / "etc" / f"{name}.deny" for name in ("cron", "at")}
+        deny["at"].parent.mkdir()
+        deny["at"].write_text("guest\nvmdirac-job2")
+        for _ in range(2):
+            self.run(tmp_path)
+        assert deny["cron"].read_text().split() == ["vmdirac-job1", "vmdirac-job2", "vmdirac-job3"]
+        assert deny["at"].read_text().split("\n") == ["guest", "vmdirac-job2", "vmdirac-job1", "vmdirac-job3", ""]
+        assert deny["cron"].stat().st_mode & 0o777 == 0o644
 
     def test_there_is_none_on_the_local_cloud(self, tmp_path: Path) -> None:
         assert self.run(tmp_path, "/the/disk") == ("0\n", [])

@@ -34,7 +34,8 @@ SIGNER = {
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[AirflowServer]:
-    with AirflowServer(tmp_path / "airflow") as running:
+    allowed = {"AIRFLOW__VMDIRAC__OUTPUT_URLS": "s3://bucket"}
+    with AirflowServer(tmp_path / "airflow", environment=allowed) as running:
         file = tmp_path / "connections.json"
         file.write_text(json.dumps(SIGNER))
         command = [sys.executable, "-m", "airflow", "connections", "import", str(file)]

@@ -37,6 +37,7 @@ class SshWorld(World):
         self.ssh = FakeSsh()
         self.served = True
         self.known_connections = {CONNECTION}
+        self.allowed_connections = frozenset({CONNECTION, "the-pods-key"})
         if vms:
             self.submit(vms)
             self.tick()
@@ -55,6 +56,7 @@ class SshWorld(World):
             self.keys,
             self.clock,
             read_key=self._read_key,
+            allowed=lambda: self.allowed_connections,
             log_in=self.ssh.log_in,
             pause=lambda: None,
         )

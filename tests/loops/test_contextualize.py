@@ -306,6 +306,15 @@ class TestFailures:
         world.known_connections.add(CONNECTION)
         assert world.contextualize().begun == 1
 
+    def test_with_a_key_that_is_no_longer_allowed_nobody_is_logged_in_to(self, sqlite_store: Store) -> None:
+        world = SshWorld(sqlite_store)
+        world.allowed_connections = frozenset({"another"})
+        report = world.contextualize()
+        assert report.unusable == {CONNECTION: f"connection {CONNECTION!r} is not in [vmdirac] ssh_connections"}
+        assert (report.failed, world.vm.visits) == (1, 0)
+        world.allowed_connections = frozenset({CONNECTION})
+        assert world.contextualize().begun == 1
+
     def test_a_secret_key_that_was_taken_away(self, sqlite_store: Store) -> None:
         world = SshWorld(sqlite_store)
         world.keys = ()

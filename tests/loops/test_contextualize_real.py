@@ -93,7 +93,14 @@ class Fleet:
         with self.store.write() as session:
             # As if the manager had been serving VMs all the time.
             session.execute(update(InstallationRow).values(served_at=self.world.clock()))
-        visitor = Visitor(self.store, self.world.cloud, (KEY,), self.world.clock, read_key=self._read_key)
+        visitor = Visitor(
+            self.store,
+            self.world.cloud,
+            (KEY,),
+            self.world.clock,
+            read_key=self._read_key,
+            allowed=lambda: frozenset({CONNECTION}),
+        )
         deadlines = deadlines_of(self.world.configuration)
         return contextualize(self.store, "alpha", deadlines, visitor, self.world.clock)
 

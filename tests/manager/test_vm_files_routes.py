@@ -174,12 +174,30 @@ class TestOutputs:
         instance, job = with_a_job(manager, HTTPS)
         assert ask(manager, instance, job, *[(str(number), 1) for number in range(MAX_FILES + 1)]).status_code == 422
 
-    def test_a_signer_that_is_missing_is_waited_for_a_while(self, manager: Manager) -> None:
+    def test_a_signer_that_is_missing_is_waited_for_a_while(
+        self, manager: Manager, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AIRFLOW__VMDIRAC__OUTPUT_URLS", "s3://bucket")
         request = {"output": {"url": "s3://bucket/results", "conn_id": "none_of_this_name"}}
         instance, job = with_a_job(manager, request)
         answer = ask(manager, instance, job, ("a", 5))
         assert (answer.status_code, answer.headers["retry-after"]) == (424, "60")
         assert "none_of_this_name" not in answer.text
+
+    def test_what_is_no_longer_allowed_is_not_signed_for(
+        self, manager: Manager, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Signs(SigningDesk):
+            async def permit(self, target: OutputTarget, files: Sequence[tuple[str, int]]) -> list[Permission]:
+                return [Permission("https://signed", {}) for _ in files]
+
+        manager.app.state.signing = Signs()
+        instance, job = with_a_job(manager, {"output": {"url": "s3://bucket/results", "conn_id": "aws"}})
+        answers = {}
+        for places in ("s3://bucket", "s3://bucket/other, s3://bucket/result", ""):
+            monkeypatch.setenv("AIRFLOW__VMDIRAC__OUTPUT_URLS", places)
+            answers[places] = ask(manager, instance, job, ("a", 5)).status_code
+        assert list(answers.values()) == [200, 424, 424]
 
     def test_while_signers_are_busy_it_is_asked_to_come_again(self, manager: Manager) -> None:
         class Busy(SigningDesk):

@@ -21,8 +21,10 @@ from vmdirac.policy.vm_answer import is_revoked, next_phase, should_halt
         (P.ACKNOWLEDGED, True, 0, P.EMPTY),
         (P.ACKNOWLEDGED, False, 0, P.ACKNOWLEDGED),
         # What was reached stays reached, whatever it says.
-        (P.EMPTY, True, 2, P.ACKNOWLEDGED),
         (P.EMPTY, False, 0, P.EMPTY),
+        # But a VM that works is not deleted, and one that does not even say that it drains must do so anew.
+        (P.EMPTY, True, 2, P.ACKNOWLEDGED),
+        (P.EMPTY, False, 1, P.ASKED),
         (P.DELETING, True, 0, P.DELETING),
         (P.DELETING, False, 5, P.DELETING),
         # Nobody asked it to drain.

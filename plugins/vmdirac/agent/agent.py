@@ -31,6 +31,7 @@ from vmdirac.agent.uploads import Uploader
 
 VERSION = "0.1.0"
 SENSE_PERIOD = 10.0  # seconds between two looks at the VM
+SAME_END = 60.0  # seconds by which the end of a life may differ from what is written down of it
 
 
 class Agent:
@@ -65,7 +66,8 @@ class Agent:
     ) -> None:
         self._manager, self._secret, self._nonce = manager, secret, nonce
         self._session = session
-        self._answer: Message = {}  # to register, without the token
+        self._answer: Message = {}  # to register, without the token, with what changed since
+        self._kept: Optional[Session] = None
         self._supervisor = supervisor
         self._credentials, self._program = credentials, program
         self._log, self._clock, self._chance, self._wait = log, clock, chance, wait
@@ -89,7 +91,7 @@ class Agent:
         self._registration, self._heartbeat = Timer(), Timer()
         self._renewal, self._update = Timer(), Timer()  # of credentials, of the agent itself
         self._sense_at = 0.0
-        self._told_to_drain = False
+        self._told_to_drain = self._told_anything = False
         self._over: Optional[Departure] = None
         self._tell_halting = True
         self._exit_code = 0
@@ -202,7 +204,13 @@ class Agent:
             self._finish_by(departure.abandoned(now, self._contact.heard_at, rules.contact_deadline, work))
 
     def _guide_pilot(self) -> None:
-        """The pod's pilot begins once the VM is known to its manager, and has the credentials if there are any."""
+        """The pod's pilot begins once the VM is known to its manager, and has the credentials if there are any.
+
+        Before the manager has said what it wants, nothing is let go: an earlier agent may have been told to drain, and
+        the manager may delete the VM for what that one said.
+        """
+        if not self._told_anything and not self._draining():
+            return
         ready = self._contact.token and (self._credentials.complete or not self._rules.credentials)
         self._outlook.guide_pilot(self._draining(), self._credentials.environment() if ready else None)
 
@@ -218,7 +226,8 @@ class Agent:
         if known is not None:
             with contextlib.suppress(KeyError, TypeError, ValueError):
                 self._obey_rules(read_rules(known.answer))
-                self._answer, self._contact.token = known.answer, known.token
+                self._answer, self._contact.token, self._kept = known.answer, known.token, known
+                self._outlook.go_on(known.began, known.life_ends)
                 self._log.secrets.add(known.token)
                 self._log("goes on as the VM that had registered")
 
@@ -230,8 +239,9 @@ class Agent:
     def _registered(self, body: Message) -> None:
         self._obey_rules(read_rules(body))
         self._answer = {key: value for key, value in body.items() if not key.startswith("token")}
-        self._use_token(body["token"])
         self._outlook.set_life(body)
+        self._use_token(body["token"])
+        self._keep_session()
         self._log(
             "registered: %s processors, heartbeat every %s s", self._rules.processors, self._rules.heartbeat_period
         )
@@ -246,10 +256,20 @@ class Agent:
     def _use_token(self, token: object) -> None:
         self._contact.token = credential(token)
         self._log.secrets.add(self._contact.token)
+
+    def _keep_session(self) -> None:
+        """Write down what a later agent needs, if that has changed."""
+        now = Session(self._contact.token, self._answer, self._outlook.began, self._outlook.life_ends)
+        if self._kept is not None and _is_near(self._kept.life_ends, now.life_ends):
+            now = now._replace(life_ends=self._kept.life_ends)
+        if now == self._kept:
+            return
         try:
-            self._session.write(Session(self._contact.token, self._answer))
+            self._session.write(now)
         except OSError as error:
             self._log("the session cannot be kept: %s", error)
+        else:
+            self._kept = now
 
     # Heartbeats
 
@@ -282,7 +302,9 @@ class Agent:
             self._program.note(str(body.get("agent_sha256") or ""))
         if body.get("credentials") and not self._rules.credentials:
             self._log("its pod has credentials now")
+            self._answer = dict(self._answer, credentials=True)
             self._obey_rules(self._rules._replace(credentials=True))
+        self._keep_session()
         self._heartbeat.succeeded(next_heartbeat)
         self._lose(lost, now)
         self._obey(action)
@@ -299,6 +321,8 @@ class Agent:
     def _obey(self, action: str) -> bool:
         """Do what the manager wants; whether this agent goes on."""
         now = self._clock()
+        if not self._told_anything:
+            self._told_anything, self._sense_at = True, now  # the pilot may begin
         if action == "halt":
             self.finish("told to halt")
         elif action == "drain" and not self._told_to_drain:
@@ -385,3 +409,7 @@ class Agent:
                 wait=self._wait,
             )
         self._log("ended")
+
+
+def _is_near(one: Optional[float], other: Optional[float]) -> bool:
+    return one is not None and other is not None and abs(one - other) < SAME_END

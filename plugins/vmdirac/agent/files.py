@@ -35,13 +35,15 @@ def write_secret(path: str, content: bytes, owner: Optional[Tuple[int, int]] = N
 
     ``owner``: user and group, if it is to be somebody else's.
     """
+    folder, name = os.path.split(path)
+    new = os.path.join(folder, f".{name}.new")  # no name of a credential: those begin with no dot
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path + ".new")  # whoever made it, nothing of it stays
-    descriptor = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        os.unlink(new)  # whoever made it, nothing of it stays
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         if owner is not None:
             os.fchown(descriptor, *owner)
         file.write(content)
         file.flush()
         os.fsync(descriptor)  # a VM that loses power comes back as itself
-    os.rename(path + ".new", path)
+    os.rename(new, path)

@@ -2,11 +2,13 @@
 
 import os
 import pwd
-import signal
+import time
 from typing import List, NamedTuple, Optional, Set, Tuple
 
 from vmdirac.agent.config import CannotStartError
-from vmdirac.agent.processes import kill, processes_of
+from vmdirac.agent.processes import kill_all_of, processes_of
+
+CLEARING = 2.0  # seconds for which it is tried to end all that runs as a user
 
 
 class JobUser(NamedTuple):
@@ -20,9 +22,15 @@ class JobUser(NamedTuple):
         """Make a file or directory its own. Raises OSError."""
         os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
-    def clear(self) -> None:
-        """Kill all that runs as it: what a job had somebody else start for it, cron say, is not below the job."""
-        kill(processes_of(self.uid), signal.SIGKILL)
+    def clear(self) -> bool:
+        """Kill all that runs as it: what a job had somebody else start for it is not below the job. Whether nothing is
+        left. Raises OSError."""
+        until = time.monotonic() + CLEARING
+        # A list alone says nothing: it misses those that fork and end all the time.
+        while not kill_all_of(self.uid, CLEARING) or processes_of(self.uid):
+            if time.monotonic() > until:
+                return False
+        return True
 
 
 class JobUsers:
@@ -43,7 +51,8 @@ class JobUsers:
                 raise CannotStartError(f"job_users: {name} is root")
             self._all.append(JobUser(name, entry.pw_uid, entry.pw_gid))
         for user in self._all:
-            user.clear()  # of an earlier agent's jobs
+            self._taken.add(user.name)
+            self.give_back(user)  # from an earlier agent's jobs
 
     @property
     def free(self) -> Optional[int]:
@@ -60,7 +69,9 @@ class JobUsers:
                 return user
         raise OSError("all users for jobs are taken")
 
-    def give_back(self, user: JobUser) -> None:
-        """Its job has ended."""
-        user.clear()
+    def give_back(self, user: JobUser) -> bool:
+        """Its job has ended. Whether it may have another one: not if something still runs as it. Raises OSError."""
+        if not user.clear():
+            return False
         self._taken.discard(user.name)
+        return True

@@ -105,8 +105,12 @@ class Matching:
     def ended(self, job: Job) -> None:
         """A job's result is to be delivered, and there is room for another one."""
         self._log("job %s ended: exit code %s, %.1f s of CPU time", job.id, job.exit_code, job.cpu)
-        if job.user is not None:
-            self._users.give_back(job.user)
-            job.take_back()
+        try:
+            if job.user is not None:
+                if not self._users.give_back(job.user):
+                    self._log("user %s has no more jobs: something runs as it that does not end", job.user.name)
+                job.take_back()
+        except OSError as error:  # its result is not lost for that
+            self._log("user of job %s is not given back: %s", job.id, error)
         self._delivery.add(job)
         self.soon()

@@ -18,6 +18,7 @@ from vmdirac.agent.totals import Totals
 
 class Outlook:
     """Looks when it is told to, and remembers what it saw. ``wish``: why the VM is to go, whatever the manager says.
+    ``began``: when its first agent did, in seconds since 1970.
 
     :param pilot_place: where the pod's pilot is met, if there is one.
     :param clock: seconds that only grow; ``wall``: seconds since 1970, as the VM's jobs see them.
@@ -34,7 +35,7 @@ class Outlook:
     ) -> None:
         self._surroundings, self._log, self._clock, self._wall = surroundings, log, clock, wall
         self._pilot_place = pilot_place
-        self._totals, self._started_wall = totals, wall()
+        self._totals, self.began = totals, wall()
         self._rules, self._load, self._site = Rules(), LoadAverage(), Site()
         self._lives_until: Optional[float] = None
         self._pilot = ForeignPilot(pilot_place, "", "", log)
@@ -56,6 +57,16 @@ class Outlook:
         if body.get("lifetime_left") is not None:
             ends = self._clock() + number(body, "lifetime_left", -LONGEST_ALONE, LONGEST_ALONE)
         self._lives_until = ends
+
+    @property
+    def life_ends(self) -> Optional[float]:
+        """In seconds since 1970, as the manager said last."""
+        return None if self._lives_until is None else self._wall() + self._lives_until - self._clock()
+
+    def go_on(self, began: Optional[float], life_ends: Optional[float]) -> None:
+        """Take up what an earlier agent knew, in seconds since 1970. The clock is another one since."""
+        self.began = began or self.began
+        self._lives_until = None if life_ends is None else self._clock() + life_ends - self._wall()
 
     def vitals(self) -> Message:
         return {"load": self._load.note(self._clock(), os.getloadavg()[0]), "uptime": self._totals.uptime()}
@@ -120,7 +131,7 @@ class Outlook:
         self._surroundings.describe(rules.processors, self._shutdown_time(), self._site, self._log)
         if self._pilot.here():  # may use all of the VM
             cpu_time = rules.cpu_time * rules.processors
-            values = self._features("pilot", rules.processors, rules.memory_mb, cpu_time, self._started_wall)
+            values = self._features("pilot", rules.processors, rules.memory_mb, cpu_time, self.began)
             self._surroundings.describe_job(values, self._log)
 
     def _end_of_life(self, now: float) -> Optional[float]:

@@ -12,6 +12,7 @@ from vmdirac.config import settings
 from vmdirac.config.credentials import Allowed
 from vmdirac.config.problems import Problem
 from vmdirac.config.settings import SettingsError
+from vmdirac.model.output_target import OutputTarget
 from vmdirac.model.pod import Image, RunningPod
 from vmdirac.policy.candidates import ssh_of
 
@@ -50,10 +51,17 @@ def _credentials(pod: RunningPod) -> list[str]:
 def _output(pod: RunningPod) -> Iterator[str]:
     """Output that would be put somewhere by a connection's signature: it could be any bucket."""
     target = pod.output_target
-    if target is None or not target.signed:
-        return
-    if not any(target.url == place or target.url.startswith(f"{place}/") for place in settings.output_urls()):
-        yield f"output_url: {target.url} is below none of [vmdirac] output_urls"
+    if target is not None and (why := why_not_there(target)):
+        yield f"output_url: {why}"
+
+
+def why_not_there(target: OutputTarget) -> str:
+    """Why no output may be put there by a connection's signature; empty: it may, or that takes none."""
+    if not target.signed:
+        return ""
+    if any(target.url == place or target.url.startswith(f"{place}/") for place in settings.output_urls()):
+        return ""
+    return f"{target.url} is below none of [vmdirac] output_urls"
 
 
 def _logins(pod: RunningPod, images: Mapping[str, Image]) -> Iterator[str]:
@@ -62,4 +70,9 @@ def _logins(pod: RunningPod, images: Mapping[str, Image]) -> Iterator[str]:
     image = images.get(pod.image)
     access = ssh_of(pod, image) if image is not None else None
     for conn_id in sorted(access.connections - settings.ssh_connections()) if access is not None else ():
-        yield f"ssh: connection {conn_id!r} is not in [vmdirac] ssh_connections"
+        yield f"ssh: {not_for_logins(conn_id)}"
+
+
+def not_for_logins(conn_id: str) -> str:
+    """What is said of a connection with whose key nobody may be logged in to."""
+    return f"connection {conn_id!r} is not in [vmdirac] ssh_connections"

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from paramiko import PKey  # type: ignore[import-untyped]
 from sqlalchemy.orm import Session as DatabaseSession
 
-from vmdirac.config.settings import SecretKey
+from vmdirac.config.allowances import not_for_logins
+from vmdirac.config.settings import SecretKey, ssh_connections
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER, UnknownKeyError, bootstrap_secret, key_by_id
 from vmdirac.hooks.ssh_errors import HostKeyError, LoginKeyError, SshError
 from vmdirac.hooks.ssh_login_key import login_key
@@ -90,6 +91,7 @@ class Visitor:
     """Visits VMs, in threads. Login keys are read before, in the thread of the task: Airflow is asked there.
 
     :param read_key: the key of a connection.
+    :param allowed: gives those connections with whose keys VMs may be logged in to now.
     :param log_in: logs in to a VM.
     :param pause: passes the time between two looks at a script.
     """
@@ -102,11 +104,12 @@ class Visitor:
         clock: Callable[[], datetime],
         *,
         read_key: Callable[[str], PKey] = login_key,
+        allowed: Callable[[], frozenset[str]] = ssh_connections,
         log_in: LogIn = logged_in,
         pause: Callable[[], None] = wait_a_second,
     ) -> None:
         self._store, self._cloud, self._secret_keys, self._clock = store, cloud, secret_keys, clock
-        self._read_key, self._log_in, self._pause = read_key, log_in, pause
+        self._read_key, self._allowed, self._log_in, self._pause = read_key, allowed, log_in, pause
         self._keys: dict[str, PKey] = {}
         self._frozen: dict[int, Frozen] = {}
         self.unusable: dict[str, str] = {}
@@ -120,7 +123,12 @@ class Visitor:
             except (KeyError, TypeError, ValueError) as error:
                 # Written by another version of ours; the others go on.
                 log.error("instance %s: what was frozen of it cannot be used: %s", id_, type(error).__name__)
+        # Asked anew: the instances may have been decided on before the administrator took one out.
+        allowed = self._allowed()
         for conn_id in sorted({conn_id for frozen in self._frozen.values() for conn_id in frozen.connections()}):
+            if conn_id not in allowed:
+                self.unusable[conn_id] = not_for_logins(conn_id)
+                continue
             try:
                 self._keys[conn_id] = self._read_key(conn_id)
             except LoginKeyError as error:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
+from vmdirac.config.allowances import why_not_there
 from vmdirac.manager.signing_desk import BusyError, SigningDesk
 from vmdirac.manager.vm_files_messages import LogRequest, OutputsRequest, OutputsResponse, OutputTargetView
 from vmdirac.manager.vm_refusal import Refusal, RefusedError
@@ -63,6 +64,9 @@ async def outputs(
         return OutputsResponse(accepted=held is not None, targets=[])
     places = [(held.target.location(job, held.attempt, file.name), file.size) for file in message.files]
     try:
+        # Asked anew each time: a VM may live long after its administrator has taken the place out.
+        if why := why_not_there(held.target):
+            raise ConfigError(why)
         given = await desk.permit(held.target, places)
     except BusyError:
         raise HTTPException(503, "too many files are being signed for", {"Retry-After": "10"}) from None

@@ -10,10 +10,12 @@ def next_phase(phase: DrainPhase | None, *, draining: bool, jobs: int) -> DrainP
 
     Only a VM that says itself that it takes no more jobs has acknowledged; only then does "no jobs" mean empty, because
     it can no longer be handed one between this report and the delete. But another pilot on the VM takes its jobs from
-    somebody else: one that was empty and has some again is not deleted.
+    somebody else: one that was empty and has some again is not deleted, whatever it says of draining.
     """
-    if phase not in CANCELLABLE or not draining:
+    if phase not in CANCELLABLE:
         return phase
+    if not draining:
+        return DrainPhase.ASKED if phase is DrainPhase.EMPTY and jobs else phase
     return DrainPhase.ACKNOWLEDGED if jobs else DrainPhase.EMPTY
 
 
