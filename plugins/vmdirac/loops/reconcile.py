@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from vmdirac.loops.corrections import Corrections, ReconcileReport
 from vmdirac.loops.deletes import Doomed, delete
 from vmdirac.loops.ends import learn_from_ends
+from vmdirac.loops.mass_absence import is_believed
 from vmdirac.loops.orphans import judge_strangers
 from vmdirac.model.alert import AlertKind
 from vmdirac.model.cloud import CloudInstance, is_launch_token
@@ -24,6 +25,7 @@ from vmdirac.model.instance import Instance
 from vmdirac.model.pod import Deadlines
 from vmdirac.policy import reconcile as decide
 from vmdirac.policy.backoff import needs_a_person
+from vmdirac.policy.mass_absence import mass_absence, without_absences
 from vmdirac.policy.stop import was_our_decision
 from vmdirac.store import alerts, endpoints, installation, instances, leases, ticks
 from vmdirac.store.changes import change_those_that_can_be
@@ -80,7 +82,10 @@ def _compare(
     # A launch that was refused, or given up, may have made a VM after all.
     strays = {seen.token for seen in listed if is_launch_token(seen.token)} - {row.launch_token for row in rows}
     rows += instances.refused(session, endpoint, strays)
-    for action in decide.reconcile(rows, listed, deadlines, began, hearing, now):
+    actions = decide.reconcile(rows, listed, deadlines, began, hearing, now)
+    if not is_believed(session, endpoint, mass_absence(rows, listed, began), now):
+        actions = without_absences(actions)
+    for action in actions:
         work.collect(action)
     _change(session, endpoint, work)
     _let_others_keep_theirs(session, endpoint, work)

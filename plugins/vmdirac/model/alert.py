@@ -16,6 +16,8 @@ class AlertKind(StrEnum):
     """A VM that cannot be deleted, however often it was tried."""
     MASS_SILENCE = "mass_silence"
     """So many VMs fell silent together that it is probably not them."""
+    MASS_ABSENCE = "mass_absence"
+    """So many VMs are missing in a list that it is probably the list that is wrong."""
     ENDPOINT_SUSPENDED = "endpoint_suspended"
     """No launch of any pod is tried on an endpoint, because of its credentials or its configuration."""
     BREAKER_OPEN = "breaker_open"
