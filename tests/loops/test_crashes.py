@@ -25,7 +25,7 @@ from vmdirac.model.cloud import CloudState, LaunchOutcome, LaunchRequest, Termin
 from vmdirac.model.errors import TransientError
 from vmdirac.model.pod import DeadlineOverrides
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus
-from vmdirac.store import instances
+from vmdirac.store import installation, instances
 from vmdirac.store.database import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -98,6 +98,9 @@ SETTLED = {InstanceStatus.SUBMITTED, InstanceStatus.HALTED}
 
 def pass_time(world: World) -> None:
     """All loops, until nothing is on its way any more; a lost launch must have been found or repeated by then."""
+    # VMs could call from now on: of those that do not, something can be concluded.
+    installation.mark_hearing(world.store, world.clock())
+    world.hearing = True
     for _ in range(9):
         world.clock.advance(minutes=3)
         world.tick()
