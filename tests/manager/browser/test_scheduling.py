@@ -116,7 +116,7 @@ def test_the_tabs_are_links_that_the_keyboard_reaches_too(visitor: Scheduling, s
     page.reload()
     visitor.section("Last tick").wait_for()
     tabs = page.get_by_role("tablist", name="Views")
-    assert tabs.get_by_role("tab").all_inner_texts() == ["Instances", "Scheduling"]
+    assert tabs.get_by_role("tab").all_inner_texts() == ["Instances", "Scheduling", "Statistics"]
     chosen = tabs.get_by_role("tab", selected=True)
     assert chosen.inner_text() == "Scheduling"
     chosen.press("ArrowLeft")
