@@ -22,7 +22,7 @@ class Refusals:
     """What was refused since it was last written down."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock, self._writing = Lock(), Lock()
         self._calls = Counter[tuple[int, str]]()
 
     def note(self, instance_id: int, reason: str) -> None:
@@ -37,14 +37,18 @@ class Refusals:
             self._calls[key] += 1
 
     def write(self, store: Store, now: datetime) -> None:
-        """Write down what there is; should that fail, it is kept for the next time."""
-        with self._lock:
-            calls, self._calls = self._calls, Counter()
-        if not calls:
-            return
-        try:
-            store.transact(lambda session: refusals.add(session, calls, now))
-        except BaseException:
+        """Write down what there is; should that fail, it is kept for the next time.
+
+        Whoever comes while somebody else writes waits, so that all that was refused before is written when it returns.
+        """
+        with self._writing:
             with self._lock:
-                self._calls.update(calls)
-            raise
+                calls, self._calls = self._calls, Counter()
+            if not calls:
+                return
+            try:
+                store.transact(lambda session: refusals.add(session, calls, now))
+            except BaseException:
+                with self._lock:
+                    self._calls.update(calls)
+                raise
