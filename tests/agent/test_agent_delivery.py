@@ -8,6 +8,8 @@ import pytest
 
 from tests.agent.conversation import Conversation, HangingLine, start_job
 from tests.agent.scripted_manager import Reply, ScriptedManager, job
+from vmdirac.agent.job import Job
+from vmdirac.agent.job_users import JobUser, JobUsers
 
 
 def test_heartbeat_holds_leases_until_their_result_is_delivered(talk: Conversation) -> None:
@@ -34,6 +36,26 @@ def test_a_result_is_delivered_whatever_time_it_takes(talk: Conversation) -> Non
     pauses = [b - a for a, b in zip(talk.moments("finish"), talk.moments("finish")[1:], strict=False)]
     assert pauses[:8] == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0]
     assert max(pauses) == 60.0
+
+
+def test_a_user_that_cannot_be_cleared_keeps_back_no_result(
+    talk: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = list[str]()
+
+    def refuse(step: str) -> None:
+        tried.append(step)
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(JobUsers, "give_back", lambda *_: refuse("the user"))
+    monkeypatch.setattr(Job, "take_back", lambda _: refuse("the files"))
+    start_job(talk)
+    (running,) = talk.supervisor.running.values()
+    running.user = JobUser("vmdirac-job1", 900, 900)
+    talk.supervisor.end(1)
+    talk.until(lambda: talk.manager.leases == set())
+    assert tried == ["the user", "the files"]
+    assert len([line for line in talk.log if "cannot be cleared" in line]) == 2
 
 
 def test_one_result_that_fails_does_not_keep_back_others(talk: Conversation) -> None:

@@ -105,12 +105,16 @@ class Matching:
     def ended(self, job: Job) -> None:
         """A job's result is to be delivered, and there is room for another one."""
         self._log("job %s ended: exit code %s, %.1f s of CPU time", job.id, job.exit_code, job.cpu)
-        try:
-            if job.user is not None:
-                if not self._users.give_back(job.user):
-                    self._log("user %s has no more jobs: something runs as it that does not end", job.user.name)
-                job.take_back()
-        except OSError as error:  # its result is not lost for that
-            self._log("user of job %s is not given back: %s", job.id, error)
+        if job.user is not None:
+            # Its result is not lost for whatever happens here.
+            for step in (self._give_back_user, Job.take_back):
+                try:
+                    step(job)
+                except OSError as error:
+                    self._log("after job %s its user cannot be cleared: %s", job.id, error)
         self._delivery.add(job)
         self.soon()
+
+    def _give_back_user(self, job: Job) -> None:
+        if job.user is not None and not self._users.give_back(job.user):
+            self._log("user %s has no more jobs: something runs as it that does not end", job.user.name)
