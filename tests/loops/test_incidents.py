@@ -11,9 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
+from typing import Any
 
 import pytest
 
+from tests.fakes.account import Machine
 from tests.fakes.clock import START, Clock
 from tests.fakes.cloud import Behaviour, FakeCloud, Fault
 from tests.fakes.configured import a_pod, an_endpoint, an_image
@@ -28,9 +30,11 @@ from vmdirac.model.cloud import CloudState
 from vmdirac.model.decision import ReasonCode
 from vmdirac.model.errors import CapacityError, QuotaError, ThrottleError, TransientError
 from vmdirac.model.hold import HoldKind
+from vmdirac.model.instance import Instance
 from vmdirac.model.pod import BootSource
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus
-from vmdirac.store import endpoints, queue
+from vmdirac.policy.idle import idle_instances
+from vmdirac.store import endpoints, installation, queue
 from vmdirac.store.database import Store
 
 S = InstanceStatus
@@ -131,13 +135,36 @@ def test_jenkins_2030(store: Store) -> None:
     assert len(worlds[0].instances()) == 5
 
 
-def test_terraform_5085(store: Store) -> None:
+# SQLite lets nobody in between the two.
+@on_servers
+def test_terraform_5085(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker takes a task between the check that it is idle and its end: it is not ended."""
+    world = World(store)
+    (vm,) = idle(world)
+    world.submit()
+
+    def then_it_takes_one(*arguments: Any) -> list[Instance]:
+        found = idle_instances(*arguments)
+        assert [item.id for item in found] == [vm.instance_id]
+        assert len(vm.match()) == 1
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vmdirac.loops.sweeps.idle_instances", then_it_takes_one)
+        world.sweep_idle()
+    passes(world, calling=[vm])
+    assert vm.instance.status is S.RUNNING
+    assert world.job_counts()[JobStatus.RUNNING] == 1
+    assert world.cloud.machines()
+
+
+def test_terraform_5085_asked_to_drain_before(store: Store) -> None:
+    """The worker has been asked to go and does not know it yet: it takes nothing, or goes on."""
     world = World(store)
     (vm,) = idle(world)
     world.sweep_idle()
     assert vm.instance.drain_phase is DrainPhase.ASKED
-    # It has not heard of it yet, and asks for work: it gets none, so that it can acknowledge truthfully.
+    # It gets none, so that it can acknowledge truthfully.
     world.submit()
     assert vm.match() == []
     world.tick()
@@ -271,6 +298,26 @@ def test_toad_171(store: Store) -> None:
     ]
 
 
+def test_toad_171_and_then_they_call_again(store: Store) -> None:
+    """After hours in which nothing ran, with the cloud and the VMs as they were: each goes on with its job."""
+    world = World(store)
+    vms = working(world, 5)
+    world.hearing = False
+    world.clock.advance(minutes=300)
+    for _ in range(3):
+        world.reconcile()
+        world.sweep_stalled()
+        world.sweep_idle()
+        world.clock.advance(minutes=1)
+    installation.mark_hearing(store, world.clock())
+    world.hearing = True
+    passes(world, number=1)
+    passes(world, calling=vms)
+    assert [vm.instance.status for vm in vms] == [S.RUNNING] * 5
+    assert world.job_counts() == {JobStatus.RUNNING: 5}
+    assert len(world.cloud.machines()) == 5
+
+
 def test_dirac_prefix(store: Store) -> None:
     """Two installations in one project: neither touches the other's VMs, nor those that somebody made by hand."""
     world = World(store)
@@ -278,13 +325,17 @@ def test_dirac_prefix(store: Store) -> None:
     theirs = FakeCloud(world.clock, account=world.cloud.account, installation="theirs")
     (outcome,) = theirs.launch([world.cloud.requests[0]])
     assert outcome.error is None
+    with world.cloud.account.opened() as inventory:
+        # With a name like ours, and no tag.
+        by_hand = Machine(inventory.new_id(), "", world.cloud.requests[1], {}, world.clock())
+        inventory.machines[by_hand.cloud_id] = by_hand
     for _ in range(8):
         world.clock.advance(minutes=10)
         for vm in vms:
             vm.heartbeat()
         world.reconcile()
-    assert outcome.cloud_id in {machine.cloud_id for machine in theirs.machines()}
-    assert len(world.cloud.machines()) == 3
+    assert {outcome.cloud_id, by_hand.cloud_id} <= {machine.cloud_id for machine in theirs.machines()}
+    assert len(world.cloud.machines()) == 4
     assert len(world.instances(S.RUNNING)) == 2
 
 
