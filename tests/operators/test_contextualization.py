@@ -49,6 +49,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.setenv("AIRFLOW_VAR_VMDIRAC_IMAGES", "{}")
     key = {"conn_type": "ssh", "extra": {"key_file": str(make_key(tmp_path / "key"))}}
     monkeypatch.setenv("AIRFLOW_CONN_KEY", json.dumps(key))
+    monkeypatch.setenv("AIRFLOW__VMDIRAC__SSH_CONNECTIONS", "key")
     store = Store(url)
     Base.metadata.create_all(store.engine)
     yield store
