@@ -104,8 +104,8 @@ def test_people_must_log_in_to_see_instances(airflow: AirflowServer, path: str) 
 
 def test_a_person_is_no_vm(airflow: AirflowServer) -> None:
     body = {"load": 0, "uptime": 0}
-    assert ask(airflow, "/vmdirac/vm/v1/instances/1/heartbeat", body=body)[0] == 422
-    assert ask(airflow, "/vmdirac/vm/v1/instances/1/heartbeat", user=None, body=body)[0] == 422
+    assert ask(airflow, "/vmdirac/vm/v1/instances/1/heartbeat", body=body)[0] == 401
+    assert ask(airflow, "/vmdirac/vm/v1/instances/1/heartbeat", user=None, body=body)[0] == 401
 
 
 def test_the_database_is_our_own_and_migrated(airflow: AirflowServer) -> None:
