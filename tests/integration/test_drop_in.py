@@ -96,6 +96,6 @@ def test_the_dags_parse_and_the_templates_are_found(project: Path, packages: Pat
         "import vmdirac; print('from', vmdirac.__file__)\n"
     )
     said = run(project, packages, program)
-    assert "dags 7 errors {}" in said
+    assert "dags 8 errors {}" in said
     assert f"templates {project / 'include' / 'templates'}" in said
     assert f"from {project / 'plugins'}" in said
