@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from tests.fakes.account import Machine
 from tests.fakes.clock import Clock
@@ -35,9 +36,9 @@ from vmdirac.model.cloud import CloudState
 from vmdirac.model.errors import CapacityError, CloudError, QuotaError, ThrottleError, TransientError
 from vmdirac.model.pod import DeadlineOverrides
 from vmdirac.model.requirements import Requirements
-from vmdirac.model.states import AfterDrainDeadline, DrainPhase, InstanceStatus, JobStatus
+from vmdirac.model.states import AfterDrainDeadline, DrainPhase, InstanceStatus, JobStatus, StopReason
 from vmdirac.model.stop import Selection, StopWish
-from vmdirac.store import lease_usage, queue
+from vmdirac.store import installation, lease_usage, queue
 from vmdirac.store.database import Store
 from vmdirac.store.tables import Base, InstanceRow, JobRow, TaskQueueRow
 
@@ -63,6 +64,8 @@ TERMINATE_FAULTS = [
     Fault(RuntimeError("the task dies after it was done"), after=True),
 ]
 
+DRAIN_DEADLINE = timedelta(minutes=30)
+
 endpoint_names = st.sampled_from(ENDPOINTS)
 choices = st.integers(min_value=0, max_value=20)
 
@@ -80,7 +83,7 @@ class Life(RuleBasedStateMachine):
                     endpoints=ENDPOINTS,
                     max_instances=POD_LIMIT,
                     after_drain_deadline=AfterDrainDeadline.KILL,
-                    deadlines=DeadlineOverrides(drain=timedelta(minutes=30)),
+                    deadlines=DeadlineOverrides(drain=DRAIN_DEADLINE),
                 )
             ],
             [an_endpoint(name, max_instances=ENDPOINT_LIMIT) for name in ENDPOINTS],
@@ -121,6 +124,20 @@ class Life(RuleBasedStateMachine):
     @rule(jobs=st.integers(1, 6), processors=st.integers(1, 4))
     def submit(self, jobs: int, processors: int) -> None:
         self.world.submit(jobs, processors=processors, max_attempts=MAX_ATTEMPTS)
+
+    @rule(minutes=st.sampled_from([2, 20, 300]), endpoint=endpoint_names)
+    def outage(self, minutes: int, endpoint: str) -> None:
+        """Nobody can call us for a while, and the loops run."""
+        self.world.hearing = False
+        self.world.clock.advance(minutes=minutes)
+        for _ in range(2):
+            self.world.sweep_stalled()
+            self.world.sweep_idle()
+            with suppress(CloudError, RuntimeError):
+                self.world.reconcile(endpoint)
+            self.world.clock.advance(minutes=1)
+        installation.mark_hearing(self.store, self.world.clock())
+        self.world.hearing = True
 
     @rule(choice=choices)
     def cancel(self, choice: int) -> None:
@@ -271,7 +288,23 @@ class Life(RuleBasedStateMachine):
                     select(InstanceRow).where(InstanceRow.endpoint == endpoint, InstanceRow.cloud_id == cloud_id)
                 ).one()
                 assert (row.status, row.drain_phase) == (InstanceStatus.STOPPING, DrainPhase.DELETING)
-                assert row.forced or not lease_usage.running_on(session, row.id), "a VM that works is killed"
+                if lease_usage.running_on(session, row.id):
+                    machine = self.world.clouds[endpoint].machine(cloud_id)
+                    # A VM that died while it drained goes without force; its job is taken back a little later.
+                    assert row.forced or machine.state is not CloudState.RUNNING, "a VM that works is killed"
+                    self.check_why_it_is_killed(session, row)
+
+    def check_why_it_is_killed(self, session: Session, row: InstanceRow) -> None:
+        """Somebody wanted it, its drain was too long, or it did not call though it could."""
+        now, reason = self.world.clock(), row.stop_reason
+        if row.forced and reason is StopReason.REQUESTED:
+            return
+        if row.forced and reason is StopReason.DRAIN_DEADLINE:
+            assert now - row.status_since >= DRAIN_DEADLINE
+            return
+        hearing = installation.hearing_since(session, now)
+        assert hearing is not None, "nobody could have called"
+        assert now - max(hearing, row.heard_at or row.created_at) > 3 * timedelta(seconds=row.heartbeat_period)
 
     @invariant()
     def limits_hold(self) -> None:
