@@ -42,7 +42,7 @@ else:
 
 PATIENCE_S = 60
 
-PROGRAMS = ("sh", "bash", "dash", "cat", "mkdir", "chmod", "setsid", "touch", "rm")
+PROGRAMS = ("sh", "bash", "dash", "cat", "mkdir", "chmod", "setsid", "touch", "rm", "grep")
 
 
 @dataclass(frozen=True)
@@ -82,19 +82,19 @@ class Ran:
 
 
 def run(script: str, folder: Path, *, shell: str = "sh", then: tuple[str, ...] = (), status: int = 0) -> Ran:
-    """Run a script as a VM does that has no systemd.
+    """Run a script as a VM does that has no systemd; in the folder of another run, on the same disk.
 
     :param then: files on the VM's disk that its image runs afterwards.
     :param status: that it ends with.
     :raises AssertionError: if it ends otherwise, says something, or leaves anything where it should not.
     """
     programs, disk = folder / "programs", folder / "disk"
-    programs.mkdir()
-    disk.mkdir()
+    programs.mkdir(exist_ok=True)
+    disk.mkdir(exist_ok=True)
     (programs / "python3").write_text(PYTHON)
     (programs / "python3").chmod(0o755)
     for name in PROGRAMS:
-        if found := shutil.which(name):
+        if (found := shutil.which(name)) and not (programs / name).exists():
             (programs / name).symlink_to(found)
     file = folder / "script"
     file.write_bytes(script.encode())

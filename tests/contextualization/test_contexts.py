@@ -1,6 +1,7 @@
 """What an image says is done on its VMs: scripts, CVMFS, the pilot, by every method."""
 
 import shlex
+import subprocess
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -126,26 +127,38 @@ def test_at_a_reboot_hepix_only_starts_the_agent_again(tmp_path: Path) -> None:
     assert found.agent_config["secret"] == PLACEHOLDER
 
 
-def test_an_image_made_of_a_vm_starts_as_the_new_instance(tmp_path: Path) -> None:
-    first = TEMPLATES.render("cloudinit", boot())
-    second = TEMPLATES.render("cloudinit", replace(boot(), instance=8))
-    # The first VM's script, then the second's on the same disk.
-    prepared = f"mkdir -p {tmp_path}/disk/vmdirac/state && touch {tmp_path}/disk/vmdirac/state/session.json\n"
-    (tmp_path / "disk-of-first").mkdir()
-    old = shell.run(first, tmp_path / "disk-of-first")
-    whose = (old.disk / "vmdirac" / "is-set-up").read_text()
-    home = tmp_path / "disk/vmdirac"
-    prepared += f"printf '%s' {shlex.quote(whose)} > {home}/is-set-up\n"
-    (tmp_path / "new").mkdir()
-    prepared = prepared.replace(f"{tmp_path}/disk", f"{tmp_path}/new/disk")
-    found = shell.run(second.replace("set -eu\n", "set -eu\n" + prepared, 1), tmp_path / "new")
-    assert found.agent_config["instance"] == 8
-    assert not (found.disk / "vmdirac/state/session.json").exists()
-    again = tmp_path / "again"
-    again.mkdir()
-    same = prepared.replace(f"{tmp_path}/new/disk", f"{again}/disk")
-    kept = shell.run(first.replace("set -eu\n", "set -eu\n" + same + f": > {again}/disk/vmdirac/run-agent\n", 1), again)
-    assert (kept.disk / "vmdirac/state/session.json").exists()
+@pytest.mark.parametrize("method", ["cloudinit", "ssh", "amiconfig", "hepix"])
+def test_an_image_made_of_a_vm_starts_as_the_new_instance(method: str, tmp_path: Path) -> None:
+    then = HEPIX if method == "hepix" else ()
+    old = shell.run(TEMPLATES.render(method, boot()), tmp_path, then=then)
+    state = old.disk / "vmdirac/state/session.json"
+    state.touch()
+    shell.run(TEMPLATES.render(method, boot()), tmp_path, then=then)
+    assert state.exists(), "the same one"
+    assert shell.after(old, "agent", 2).order == [*ORDER, "agent"]
+    new = shell.run(TEMPLATES.render(method, replace(boot(), instance=8)), tmp_path, then=then)
+    assert not state.exists()
+    assert shell.after(new, "agent", 3).order == [*ORDER, "agent", *ORDER]
+    assert new.agent_config["instance"] == 8
+    for name in then:
+        assert (new.disk / name).read_text().count("vmdirac") == 1
+
+
+@pytest.mark.parametrize("method", ["cloudinit", "ssh", "amiconfig", "hepix"])
+def test_an_agent_does_not_start_in_another_machine(method: str, tmp_path: Path) -> None:
+    """systemd starts it before the user data comes."""
+    text = TEMPLATES.render(method, boot()).replace('[ -z "$root" ] && cat "$machine"', 'cat "$machine"')
+    uuid = tmp_path / "uuid"
+    uuid.write_text("the first\n")
+    (tmp_path / "vm").mkdir()
+    text = text.replace("/sys/class/dmi/id/product_uuid", str(uuid))
+    found = wait_for_agent(shell.run(text, tmp_path / "vm", then=HEPIX if method == "hepix" else ()))
+    start = found.disk / "vmdirac/run-agent"
+    again = {"cwd": start.parent, "env": {"PATH": "/usr/bin:/bin", "VMDIRAC_VM_DIRECTORY": str(found.disk)}}
+    start.write_text(start.read_text().replace("exec python3", "echo started: python3"))
+    assert subprocess.check_output(["sh", str(start)], text=True, **again).startswith("started: ")  # type: ignore[call-overload]
+    uuid.write_text("the second\n")
+    assert subprocess.check_output(["sh", str(start)], text=True, **again) == ""  # type: ignore[call-overload]
 
 
 def test_what_was_interrupted_can_be_done_again(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def test_the_agent_is_fetched_checked_and_started_with_its_identity(tmp_path: Pa
         "run-agent",
         "state",
         "vmdirac_agent.py",
+        "whose",
         "work",
     }
     assert {path.stat().st_mode & 0o077 for path in home.iterdir()} == {0}

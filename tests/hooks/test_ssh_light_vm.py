@@ -18,9 +18,9 @@ from vmdirac.hooks.ssh_session import logged_in
 from vmdirac.model.ssh import HostKeySource
 from vmdirac.policy.host_keys import Pins, keys_in_console
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-PATIENCE_S = 120
+PATIENCE_S = 280
 ADDRESS = "10.20.0.2"
 SECRET = "5ec4e7" * 10
 

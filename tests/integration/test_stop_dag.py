@@ -26,9 +26,9 @@ from vmdirac.store.database import Store
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-pytestmark = [pytest.mark.airflow, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.airflow, pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1200)]
 
-PATIENCE_S = 200
+PATIENCE_S = 500
 MANY = 11
 
 
@@ -129,7 +129,7 @@ def test_many_are_stopped_when_somebody_agrees(browser: Browser, server: Airflow
         assert statuses(store, "doomed") == {InstanceStatus.RUNNING: MANY + 1}, "nobody has agreed yet"
         page.get_by_role("button", name="Approve").click()
         stopped = {InstanceStatus.RUNNING: 1, InstanceStatus.STOPPING: MANY}
-        until(lambda: statuses(store, "doomed") == stopped, "they are being stopped")
+        until(lambda: states(server, run) and statuses(store, "doomed") == stopped, "they are being stopped")
     assert statuses(store, "spared") == {InstanceStatus.RUNNING: 1}
     with store.read() as session:
         says = {instances.history(session, number)[-1].reason for number in doomed}

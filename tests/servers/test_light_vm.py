@@ -11,9 +11,9 @@ from tests.servers import light_vm_root, missing
 from tests.servers.airflow_environment import CHECKOUT
 from tests.servers.process import GuardedProcess, still_alive
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-PATIENCE_S = 120
+PATIENCE_S = 280
 
 USER_DATA = """#!/usr/bin/python3
 import os, socket, subprocess

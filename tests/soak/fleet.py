@@ -43,6 +43,8 @@ class Fleet:
         self._running: dict[str, asyncio.Task[None]] = {}
         self._agents: dict[str, Agent] = {}
         self._booted: set[str] = set()
+        self.dead: set[str] = set()
+        """Machines that died, by their ids in the cloud."""
 
     def boot(self) -> None:
         """Start an agent on each new machine, and end those of machines that are gone."""
@@ -82,6 +84,7 @@ class Fleet:
             return
         cloud_id = self._rng.choice(sorted(self._running))
         self._running[cloud_id].cancel()
+        self.dead.add(cloud_id)
         if state := self._rng.choice([None, CloudState.STOPPED, CloudState.TERMINATED]):
             self._power_off(cloud_id, state)
 

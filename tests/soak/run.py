@@ -6,7 +6,7 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,12 +25,13 @@ from tests.soak.agents import TIMEOUT
 from tests.soak.fleet import Fleet, SharedAccount
 from vmdirac.config.settings import secret_keys
 from vmdirac.loops.asked_stop import preview_stop, stop_selected, take_back_selected
+from vmdirac.model.alert import AlertKind
 from vmdirac.model.errors import CloudError
 from vmdirac.model.pod import DeadlineOverrides, Traits
 from vmdirac.model.requirements import Offer, Requirements
 from vmdirac.model.states import JobStatus
 from vmdirac.model.stop import Selection, StopWish
-from vmdirac.store import instances, queue
+from vmdirac.store import alerts, instances, queue
 from vmdirac.store.database import Store
 from vmdirac.store.queue import NewJob
 from vmdirac.store.tables import JobRow
@@ -155,12 +156,12 @@ class Soak:
 
     def _stop(self, *, forced: bool) -> None:
         ids = [item.id for item in self.world.instances() if item.registered_at is not None and item.holds_a_place]
+        self._stop_these(self.rng.sample(ids, min(3, len(ids))), forced=forced)
+
+    def _stop_these(self, ids: Sequence[int], *, forced: bool) -> None:
         if ids:
-            wish = StopWish(
-                Selection(ids=tuple(self.rng.sample(ids, min(3, len(ids))))), "soak", "a test", forced=forced
-            )
-            looked_at = preview_stop(self.store, wish).ids
-            stop_selected(self.store, wish, datetime.now(UTC), looked_at=looked_at)
+            wish = StopWish(Selection(ids=tuple(ids)), "soak", "a test", forced=forced)
+            stop_selected(self.store, wish, datetime.now(UTC), looked_at=preview_stop(self.store, wish).ids)
 
     async def _let_some_go_on(self) -> None:
         everybody = Selection(pods=("pod",))
@@ -181,8 +182,22 @@ class Soak:
             self.fleet.boot()
             if await asyncio.to_thread(self._is_quiet):
                 return
+            await asyncio.to_thread(self._stop_what_is_really_lost)
             await asyncio.sleep(1)
         say("it did not become quiet")
+        for item in await asyncio.to_thread(self.world.instances):
+            if item.holds_a_place:
+                say(f"{'died' if item.cloud_id in self.fleet.dead else 'alive'}: {item}")
+
+    def _stop_what_is_really_lost(self) -> None:
+        """What alerts ask a person to do: so many may have died together that none of them is given up without one."""
+        with self.store.read() as session:
+            asked = {alert.kind for alert in alerts.open_alerts(session)}
+        if asked & {AlertKind.MASS_SILENCE, AlertKind.MASS_ABSENCE}:
+            lost = [
+                item.id for item in self.world.instances() if item.holds_a_place and item.cloud_id in self.fleet.dead
+            ]
+            self._stop_these(lost, forced=True)
 
     def _is_quiet(self) -> bool:
         with self.store.read() as session:

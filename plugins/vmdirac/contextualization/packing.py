@@ -104,12 +104,9 @@ def is_plain(text: str) -> bool:
     return text.isascii() and "\r" not in text
 
 
-def size(text: str, instance: int) -> int:
-    """Bytes that user data has when it is sent, and that it has at most for any other instance: so whether it fits
-    does not depend on which instance it is for."""
-    growth = (SECRET_LENGTH - len(PLACEHOLDER)) * text.count(PLACEHOLDER)
-    places = text.count(f"/instances/{instance}/") + 1
-    return len(text.encode()) + growth + places * (len(str(LARGEST_INSTANCE)) - len(str(instance)))
+def size(text: str) -> int:
+    """Bytes that user data has when it is sent, with the secret in its place."""
+    return len(text.encode()) + (SECRET_LENGTH - len(PLACEHOLDER)) * text.count(PLACEHOLDER)
 
 
 def _gzip(text: str) -> bytes:

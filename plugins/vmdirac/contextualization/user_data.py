@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -119,19 +119,34 @@ class UserDataTemplates:
         :raises TooLargeError: if even that does not fit.
         :raises UnfitValueError: if a value cannot be put where the template puts it.
         """
-        script = self._script(context_method, boot)
-        cloud_config = self._cloud_config(boot) if context_method == "cloudinit" else ""
+        if largest is None:
+            return next(self._ways(context_method, boot))
+        # Whether it fits must not depend on the instance: what fits at validation fits at each launch.
+        longest = replace(boot, instance=packing.LARGEST_INSTANCE)
         sizes = []
-        for candidate in _ways(cloud_config, script, boot.instance):
-            sizes.append(packing.size(candidate.text, boot.instance))
-            if largest is None or sizes[-1] <= largest:
+        ways = zip(self._ways(context_method, boot), self._ways(context_method, longest), strict=True)
+        for candidate, with_longest in ways:
+            sizes.append(max(packing.size(candidate.text), packing.size(with_longest.text)))
+            if sizes[-1] <= largest:
                 return candidate
         raise TooLargeError(
             f"user data has {min(sizes)} bytes, compressed and with all that can be left with the manager, and its"
             f" cloud takes {largest}. What must be in it are the certificates in [vmdirac] vm_ca_file ({len(boot.ca)}"
-            f" bytes), the cloud_config ({len(cloud_config)} bytes before it is compressed), and what a template of"
-            " your own puts outside of the block `setup`"
+            f" bytes), the cloud_config ({len(self._cloud_config(boot))} bytes before it is compressed), and what a"
+            " template of your own puts outside of the block `setup`"
         )
+
+    def _ways(self, context_method: str, boot: AgentBoot) -> Iterator[UserData]:
+        """The same user data, smaller and smaller; each is made only if the one before does not fit."""
+        script = self._script(context_method, boot)
+        cloud_config = self._cloud_config(boot) if context_method == "cloudinit" else ""
+        whole = script.whole()
+        if cloud_config and not packing.is_plain(whole):
+            whole = script.packed()
+        yield UserData(_document(cloud_config, whole, compress=False))
+        yield UserData(_document(cloud_config, script.packed(), compress=True))
+        if script.rest:
+            yield UserData(_document(cloud_config, script.stub(boot.instance), compress=True), script.rest)
 
     def _script(self, context_method: str, boot: AgentBoot) -> packing.Script:
         template = self._environment.get_template(boot.context.template or TEMPLATE_OF[context_method])
@@ -165,17 +180,6 @@ def _agent_config(boot: AgentBoot) -> str:
     if boot.pins:
         config["pins"] = boot.pins
     return json.dumps(config, sort_keys=True)
-
-
-def _ways(cloud_config: str, script: packing.Script, instance: int) -> Iterator[UserData]:
-    """The same user data, smaller and smaller; each is made only if the one before does not fit."""
-    whole = script.whole()
-    if cloud_config and not packing.is_plain(whole):
-        whole = script.packed()
-    yield UserData(_document(cloud_config, whole, compress=False))
-    yield UserData(_document(cloud_config, script.packed(), compress=True))
-    if script.rest:
-        yield UserData(_document(cloud_config, script.stub(instance), compress=True), script.rest)
 
 
 def _document(cloud_config: str, script: str, *, compress: bool) -> str:
