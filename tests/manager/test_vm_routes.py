@@ -17,7 +17,7 @@ from vmdirac.manager.vm_tokens import LIFETIME, issue, verify
 from vmdirac.model.agent_rules import AgentRules
 from vmdirac.model.requirements import Offer
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus, StopReason
-from vmdirac.store import instances, lease_usage, leases, queue
+from vmdirac.store import instances, lease_usage, lost_jobs, queue
 from vmdirac.store.installation import hearing_since
 from vmdirac.store.tables import InstanceRow, JobRow
 
@@ -253,10 +253,10 @@ class TestJobs:
             manager.pass_time(seconds=60)
             manager.heartbeat(instance, jobs=held(job), busy_processors=1)
             with manager.store.write() as session:
-                assert leases.expire(session, began, manager.now) == 0
+                assert lost_jobs.expire(session, began, manager.now) == 0
         manager.pass_time(seconds=3 * 60 + 1)
         with manager.store.write() as session:
-            assert leases.expire(session, began, manager.now) == 1
+            assert lost_jobs.expire(session, began, manager.now) == 1
         assert job_row(manager, job_id).status is JobStatus.WAITING
 
     @pytest.mark.parametrize("name", ["../out", "a/b", "..", "", "x" * 256])

@@ -12,13 +12,19 @@ from sqlalchemy import select
 from tests.fakes.clock import START
 from tests.fakes.rows import add_instance
 from vmdirac.model.requirements import Offer, Requirements
-from vmdirac.store import instances, jobs_table, leases, queue
+from vmdirac.store import instances, jobs_table, leases, lost_jobs, queue, results
 from vmdirac.store.database import Store
-from vmdirac.store.leases import Leased, Result
+from vmdirac.store.leases import Leased
 from vmdirac.store.queue import NewJob
+from vmdirac.store.results import Result
 from vmdirac.store.tables import AttemptRow, JobRow
 
 GOOD = Result(exit_code=0, cpu_seconds=12.5, message="", log=b"well", files=())
+
+
+def ids(leased: Sequence[Leased]) -> list[int]:
+    """Which jobs were handed out."""
+    return [item.job.id for item in leased]
 
 
 @dataclass
@@ -53,7 +59,7 @@ class Queue:
 
     def finish(self, vm: int, job: int, lease: str, result: Result = GOOD, at: datetime = START) -> bool:
         with self.store.write() as session:
-            return leases.finish(session, vm, job, lease, result, at)
+            return results.finish(session, vm, job, lease, result, at)
 
     def renew(self, vm: int, *held: str, at: datetime = START) -> list[str]:
         with self.store.write() as session:
@@ -61,11 +67,11 @@ class Queue:
 
     def expire(self, at: datetime, hearing_since: datetime | None = START) -> int:
         with self.store.write() as session:
-            return leases.expire(session, hearing_since, at)
+            return lost_jobs.expire(session, hearing_since, at)
 
     def release(self, vm: int, outcome: str = "returned", at: datetime = START) -> int:
         with self.store.write() as session:
-            return leases.release(session, [vm], outcome, at)
+            return lost_jobs.release(session, [vm], outcome, at)
 
     def job(self, id_: int) -> JobRow:
         with self.store.read() as session:

@@ -19,10 +19,10 @@ from tests.fakes.processes import each_in_a_process
 from tests.fakes.rows import add_instance
 from vmdirac.model.requirements import Requirements
 from vmdirac.model.states import InstanceStatus, JobStatus
-from vmdirac.store import instances, leases, queue
+from vmdirac.store import instances, leases, lost_jobs, queue, results
 from vmdirac.store.database import Store
-from vmdirac.store.leases import Result
 from vmdirac.store.queue import NewJob
+from vmdirac.store.results import Result
 from vmdirac.store.tables import AttemptRow, JobRow
 
 WORKERS = 8
@@ -125,7 +125,7 @@ def test_a_lease_that_is_being_taken_back_is_not_renewed(store: Store, jobs: lis
     assert lease is not None
     with ThreadPoolExecutor(1) as pool:
         with store.write() as session:
-            leases.release(session, [vm], "lost", START)
+            lost_jobs.release(session, [vm], "lost", START)
             renewed = pool.submit(store.transact, partial(leases.renew, instance_id=vm, held=[lease], now=START))
             wait_until_somebody_waits(store)
         assert renewed.result() == [lease]
@@ -147,8 +147,8 @@ def test_a_result_the_end_of_the_lease_and_a_cancel_at_once_leave_one_truth(stor
             (leased,) = leases.match(session, row, 1, 0, 1, START)
             lease = leased.job.lease or ""
         deeds: list[Callable[[Session], object]] = [
-            partial(leases.finish, instance_id=vm.id, job_id=job, lease=lease, result=result, now=START),
-            partial(leases.release, instance_ids=[vm.id], outcome="lost", now=START),
+            partial(results.finish, instance_id=vm.id, job_id=job, lease=lease, result=result, now=START),
+            partial(lost_jobs.release, instance_ids=[vm.id], outcome="lost", now=START),
             partial(queue.cancel, job_ids=[job], now=START),
             partial(leases.renew, instance_id=vm.id, held=[lease], now=START),
         ]

@@ -8,10 +8,10 @@ from tests.fakes.clock import START
 from tests.fakes.rows import add_instance
 from vmdirac.model.requirements import Offer, Requirements
 from vmdirac.model.states import JobStatus
-from vmdirac.store import instances, jobs_table, leases, queue
+from vmdirac.store import instances, jobs_table, leases, queue, results
 from vmdirac.store.database import Store
-from vmdirac.store.leases import Result
 from vmdirac.store.queue import InputFile, NewJob
+from vmdirac.store.results import Result
 
 NEEDS = Requirements(cpu_time=1000, tags=("a", "b"))
 
@@ -33,7 +33,7 @@ def jobs(store: Store) -> list[int]:
         assert row is not None
         (leased,) = leases.match(session, row, 1, 0, 1, START)
         result = Result(0, 1.0, "", b"log", (InputFile("out", b"output"),))
-        leases.finish(session, vm.id, leased.job.id, leased.job.lease or "", result, START)
+        results.finish(session, vm.id, leased.job.id, leased.job.lease or "", result, START)
     return ids
 
 

@@ -27,7 +27,7 @@ from vmdirac.policy import reconcile as decide
 from vmdirac.policy.backoff import needs_a_person
 from vmdirac.policy.mass_absence import mass_absence, without_absences
 from vmdirac.policy.stop import was_our_decision
-from vmdirac.store import alerts, endpoints, installation, instances, leases, ticks
+from vmdirac.store import alerts, endpoints, installation, instances, lost_jobs, ticks
 from vmdirac.store.changes import change_those_that_can_be
 from vmdirac.store.database import Store
 
@@ -126,7 +126,7 @@ def _change(session: Session, endpoint: str, work: Corrections) -> None:
         work.was_made(id_)
     # Instances first, then jobs, as a VM's own calls lock them.
     decided = [item.id for item in work.lost if was_our_decision(item.stop_reason, forced=item.forced)]
-    leases.release(session, [item.id for item in work.lost], "lost", work.now, decided)
+    lost_jobs.release(session, [item.id for item in work.lost], "lost", work.now, decided)
     subjects = [f"instance {item.id}" for item in work.lost]
     alerts.end_alerts(session, AlertKind.SUSPICIOUS, subjects, work.now)
     for item in work.lost:

@@ -24,7 +24,7 @@ from vmdirac.policy.mass_silence import too_soon_to_tell
 from vmdirac.policy.one_off import outlived
 from vmdirac.policy.stalled import MarkStalled, SilenceAction, StopByForce, never_asked, silent_instances
 from vmdirac.policy.stop import was_our_decision
-from vmdirac.store import boots, endpoints, installation, instances, leases
+from vmdirac.store import boots, endpoints, installation, instances, leases, lost_jobs
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
@@ -163,7 +163,7 @@ def sweep_stalled(store: Store, configuration: Configuration, now: datetime) -> 
         held = [item.id for item in callers if masses.holds(item.endpoint) and item.is_silent(now, hearing)]
         leases.extend(session, held, now)
         decided = {item.id for item in callers if was_our_decision(item.stop_reason, forced=item.forced)}
-        taken_back = leases.expire(session, hearing, now, too_soon_to_tell(callers, hearing, now), decided)
+        taken_back = lost_jobs.expire(session, hearing, now, too_soon_to_tell(callers, hearing, now), decided)
         stalled = sum(isinstance(action, MarkStalled) for action in done)
         return StalledReport(stalled, len(done) - stalled, taken_back, retired)
 

@@ -16,7 +16,7 @@ from vmdirac.manager.vm_refusal import Refusal, RefusedError
 from vmdirac.manager.vm_routes import Caller, InstanceId, JobId, Now, TheStore, turned_away
 from vmdirac.manager.vm_rows import OVER
 from vmdirac.model.errors import ConfigError
-from vmdirac.store import instance_logs, instances, leases
+from vmdirac.store import instance_logs, instances, results
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +55,9 @@ async def outputs(
     """Say where a job's files are to be put, as long as the job is this VM's. Not signed in a thread of those that
     serve heartbeats: a connection may be slow."""
 
-    def find() -> leases.Held | None:
+    def find() -> results.Held | None:
         with store.read() as session:
-            return leases.held(session, instance, job, message.lease)
+            return results.held(session, instance, job, message.lease)
 
     held = await run_in_threadpool(find)
     if held is None or held.target is None:

@@ -25,7 +25,7 @@ from vmdirac.model.output_target import OutputTarget
 from vmdirac.model.states import DrainPhase, InstanceStatus, StopReason
 from vmdirac.policy.stop import was_our_decision
 from vmdirac.policy.vm_answer import is_revoked, next_phase, should_halt
-from vmdirac.store import instances, lease_usage, leases
+from vmdirac.store import instances, lease_usage, leases, lost_jobs, results
 from vmdirac.store.queue import InputFile
 from vmdirac.store.tables import InstanceRow, JobFileRow
 
@@ -166,7 +166,7 @@ def finish(session: Session, instance_id: int, job_id: int, message: FinishReque
     row = instances.locked(session, instance_id)
     if row is None:
         raise RefusedError(Refusal.NOT_THERE)
-    result = leases.Result(
+    result = results.Result(
         exit_code=message.exit_code,
         cpu_seconds=message.cpu_seconds,
         message=message.message,
@@ -176,7 +176,7 @@ def finish(session: Session, instance_id: int, job_id: int, message: FinishReque
         uploaded=tuple((file.name, file.size) for file in message.uploaded),
         target=OutputTarget.from_json(row.request.get("output")),
     )
-    return leases.finish(session, row.id, job_id, message.lease, result, now)
+    return results.finish(session, row.id, job_id, message.lease, result, now)
 
 
 def halting(session: Session, instance_id: int, message: HaltingRequest, now: datetime) -> None:
@@ -186,7 +186,7 @@ def halting(session: Session, instance_id: int, message: HaltingRequest, now: da
         # Said before: its answer was lost.
         return
     decided = [row.id] if was_our_decision(row.stop_reason, forced=row.forced) else []
-    leases.release(session, [row.id], "returned", now, decided)
+    lost_jobs.release(session, [row.id], "returned", now, decided)
     row.heard_at, row.load, row.uptime, row.jobs = now, message.load, message.uptime, 0
     session.flush()
     said = f"{message.code or ''} {message.reason}".strip()
