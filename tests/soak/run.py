@@ -43,8 +43,11 @@ TELLS_EVERY = 15.0
 ATTEMPTS = 50
 """VMs die all the time here: jobs are begun as often as it takes."""
 
-QUIET_WITHIN = timedelta(minutes=8)
-"""After the last misfortune."""
+QUIET_WITHIN = timedelta(minutes=12)
+"""After the last misfortune: so many may have vanished together that it is doubted for ten minutes."""
+
+MANY = 200
+"""In a smaller fleet not so many die: a mass of deaths is another matter, and takes a person."""
 
 
 def run(home: Path, agents: int, minutes: float, seed: int) -> dict[str, int]:
@@ -133,7 +136,7 @@ class Soak:
 
     async def _misfortunes(self, end: float) -> None:
         things: list[tuple[float, Callable[[], Any]]] = [
-            (2.0, self.fleet.kill_one),
+            (2.0 * min(1.0, self.agents / MANY), self.fleet.kill_one),
             (1.0, self.fleet.duplicate_one),
             (1.0, self._drain_some),
             (0.5, self._let_some_go_on),
