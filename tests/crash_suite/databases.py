@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Protocol
 
-from tests.fakes.fixtures import emptied, make_tables
+from tests.fakes.fixtures import empty, make_tables
+from vmdirac.store.database import Store
 
 
 class Database(Protocol):
@@ -38,4 +39,7 @@ class OnServer:
         self.url = make_tables(url)
 
     def clear(self) -> None:
-        emptied(self.url)
+        # None that lives longer: processes are forked here.
+        store = Store(self.url)
+        empty(store)
+        store.close()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import CompoundSelect, exists, literal, select, union_all
 
+from tests.servers.database import DatabaseServer
 from tests.servers.mariadb import MariaDBServer
 from tests.servers.postgres import PostgresServer
 from vmdirac.store.database import Store
@@ -75,23 +78,31 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgresql_tables(postgres_server: PostgresServer) -> str:
-    return make_tables(postgres_server.create_database(f"with_tables_{secrets.token_hex(4)}"))
+def postgresql_tables(postgres_server: PostgresServer) -> Iterator[Store]:
+    yield from _with_tables(postgres_server)
 
 
 @pytest.fixture(scope="session")
-def mariadb_tables(mariadb_server: MariaDBServer) -> str:
-    return make_tables(mariadb_server.create_database(f"with_tables_{secrets.token_hex(4)}"))
+def mariadb_tables(mariadb_server: MariaDBServer) -> Iterator[Store]:
+    yield from _with_tables(mariadb_server)
+
+
+def _with_tables(server: DatabaseServer) -> Iterator[Store]:
+    store = Store(make_tables(server.create_database(f"with_tables_{secrets.token_hex(4)}")))
+    yield store
+    store.close()
 
 
 @pytest.fixture
-def postgresql_url(postgresql_tables: str) -> str:
-    return emptied(postgresql_tables)
+def postgresql_url(postgresql_tables: Store) -> str:
+    empty(postgresql_tables)
+    return url_of(postgresql_tables)
 
 
 @pytest.fixture
-def mariadb_url(mariadb_tables: str) -> str:
-    return emptied(mariadb_tables)
+def mariadb_url(mariadb_tables: Store) -> str:
+    empty(mariadb_tables)
+    return url_of(mariadb_tables)
 
 
 def make_tables(url: str) -> str:
@@ -102,16 +113,22 @@ def make_tables(url: str) -> str:
     return url
 
 
-def emptied(url: str) -> str:
-    """Delete all that is in them; the URL."""
-    store = Store(url)
-    empty(store)
-    store.close()
-    return url
+def url_of(store: Store) -> str:
+    """By which another process finds it."""
+    return store.engine.url.render_as_string(hide_password=False)
 
 
 def empty(store: Store) -> None:
-    """Delete everything in it but the tables."""
+    """Delete everything in it but the tables. Most of them are empty: asked once, the database says which are not."""
     with store.write() as session:
+        filled = set(session.scalars(_filled_tables()))
         for table in reversed(Base.metadata.sorted_tables):
-            session.execute(table.delete())
+            if table.name in filled:
+                session.execute(table.delete())
+
+
+@functools.cache
+def _filled_tables() -> CompoundSelect[tuple[str]]:
+    """Made once: then the database's driver need not compile it anew for each test."""
+    tables = Base.metadata.sorted_tables
+    return union_all(*(select(literal(table.name)).where(exists().select_from(table)) for table in tables))

@@ -24,6 +24,7 @@ from tests.fakes.fixtures import (
     sqlite_template,
     sqlite_url,
     store,
+    url_of,
 )
 from tests.manager.people import People
 from vmdirac.config.loader import Configuration
@@ -40,7 +41,7 @@ from vmdirac.model.states import ImageStatus, InstanceStatus
 from vmdirac.policy.plan import Invalid
 from vmdirac.store import queue
 from vmdirac.store.database import Store
-from vmdirac.store.tables import Base, ImageRow, InstallationRow, InstanceRow
+from vmdirac.store.tables import ImageRow, InstallationRow, InstanceRow
 
 __all__ = [
     "database_kind",
@@ -174,20 +175,23 @@ class Manager:
             return queue.submit(session, new, self.now)
 
 
+@pytest.fixture(scope="session")
+def app() -> FastAPI:
+    """It is made once, for that takes a while, and started for each test: what it remembers is as old as its start."""
+    return create_app()
+
+
 @pytest.fixture
-def manager(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
+def manager(app: FastAPI, store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager]:
     """The app on each kind of database."""
-    monkeypatch.setenv("AIRFLOW__VMDIRAC__SQL_ALCHEMY_CONN", database_url)
-    own = Store(database_url)
-    Base.metadata.create_all(own.engine)
-    with own.write() as session:
+    monkeypatch.setenv("AIRFLOW__VMDIRAC__SQL_ALCHEMY_CONN", url_of(store))
+    with store.write() as session:
         session.add(ImageRow(name="image", status=ImageStatus.NEW, changed_at=START, defined_at=START))
-    app = create_app()
     with TestClient(app) as client:
-        manager = Manager(app, client, own)
+        manager = Manager(app, client, store)
         app.dependency_overrides[vm_routes.now] = lambda: manager.now
         yield manager
-    own.close()
+    app.dependency_overrides.clear()
 
 
 @pytest.fixture

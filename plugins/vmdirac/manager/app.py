@@ -65,6 +65,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
     Nothing here may fail: Airflow's API server starts and stops with us, and serves more than us.
     """
+    app.state.refusals = Refusals()
+    app.state.configured = Configured()
+    app.state.credentials = CredentialDesk()
+    app.state.signing = SigningDesk()
     try:
         app.state.store = store = Store.from_config()
     except (SQLAlchemyError, ImportError) as error:
@@ -154,10 +158,6 @@ def create_app() -> FastAPI:
     app = FastAPI(
         title="vmdirac", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
     )
-    app.state.refusals = Refusals()
-    app.state.configured = Configured()
-    app.state.credentials = CredentialDesk()
-    app.state.signing = SigningDesk()
     app.add_middleware(BodyLimit)
     app.add_exception_handler(vm_routes.CallRefusedError, count_and_answer)
     app.add_exception_handler(BodyRefusedError, count_body_and_answer)
