@@ -42,10 +42,16 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def store(request: pytest.FixtureRequest, database_kind: str) -> Iterator[Store]:
-    """A store with all tables and nothing in them, once on each kind of database."""
-    # Asked for by name, so that whoever selects only SQLite starts no server.
-    fixture = {"sqlite": "sqlite_url", "postgresql": "postgresql_url", "mariadb": "mariadb_url"}[database_kind]
-    store = Store(request.getfixturevalue(fixture))
+    """A store with all tables and nothing in them, once on each kind of database.
+
+    A server's is one for all tests: SQLAlchemy compiles each statement once then, which takes longer than running it.
+    """
+    if database_kind == "sqlite":
+        store = Store(request.getfixturevalue("sqlite_url"))
+    else:
+        # Asked for by name, so that whoever selects only SQLite starts no server.
+        store = request.getfixturevalue(f"{database_kind}_tables")
+        empty(store)
     yield store
     store.close()
 
