@@ -44,24 +44,21 @@ def database_kind(request: pytest.FixtureRequest) -> str:
 def store(request: pytest.FixtureRequest, database_kind: str) -> Iterator[Store]:
     """A store with all tables and nothing in them, once on each kind of database.
 
-    A server's is one for all tests: SQLAlchemy compiles each statement once then, which takes longer than running it.
+    It is one for all tests: SQLAlchemy compiles each statement once then, which takes longer than running it.
     """
-    if database_kind == "sqlite":
-        store = Store(request.getfixturevalue("sqlite_url"))
-    else:
-        # Asked for by name, so that whoever selects only SQLite starts no server.
-        store = request.getfixturevalue(f"{database_kind}_tables")
-        empty(store)
+    # Asked for by name, so that whoever selects only SQLite starts no server.
+    store: Store = request.getfixturevalue(f"{database_kind}_tables")
+    empty(store)
     yield store
     store.close()
 
 
 @pytest.fixture
-def sqlite_store(sqlite_url: str) -> Iterator[Store]:
+def sqlite_store(sqlite_tables: Store) -> Iterator[Store]:
     """The same on SQLite alone, for what has nothing to do with the database."""
-    store = Store(sqlite_url)
-    yield store
-    store.close()
+    empty(sqlite_tables)
+    yield sqlite_tables
+    sqlite_tables.close()
 
 
 @pytest.fixture
@@ -77,6 +74,13 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("template") / "vmdirac.db"
     make_tables(f"sqlite:///{file}")
     return file
+
+
+@pytest.fixture(scope="session")
+def sqlite_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    store = Store(make_tables(f"sqlite:///{tmp_path_factory.mktemp('tables')}/vmdirac.db"))
+    yield store
+    store.close()
 
 
 # Making all tables takes a server a second or two, emptying them a few milliseconds: so each server has one database

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.clock import Clock
-from tests.fakes.fixtures import sqlite_store, sqlite_template, sqlite_url
+from tests.fakes.fixtures import sqlite_store, sqlite_tables, sqlite_template, sqlite_url
 from tests.fakes.rows import add_instance
 from tests.hooks.fleet import launched, listed
 from tests.hooks.openstack_world import OpenstackWorld
@@ -22,7 +22,7 @@ from vmdirac.model.states import InstanceStatus
 from vmdirac.store import instances
 from vmdirac.store.database import Store
 
-__all__ = ["sqlite_store", "sqlite_template", "sqlite_url"]
+__all__ = ["sqlite_store", "sqlite_tables", "sqlite_template", "sqlite_url"]
 
 pytestmark = [pytest.mark.openstack, pytest.mark.slow]
 

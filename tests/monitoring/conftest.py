@@ -1,3 +1,3 @@
-from tests.fakes.fixtures import sqlite_store, sqlite_template, sqlite_url
+from tests.fakes.fixtures import sqlite_store, sqlite_tables, sqlite_template, sqlite_url
 
-__all__ = ["sqlite_store", "sqlite_template", "sqlite_url"]
+__all__ = ["sqlite_store", "sqlite_tables", "sqlite_template", "sqlite_url"]

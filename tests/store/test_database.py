@@ -85,11 +85,12 @@ def test_a_count_in_a_transaction_sees_what_was_committed_since_it_began(store: 
 
 class TestSQLite:
     @pytest.fixture
-    def stranger(self, sqlite_store: Store, tmp_path: Path) -> Callable[[], str]:
+    def stranger(self, sqlite_store: Store) -> Callable[[], str]:
         """Tries to write from outside, without any patience; how that ended."""
+        file = sqlite_store.engine.url.database or ""
 
         def try_to_write() -> str:
-            with closing(sqlite3.connect(tmp_path / "vmdirac.db", timeout=0, isolation_level=None)) as connection:
+            with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as connection:
                 try:
                     connection.execute("BEGIN IMMEDIATE")
                 except sqlite3.OperationalError as error:
