@@ -10,6 +10,9 @@ from vmdirac.agent.manager import Answer, Manager
 from vmdirac.agent.totals import Totals
 from vmdirac.agent.uploads import Uploader
 
+MOST = 256
+"""Results that wait with which no more jobs are taken: each is in every heartbeat, and the manager bounds those."""
+
 
 class Delivery:
     """The jobs that ended and whose results are not taken yet; it has a line of its own.
@@ -32,6 +35,11 @@ class Delivery:
         self._manager, self._line, self._contact, self._log = manager, line, contact, log
         self._uploader, self._totals, self._unsure, self._dropped = uploader, totals, unsure, dropped
         self.waiting: List[Job] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether what is to be taken is not: a store or the manager has been in trouble for long."""
+        return len(self.waiting) >= MOST
 
     def add(self, job: Job) -> None:
         self.waiting.append(job)
