@@ -1,8 +1,8 @@
 """One pass over the VMs of one endpoint that are contextualized over ssh.
 
 Each VM is visited in a thread of its own, for a limited time, and what comes of it is recorded at once, by
-compare-and-set: a VM that hangs delays neither the others nor, for long, the next pass, and a pass that dies is taken up by the
-next one. A script, once begun, goes on by itself; later visits only look how far it is.
+compare-and-set: a VM that hangs delays neither the others nor, for long, the next pass, and a pass that dies is taken
+up by the next one. A script, once begun, goes on by itself; later visits only look how far it is.
 """
 
 from __future__ import annotations
