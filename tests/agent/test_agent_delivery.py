@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -222,3 +223,20 @@ def test_what_may_wait_fits_into_a_heartbeat() -> None:
     jobs = [{"job": 2**62, "lease": "x" * 64}] * (MOST + 256)  # so many may be matched at once before it is full
     assert HeartbeatRequest.model_validate({"load": 0, "uptime": 0, "jobs": jobs})
     assert len(json.dumps(jobs)) < SMALL
+
+
+def test_a_result_that_cannot_be_read_goes_without_what_the_job_left_in_the_end(talk: Conversation) -> None:
+    """Otherwise a VM whose disk is broken would keep the job, and live, for ever."""
+    start_job(talk)
+    [running] = talk.supervisor.running.values()
+    running._log = os.open(talk.path, os.O_RDONLY)  # to read from a directory is an error
+    talk.supervisor.end(1)
+    talk.pass_time(300.0)
+    assert talk.said("finish") == []
+    assert [held.job for held in talk.said("heartbeat")[-1].jobs] == [1]
+    talk.until(lambda: bool(talk.said("finish")), within=2 * 3600.0)
+    [finish] = talk.said("finish")
+    assert finish.exit_code == os.EX_IOERR
+    assert "Is a directory" in finish.message
+    talk.pass_time(60.0)
+    assert talk.said("heartbeat")[-1].jobs == []
