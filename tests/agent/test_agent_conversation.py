@@ -22,20 +22,6 @@ def test_registers_then_reports_then_asks_for_work(talk: Conversation) -> None:
     assert (match.processors, match.memory_mb, match.count) == (2, 0, 2)
 
 
-def test_too_early_is_tried_again_when_the_manager_says(talk: Conversation) -> None:
-    talk.manager.script["register"] = [Reply(425, headers={"Retry-After": "7"})] * 2
-    talk.until(lambda: "heartbeat" in talk.routes())
-    assert talk.moments("register") == [0.0, 7.0, 14.0]
-    assert {call.nonce for call in talk.said("register")} == {NONCE}
-
-
-@pytest.mark.parametrize("status", [0, 401, 403, 404, 429, 500, 503])
-def test_registering_is_tried_again(talk: Conversation, status: int) -> None:
-    talk.manager.script["register"] = [Reply(status)] * 3
-    talk.until(lambda: "heartbeat" in talk.routes())
-    assert talk.moments("register") == [0.0, 0.5, 1.5, 3.5]
-
-
 def test_conflict_means_another_agent_only_when_registering(talk: Conversation) -> None:
     talk.manager.script["heartbeat"] = [Reply(409)]
     talk.until(lambda: len(talk.moments("heartbeat")) == 2)

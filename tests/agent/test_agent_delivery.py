@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.agent.conversation import Conversation, HangingLine, start_job
 from tests.agent.scripted_manager import Reply, ScriptedManager, job
+from vmdirac.agent.delivery import MOST
 from vmdirac.agent.job import Job
 from vmdirac.agent.job_users import JobUser, JobUsers
+from vmdirac.manager.body_limit import SMALL
+from vmdirac.manager.vm_messages import HeartbeatRequest
 
 
 def test_heartbeat_holds_leases_until_their_result_is_delivered(talk: Conversation) -> None:
@@ -196,3 +201,42 @@ def test_asks_for_work_again_when_the_manager_has_the_result(talk: Conversation)
     talk.manager.waiting = [job(2, "run")]
     talk.until(lambda: bool(talk.supervisor.running), within=0.5)
     assert talk.moments("match")[-1] == talk.moments("finish")[-1]
+
+
+def test_while_many_results_wait_no_more_jobs_are_taken(talk: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its heartbeat is too large for the manager one day, and the VM ends as a silent one, with all of them."""
+    monkeypatch.setattr("vmdirac.agent.delivery.MOST", 3)
+    talk.manager.script["finish"] = [Reply(500)] * 1000
+    for number in (1, 2, 3):
+        start_job(talk, number)
+        talk.supervisor.end(number)
+    talk.pass_time(10.0)
+    matches = len(talk.said("match"))
+    talk.pass_time(600.0)
+    assert len(talk.said("match")) == matches
+    assert len(talk.said("heartbeat")[-1].jobs) == 3
+    talk.manager.script["finish"] = []
+    start_job(talk, 4)
+
+
+def test_what_may_wait_fits_into_a_heartbeat() -> None:
+    jobs = [{"job": 2**62, "lease": "x" * 64}] * (MOST + 256)  # so many may be matched at once before it is full
+    assert HeartbeatRequest.model_validate({"load": 0, "uptime": 0, "jobs": jobs})
+    assert len(json.dumps(jobs)) < SMALL
+
+
+def test_a_result_that_cannot_be_read_goes_without_what_the_job_left_in_the_end(talk: Conversation) -> None:
+    """Otherwise a VM whose disk is broken would keep the job, and live, for ever."""
+    start_job(talk)
+    [running] = talk.supervisor.running.values()
+    running._log = os.open(talk.path, os.O_RDONLY)  # to read from a directory is an error
+    talk.supervisor.end(1)
+    talk.pass_time(300.0)
+    assert talk.said("finish") == []
+    assert [held.job for held in talk.said("heartbeat")[-1].jobs] == [1]
+    talk.until(lambda: bool(talk.said("finish")), within=2 * 3600.0)
+    [finish] = talk.said("finish")
+    assert finish.exit_code == os.EX_IOERR
+    assert "Is a directory" in finish.message
+    talk.pass_time(60.0)
+    assert talk.said("heartbeat")[-1].jobs == []

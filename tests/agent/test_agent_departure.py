@@ -97,23 +97,6 @@ def test_how_long_it_lives_is_what_was_said_last(talk: Conversation) -> None:
     assert talk.said("heartbeat")[-1].leaving == ""
 
 
-def test_an_agent_that_starts_again_knows_when_its_life_ends(talk: Conversation) -> None:
-    """Also without its manager, and from its first look on: jobs plan with it."""
-    talk.manager.lifetime_left = lambda: 5000.0 - (talk.now - 1000.0)
-    talk.until(lambda: bool(talk.said("heartbeat")))
-    announced = [(talk.path / "machinefeatures" / "shutdowntime").read_text()]
-    talk.manager.lifetime_left = lambda: None
-    talk.manager.script["heartbeat"] = [Reply(503)] * 1000
-    # The agent's clock begins anew, the time of day goes on.
-    again = Conversation(talk.manager, talk.path, wall=talk.wall + 4900.0)
-    again.agent.step()
-    announced.append((talk.path / "machinefeatures" / "shutdowntime").read_text())
-    assert announced[0] == announced[1]
-    start_job(again)
-    again.until(lambda: any("lived as long" in line for line in again.log), within=200.0)
-    assert 1100.0 <= again.now < 1120.0
-
-
 def test_a_life_that_is_longer_now_is_so_for_the_next_agent(talk: Conversation) -> None:
     talk.manager.lifetime_left = lambda: 2000.0
     talk.until(lambda: bool(talk.said("heartbeat")))
@@ -187,32 +170,6 @@ def test_an_instance_of_another_agent_is_powered_off(talk: Conversation) -> None
     talk.manager.script["register"] = [Reply(409)]
     assert talk.to_its_end() == 3
     assert talk.agent.power_off
-
-
-def test_its_log_is_sent_before_its_last_word(talk: Conversation) -> None:
-    talk.manager.action = VmAction.HALT
-    the_end(talk)
-    assert talk.routes()[-2:] == ["log", "halting"]
-    [message] = talk.said("log")
-    assert b"registered: 2 processors" in message.log
-    assert b"ending: told to halt" in message.log
-
-
-def test_what_the_pilot_said_is_sent_with_its_log(talk: Conversation) -> None:
-    talk.until(lambda: bool(talk.said("match")))
-    (talk.path / "pilot.log").write_text("the pilot got token-1\n")
-    talk.manager.action = VmAction.HALT
-    the_end(talk)
-    [message] = talk.said("log")
-    assert message.log.endswith(b"/pilot.log ---\nthe pilot got ***\n")
-    assert b"ending: told to halt" in message.log
-
-
-def test_a_log_that_is_refused_keeps_nobody_from_ending(talk: Conversation) -> None:
-    talk.manager.script["log"] = [Reply(500)]
-    talk.manager.action = VmAction.HALT
-    the_end(talk)
-    assert talk.routes()[-2:] == ["log", "halting"]
 
 
 def test_the_machine_is_described_to_jobs(talk: Conversation, tmp_path: Path) -> None:

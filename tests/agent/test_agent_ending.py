@@ -90,36 +90,9 @@ def test_halt_in_the_answer_to_a_match_starts_nothing(talk: Conversation) -> Non
     assert talk.routes() == ["register", "heartbeat", "match", "log", "halting"]
 
 
-def test_the_end_waits_only_a_while_for_the_manager(talk: Conversation) -> None:
-    talk.until(lambda: bool(talk.said("match")))
-    talk.manager.script["halting"] = [Reply(503)] * 100
-    talk.agent.finish("terminated by signal")
-    begin = talk.now
-    assert talk.to_its_end() == 0
-    assert 3 <= len(talk.said("halting")) <= 20
-    assert talk.now - begin <= 10.0
-    assert talk.said("halting")[0].reason == "terminated by signal"
-
-
-@pytest.mark.parametrize("status", [204, 410])
-def test_the_end_is_reported_once(talk: Conversation, status: int) -> None:
-    talk.manager.script["halting"] = [Reply(status, b"")]
-    talk.manager.action = VmAction.HALT
-    assert talk.to_its_end() == 0
-    assert talk.routes().count("halting") == 1
-
-
 def test_the_first_reason_to_end_counts(talk: Conversation) -> None:
     talk.until(lambda: bool(talk.said("match")))
     talk.agent.finish("terminated by signal")
     talk.agent.finish("told to halt", tell=False, exit_code=3)
     assert talk.to_its_end() == 0
     assert [message.reason for message in talk.said("halting")] == ["terminated by signal"]
-
-
-def test_an_end_before_registering_has_nothing_to_report(talk: Conversation) -> None:
-    talk.manager.script["register"] = [Reply(425)]
-    talk.until(lambda: talk.routes() == ["register"])
-    talk.agent.finish("terminated by signal")
-    assert talk.to_its_end() == 0
-    assert talk.routes() == ["register"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import os
 import signal
 import stat
@@ -208,6 +209,24 @@ def test_missing_and_too_large_outputs_are_named(world: World) -> None:
     assert finish.exit_code == 0
     assert [(file.name, len(file.content)) for file in finish.files] == [("fits", MAX_FILE)]
     assert finish.message == (f"output not sent: large: larger than {MAX_FILE} bytes; missing output: none")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
+def test_what_cannot_be_read_now_is_not_left_out(world: World, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    ended, _ = world.run("touch", "made", output_files=["made"])
+
+    def fails(*_: object, **__: object) -> int:
+        raise OSError(number, "the VM is in trouble")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "open", fails)
+        with pytest.raises(OSError, match="in trouble"):
+            ended.result()
+    assert [file.name for file in result(ended).files] == ["made"]
+    ended.give_up_reading("it is gone")
+    finish = result(ended)
+    assert (finish.exit_code, finish.files) == (os.EX_IOERR, [])
+    assert "what it left cannot be read: it is gone" in finish.message
 
 
 def test_all_outputs_together_have_a_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

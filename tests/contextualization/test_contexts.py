@@ -133,11 +133,17 @@ def test_an_image_made_of_a_vm_starts_as_the_new_instance(method: str, tmp_path:
     old = shell.run(TEMPLATES.render(method, boot()), tmp_path, then=then)
     state = old.disk / "vmdirac/state/session.json"
     state.touch()
+    got = old.disk / "vmdirac/work/credentials/proxy"
+    got.parent.mkdir()
+    got.touch()
+    (old.disk / "vmdirac/work/stop").touch()
     shell.run(TEMPLATES.render(method, boot()), tmp_path, then=then)
     assert state.exists(), "the same one"
+    assert got.exists()
     assert shell.after(old, "agent", 2).order == [*ORDER, "agent"]
     new = shell.run(TEMPLATES.render(method, replace(boot(), instance=8)), tmp_path, then=then)
     assert not state.exists()
+    assert list((old.disk / "vmdirac/work").iterdir()) == []
     assert shell.after(new, "agent", 3).order == [*ORDER, "agent", *ORDER]
     assert new.agent_config["instance"] == 8
     for name in then:

@@ -11,7 +11,8 @@ from tests.fakes.ssh import a_key
 from tests.loops.ssh_world import CONNECTION, SshWorld
 from vmdirac.contextualization.bootstrap_secret import bootstrap_secret
 from vmdirac.hooks.ssh_errors import HostKeyError, LoginRefusedError, UnreachableError
-from vmdirac.loops.contextualize import ContextReport
+from vmdirac.hooks.ssh_session import VISIT_LIMIT
+from vmdirac.loops.contextualize import AT_ONCE, PASS_TIME, ContextReport
 from vmdirac.model.errors import TransientError
 from vmdirac.model.hold import HoldKind
 from vmdirac.model.ssh import AddressChoice, HostKeySource, JumpHost
@@ -397,3 +398,27 @@ def test_a_pass_that_takes_too_long_leaves_the_rest_to_the_next(sqlite_store: St
     assert 1 <= first.visited < 40
     world.ssh.log_in = slow  # type: ignore[method-assign]
     assert world.contextualize().begun == 40 - first.begun
+
+
+def test_an_endpoint_whose_vms_all_hang_lets_the_others_have_their_turn_soon(sqlite_store: Store) -> None:
+    """The next run of the DAG, for all endpoints, begins when this pass has ended."""
+    world = SshWorld(sqlite_store, vms=100)
+    tried: list[str] = []
+
+    def log_in(address: str, *_: object) -> object:
+        with world.ssh.lock:
+            tried.append(address)
+            if len(tried) % AT_ONCE == 0:  # so many hang at the same time
+                world.clock.advance(seconds=VISIT_LIMIT)
+        raise UnreachableError(f"{address} hangs")
+
+    world.ssh.log_in = log_in  # type: ignore[assignment, method-assign]
+    passes = 0
+    while len(set(tried)) < 100:
+        begun, before = world.clock(), len(tried)
+        world.contextualize()
+        took = (world.clock() - begun).total_seconds() - 60  # that is when it begins
+        assert took <= PASS_TIME.total_seconds() + VISIT_LIMIT <= 90
+        assert len(tried) > before
+        passes += 1
+    assert passes <= 10, "and all of its own have theirs"

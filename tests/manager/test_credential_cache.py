@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from vmdirac.manager.credential_cache import CredentialCache
+from vmdirac.manager.credential_cache import READERS, CredentialCache
 from vmdirac.model.credential import Credential, CredentialError, CredentialFault, CredentialSource, SourceKind
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -147,3 +148,74 @@ def test_who_has_more_patience_waits_longer() -> None:
         cache.close()
 
     asyncio.run(ask())
+
+
+@pytest.mark.parametrize("hanging", [READERS, 3 * READERS])
+def test_those_that_hang_keep_none_of_the_others_from_being_read(hanging: int) -> None:
+    begun: Counter[CredentialSource] = Counter()
+    gate = threading.Event()
+    hang = [CredentialSource(f"hangs-{number}", SourceKind.FILE, f"/hangs/{number}") for number in range(hanging)]
+
+    def read(source: CredentialSource, now: datetime) -> Credential:
+        begun[source] += 1
+        if source in hang:
+            gate.wait(60)
+        return Credential(source.name.encode(), now, None)
+
+    async def ask() -> None:
+        cache = CredentialCache(read, patience=60, turn=0.01)
+        stuck = [asyncio.ensure_future(cache.get(source, NOW)) for source in hang]
+        for at in (NOW, LATER):
+            assert (await cache.get(SOURCE, at)).content == b"proxy"
+            again = (cache.get(source, at, patience=0.01) for source in hang)
+            assert all(
+                isinstance(found, CredentialError) for found in await asyncio.gather(*again, return_exceptions=True)
+            )
+        assert begun == {**dict.fromkeys(hang, 1), SOURCE: 2}
+        gate.set()
+        assert [found.content.decode() for found in await asyncio.gather(*stuck)] == [source.name for source in hang]
+        cache.close()
+
+    asyncio.run(ask())
+
+
+def test_not_more_than_so_many_are_read_at_once() -> None:
+    lock, gate = threading.Lock(), threading.Event()
+    running: list[int] = [0, 0]  # now, and at most
+
+    def read(source: CredentialSource, now: datetime) -> Credential:
+        with lock:
+            running[0] += 1
+            running[1] = max(running)
+            if running[0] == READERS:
+                gate.set()
+        gate.wait(60)
+        with lock:
+            running[0] -= 1
+        return Credential(b"content", now, None)
+
+    async def ask() -> None:
+        cache = CredentialCache(read, patience=60, turn=60)
+        sources = [CredentialSource(str(number), SourceKind.FILE, f"/{number}") for number in range(4 * READERS)]
+        await asyncio.gather(*(cache.get(source, NOW) for source in sources))
+
+    asyncio.run(ask())
+    assert running == [0, READERS]
+
+
+def test_nobody_waits_for_a_reading_at_the_end() -> None:
+    reader = Reader()
+    reader.gate.clear()
+
+    async def ask() -> None:
+        cache = CredentialCache(reader)
+        asked = asyncio.ensure_future(cache.get(SOURCE, NOW))
+        while not reader.readings:
+            await asyncio.sleep(0.001)
+        cache.close()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+
+    asyncio.run(ask())
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name == "vmdirac-credentials")
+    reader.gate.set()

@@ -1,7 +1,5 @@
 """What is said to the manager and when, and what follows from its answers."""
 
-import contextlib
-import socket
 from typing import Callable, List, Optional, Set, Tuple
 
 from vmdirac.agent import departure
@@ -9,29 +7,28 @@ from vmdirac.agent.contact import EXIT_OTHER_AGENT, Contact
 from vmdirac.agent.credentials import Credentials
 from vmdirac.agent.delivery import Delivery
 from vmdirac.agent.departure import Departure, Work
-from vmdirac.agent.ending import report_end
+from vmdirac.agent.ending import Ending
 from vmdirac.agent.job import Job
 from vmdirac.agent.job_users import JobUsers
 from vmdirac.agent.line import Line
 from vmdirac.agent.log import Log
-from vmdirac.agent.manager import LONGEST_WAIT, Manager, Message, credential, number
+from vmdirac.agent.manager import LONGEST_WAIT, Manager, Message, number
 from vmdirac.agent.matching import Matching
 from vmdirac.agent.other_logs import OtherLogs
 from vmdirac.agent.outlook import Outlook
 from vmdirac.agent.pilot_place import PilotPlace
-from vmdirac.agent.rules import Rules, read_rules
-from vmdirac.agent.session import Session, SessionFile
-from vmdirac.agent.supervisor import KILL_GRACE, LOOK_PERIOD, SOON, Supervisor
+from vmdirac.agent.registration import Registration
+from vmdirac.agent.rules import Rules
+from vmdirac.agent.session import SessionFile
+from vmdirac.agent.supervisor import LOOK_PERIOD, Supervisor
 from vmdirac.agent.surroundings import Surroundings
 from vmdirac.agent.timer import LONGEST_BACKOFF, Timer
 from vmdirac.agent.totals import Totals
-from vmdirac.agent.update import LARGEST as LARGEST_PROGRAM
-from vmdirac.agent.update import Program, UpdateError
+from vmdirac.agent.update import Program
+from vmdirac.agent.upkeep import Upkeep
 from vmdirac.agent.uploads import Uploader
 
-VERSION = "0.1.0"
 SENSE_PERIOD = 10.0  # seconds between two looks at the VM
-SAME_END = 60.0  # seconds by which the end of a life may differ from what is written down of it
 
 
 class Agent:
@@ -64,32 +61,22 @@ class Agent:
         chance: Callable[[], float],
         wait: Callable[[float], None],
     ) -> None:
-        self._manager, self._secret, self._nonce = manager, secret, nonce
-        self._session = session
-        self._answer: Message = {}  # to register, without the token, with what changed since
-        self._kept: Optional[Session] = None
-        self._supervisor = supervisor
-        self._credentials, self._program = credentials, program
-        self._log, self._clock, self._chance, self._wait = log, clock, chance, wait
-        self._contact = Contact(manager, lines[0], log, clock, chance, self.finish)
-        self._outlook = Outlook(surroundings, pilot_place, totals, log, clock, wall)
-        self._delivery = Delivery(manager, lines[1], self._contact, uploader, totals, log, self._unsure, self._dropped)
-        self._totals, self._other_logs = totals, other_logs
-        self._matching = Matching(
-            self._contact,
-            supervisor,
-            self._delivery,
-            make_job,
-            self._outlook,
-            credentials,
-            job_users,
-            log,
-            clock,
-            chance,
-            self._obey,
+        self._supervisor, self._credentials, self._totals = supervisor, credentials, totals
+        self._log, self._clock, self._wait = log, clock, wait
+        contact = self._contact = Contact(manager, lines[0], log, clock, chance, self.finish)
+        outlook = self._outlook = Outlook(surroundings, pilot_place, totals, log, clock, wall)
+        self._registration = Registration(manager, contact, secret, nonce, session, outlook, log, self._obey_rules)
+        delivery = self._delivery = Delivery(
+            manager, lines[1], contact, uploader, totals, log, self._unsure, self._dropped
         )
-        self._registration, self._heartbeat = Timer(), Timer()
-        self._renewal, self._update = Timer(), Timer()  # of credentials, of the agent itself
+        self._matching = Matching(
+            contact, supervisor, delivery, make_job, outlook, credentials, job_users, log, clock, chance, self._obey
+        )
+        self._upkeep = Upkeep(
+            contact, supervisor, credentials, program, log, clock, self._may_change, self._complete, self._become_new
+        )
+        self._ending = Ending(manager, contact, supervisor, outlook, log, other_logs, clock, chance, wait)
+        self._heartbeat = Timer()
         self._sense_at = 0.0
         self._told_to_drain = self._told_anything = False
         self._over: Optional[Departure] = None
@@ -97,7 +84,7 @@ class Agent:
         self._exit_code = 0
         self.power_off = self.updated = False
         self._obey_rules(Rules())
-        self._go_on()
+        self._registration.go_on()
 
     def run(self) -> int:
         """Work until told to end; return the exit code."""
@@ -110,7 +97,8 @@ class Agent:
                 pause = LOOK_PERIOD
             if self._over is None:
                 self._wait(pause)
-        self._end()
+        self._totals.keep()
+        self._ending.end(self._over, self._tell_halting)
         return self._exit_code
 
     def finish(
@@ -147,13 +135,11 @@ class Agent:
         if not self._contact.busy:
             if not self._contact.token:
                 if now >= self._registration.due:
-                    self._register()
+                    self._registration.ask()
             elif now >= self._heartbeat.due:
                 self._send_heartbeat()
-            elif self._rules.credentials and now >= self._renewal.due:
-                self._contact.ask("credentials", {"have": self._credentials.have()}, self._renewal, self._renewed)
-            elif self._program is not None and self._may_update() and now >= self._update.due:
-                self._contact.fetch("agent/" + self._program.wanted(), LARGEST_PROGRAM, self._update, self._fetched)
+            elif now >= self._upkeep.due:
+                self._upkeep.ask()
             elif now >= self._matching.due and self._has_room():
                 self._matching.ask()
         self._delivery.send_next(now)
@@ -165,10 +151,8 @@ class Agent:
             due.append(self._supervisor.next_look)
         if not self._contact.busy:
             due.append(self._heartbeat.due if self._contact.token else self._registration.due)
-            if self._contact.token and self._rules.credentials:
-                due.append(self._renewal.due)
-            if self._contact.token and self._may_update():
-                due.append(self._update.due)
+            if self._contact.token:
+                due.append(self._upkeep.due)
             if self._contact.token and self._has_room():
                 due.append(self._matching.due)
         due.extend(self._delivery.due())
@@ -218,58 +202,12 @@ class Agent:
         if why is not None:
             self.finish(why.reason, code=why.code)
 
-    # The beginning
-
-    def _go_on(self) -> None:
-        """Take up what an earlier agent on this VM had begun."""
-        known = self._session.read()
-        if known is not None:
-            with contextlib.suppress(KeyError, TypeError, ValueError):
-                self._obey_rules(read_rules(known.answer))
-                self._answer, self._contact.token, self._kept = known.answer, known.token, known
-                self._outlook.go_on(known.began, known.life_ends)
-                self._log.secrets.add(known.token)
-                self._log("goes on as the VM that had registered")
-
-    def _register(self) -> None:
-        message = {"nonce": self._nonce, "agent_version": VERSION, "hostname": socket.gethostname()[:255]}
-        message["private_ip"] = self._manager.own_address()
-        self._contact.ask("register", message, self._registration, self._registered, self._secret)
-
-    def _registered(self, body: Message) -> None:
-        self._obey_rules(read_rules(body))
-        self._answer = {key: value for key, value in body.items() if not key.startswith("token")}
-        self._outlook.set_life(body)
-        self._use_token(body["token"])
-        self._keep_session()
-        self._log(
-            "registered: %s processors, heartbeat every %s s", self._rules.processors, self._rules.heartbeat_period
-        )
-
     def _obey_rules(self, rules: Rules) -> None:
         self._rules = rules
         self._outlook.obey(rules)
-        self._matching.rules = rules
+        self._matching.rules = self._upkeep.rules = rules
         self._contact.longest_backoff = min(LONGEST_BACKOFF, 2 * rules.heartbeat_period)
         self._sense_at = self._clock()
-
-    def _use_token(self, token: object) -> None:
-        self._contact.token = credential(token)
-        self._log.secrets.add(self._contact.token)
-
-    def _keep_session(self) -> None:
-        """Write down what a later agent needs, if that has changed."""
-        now = Session(self._contact.token, self._answer, self._outlook.began, self._outlook.life_ends)
-        if self._kept is not None and _is_near(self._kept.life_ends, now.life_ends):
-            now = now._replace(life_ends=self._kept.life_ends)
-        if now == self._kept:
-            return
-        try:
-            self._session.write(now)
-        except OSError as error:
-            self._log("the session cannot be kept: %s", error)
-        else:
-            self._kept = now
 
     # Heartbeats
 
@@ -296,15 +234,14 @@ class Agent:
         now = self._clock()
         next_heartbeat = now + number(body, "next_in", 0.1, LONGEST_WAIT)
         if body.get("token") is not None:
-            self._use_token(body["token"])
+            self._registration.use_token(body["token"])
         self._outlook.set_life(body)
-        if self._program is not None:
-            self._program.note(str(body.get("agent_sha256") or ""))
+        self._upkeep.note_program(str(body.get("agent_sha256") or ""))
         if body.get("credentials") and not self._rules.credentials:
             self._log("its pod has credentials now")
-            self._answer = dict(self._answer, credentials=True)
+            self._registration.note_credentials()
             self._obey_rules(self._rules._replace(credentials=True))
-        self._keep_session()
+        self._registration.keep()
         self._heartbeat.succeeded(next_heartbeat)
         self._lose(lost, now)
         self._obey(action)
@@ -347,69 +284,16 @@ class Agent:
         if self._draining() and not self._heartbeat.failures:
             self._heartbeat.due = now  # so that it is known soon when nothing is left
 
-    # Credentials, and the agent itself
+    # Upkeep
 
-    def _renewed(self, body: Message) -> None:
-        first = not self._credentials.complete
-        self._credentials.take(body)
-        for job in self._running():
-            try:
-                job.renew_credentials()
-            except OSError as error:
-                self._log("job %s does not get the new credentials: %s", job.id, error)
-        now = self._clock()
-        self._renewal.succeeded(now + number(body, "next_in", 1.0, LONGEST_WAIT))
-        if first:
-            self._matching.soon()
-            self._sense_at = now  # the pilot may begin
+    def _complete(self) -> None:
+        self._matching.soon()
+        self._sense_at = self._clock()  # the pilot may begin
 
-    def _may_update(self) -> bool:
-        """Another agent is wanted, and nothing would be lost by becoming it: jobs of another pilot are not ours."""
-        if self._program is None or self._supervisor.running or self._delivery.waiting or self._draining():
-            return False
-        return bool(self._program.wanted())
+    def _may_change(self) -> bool:
+        """Jobs of another pilot are not ours."""
+        return not (self._supervisor.running or self._delivery.waiting or self._draining())
 
-    def _fetched(self, body: Message) -> None:
-        now = self._clock()
-        self._update.succeeded(now + LONGEST_BACKOFF)
-        if not self._may_update() or self._program is None:
-            return
-        try:
-            self._program.replace(body["content"])
-        except UpdateError as error:
-            self._log("the new agent is not taken: %s", error)
-        else:
-            self.updated = True
-            self.finish("a new agent goes on", tell=False, power_off=False)
-
-    # The end
-
-    def _end(self) -> None:
-        """Leave nothing behind, and only then say so: leases are given back when nothing runs under them."""
-        self._totals.keep()
-        why = self._over or Departure(departure.HOST_SAID_SO, "")
-        self._log("ending: %s", why.reason)
-        now = self._clock()
-        for job in self._running():
-            self._supervisor.stop(job, now)
-        while self._running() and self._clock() < now + KILL_GRACE + 2:
-            self._supervisor.look(self._clock())
-            if self._running():
-                self._wait(SOON)
-        if self._tell_halting and self._contact.token:
-            said = self._outlook.message() or why
-            report_end(
-                manager=self._manager,
-                token=self._contact.token,
-                message=dict(self._outlook.vitals(), reason=why.reason[:1000], code=said.code),
-                log=self._log,
-                other_logs=self._other_logs,
-                clock=self._clock,
-                chance=self._chance,
-                wait=self._wait,
-            )
-        self._log("ended")
-
-
-def _is_near(one: Optional[float], other: Optional[float]) -> bool:
-    return one is not None and other is not None and abs(one - other) < SAME_END
+    def _become_new(self) -> None:
+        self.updated = True
+        self.finish("a new agent goes on", tell=False, power_off=False)

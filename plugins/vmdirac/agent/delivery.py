@@ -10,6 +10,13 @@ from vmdirac.agent.manager import Answer, Manager
 from vmdirac.agent.totals import Totals
 from vmdirac.agent.uploads import Uploader
 
+MOST = 256
+"""Results that wait with which no more jobs are taken: each is in every heartbeat, and the manager bounds those."""
+
+
+READINGS = 30
+"""So often what a job left is tried to be read, with pauses of a minute or two; then its result goes without it."""
+
 
 class Delivery:
     """The jobs that ended and whose results are not taken yet; it has a line of its own.
@@ -32,6 +39,11 @@ class Delivery:
         self._manager, self._line, self._contact, self._log = manager, line, contact, log
         self._uploader, self._totals, self._unsure, self._dropped = uploader, totals, unsure, dropped
         self.waiting: List[Job] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether what is to be taken is not: a store or the manager has been in trouble for long."""
+        return len(self.waiting) >= MOST
 
     def add(self, job: Job) -> None:
         self.waiting.append(job)
@@ -60,12 +72,15 @@ class Delivery:
         token, sent = self._contact.token, [0, 0]
 
         def call() -> Answer:
-            if job.outputs_elsewhere:
-                refusal = self._uploader.put_away(job, token)
-                if refusal is not None:
-                    return refusal
-            # Read from disk for each try: results that wait while the manager is down take no memory.
-            message, size = job.result()
+            try:
+                if job.outputs_elsewhere:
+                    refusal = self._uploader.put_away(job, token)
+                    if refusal is not None:
+                        return refusal
+                # Read from disk for each try: results that wait while the manager is down take no memory.
+                message, size = job.result()
+            except OSError as error:
+                return self._unreadable(job, error)
             kept = len(message["files"]) + len(message["outputs"])
             sent[:] = [kept + len(job.uploaded), size + sum(job.uploaded.values())]
             answer = self._manager.call(f"/jobs/{job.id}/finish", token, message)
@@ -74,6 +89,14 @@ class Delivery:
             return answer
 
         self._line.send(call, lambda answer: self._sent(job, answer, sent))
+
+    @staticmethod
+    def _unreadable(job: Job, error: OSError) -> Answer:
+        """Without an end to that, a VM whose disk is broken would hold its jobs for ever."""
+        job.read_tries += 1
+        if job.read_tries >= READINGS:
+            job.give_up_reading(str(error))
+        return Answer(0, {}, f"it cannot be read: {error}")
 
     def _sent(self, job: Job, answer: Answer, sent: List[int]) -> None:
         what = f"result of job {job.id}"

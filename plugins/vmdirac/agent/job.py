@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import errno
 import os
 import re
 import resource
@@ -23,6 +24,7 @@ MAX_LOG = 256 * 2**10
 MAX_FILE = 8 * 2**20
 MAX_RESULT = 35 * 2**20  # all output files of a job: they are sent in one message, and the manager takes 48 MiB
 MAX_FILES = 64
+TROUBLE = {errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # the VM's, that may pass: no property of a file
 LOCAL_CLOUD_MARK = "VMDIRAC_VM_DIRECTORY"  # how the local cloud knows the processes of its VMs
 
 
@@ -47,7 +49,7 @@ class Job:
         self.environment: Dict[str, str] = {}  # what the VM has for it
         self.features: Dict[str, str] = {}  # what it may use
         self.uploaded: Dict[str, int] = {}  # outputs that were put away elsewhere, and their sizes
-        self.upload_tries = 0
+        self.upload_tries = self.read_tries = 0
         self.outputs_elsewhere = False  # whether they are to be
         safe_lease = re.sub("[^0-9A-Za-z_-]", "_", self.lease)[:64]
         self.directory = os.path.join(jobs_directory, f"{self.id}-{safe_lease}")
@@ -140,8 +142,18 @@ class Job:
         self.exit_code = self.exit_code or os.EX_IOERR
         self._remarks.append(f"its outputs could not be put away: {why}")
 
+    def give_up_reading(self, why: str) -> None:
+        """What it left cannot be read, so it is no success."""
+        self.exit_code = self.exit_code or os.EX_IOERR
+        self._remarks.append(f"what it left cannot be read: {why}")
+        for descriptor in {self._folder, self._outputs, self._log} - {-1}:
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        self._folder = self._outputs = self._log = -1
+
     def result(self) -> Tuple[Message, int]:
-        """The message that reports its end, and how many bytes of files are in it."""
+        """The message that reports its end, and how many bytes of files are in it. Raises OSError while the VM is in
+        trouble."""
         remarks = list(self._remarks)
         names = list(self._matched.get("output_files") or []) if self.pid else []
         if not self.with_files:
@@ -237,7 +249,8 @@ class Job:
         return files, size
 
     def _read(self, folder: int, name: str, most: int) -> Tuple[bytes, bool]:
-        """The content of an output file, and whether it is executable. Raises RefusedError."""
+        """The content of an output file, and whether it is executable. Raises RefusedError, or OSError if the VM is in
+        trouble."""
         try:
             # Not blocking, because it may be a pipe that nobody writes to.
             descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
@@ -251,6 +264,8 @@ class Job:
         except FileNotFoundError:
             raise RefusedError(f"missing output: {name}") from None
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in TROUBLE:
+                raise
             raise RefusedError(f"output not sent: {name}: {error}") from None
         if len(content) > most:
             raise RefusedError(f"output not sent: {name}: larger than {most} bytes")

@@ -24,7 +24,7 @@ import time
 import zipfile
 from typing import List
 
-from vmdirac.agent.agent import VERSION, Agent
+from vmdirac.agent.agent import Agent
 from vmdirac.agent.config import CannotStartError, Config, read_config
 from vmdirac.agent.credentials import Credentials
 from vmdirac.agent.files import remove_tree
@@ -40,6 +40,7 @@ from vmdirac.agent.pilot_runner import run_pilot
 from vmdirac.agent.place import lock, read_nonce
 from vmdirac.agent.power import UNIT, goes_down, power_off
 from vmdirac.agent.processes import PR_SET_CHILD_SUBREAPER, prctl
+from vmdirac.agent.registration import VERSION
 from vmdirac.agent.session import SessionFile
 from vmdirac.agent.supervisor import Supervisor
 from vmdirac.agent.surroundings import Surroundings

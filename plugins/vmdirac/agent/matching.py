@@ -49,6 +49,8 @@ class Matching:
         processors = self.rules.processors - sum(job.processors for job in jobs)
         if processors <= 0 or self._outlook.jobs_are_a_pilots or self._users.free == 0:
             return None
+        if self._delivery.full:
+            return None
         if self.rules.credentials and not self._credentials.complete:
             return None
         if not self.rules.memory_mb:

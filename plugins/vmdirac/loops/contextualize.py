@@ -1,8 +1,8 @@
 """One pass over the VMs of one endpoint that are contextualized over ssh.
 
 Each VM is visited in a thread of its own, for a limited time, and what comes of it is recorded at once, by
-compare-and-set: a VM that hangs delays neither the others nor the next pass, and a pass that dies is taken up by the
-next one. A script, once begun, goes on by itself; later visits only look how far it is.
+compare-and-set: a VM that hangs delays neither the others nor, for long, the next pass, and a pass that dies is taken
+up by the next one. A script, once begun, goes on by itself; later visits only look how far it is.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ log = logging.getLogger(__name__)
 AT_ONCE: Final = 16
 """VMs that are visited at the same time."""
 
-PASS_TIME: Final = timedelta(minutes=4)
-"""After this no more visits are begun; the next pass begins with those that were visited longest ago."""
+PASS_TIME: Final = timedelta(seconds=30)
+"""After this no more visits are begun; the next pass begins with those that were visited longest ago. So short because
+the passes on all endpoints are one run of a DAG, and the next run begins when the last of them has ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -13,7 +14,12 @@ from vmdirac.model.credential import Credential, CredentialError, CredentialFaul
 from vmdirac.policy.credentials import TRIED_AGAIN, fresh_until
 
 READERS: Final = 8
-"""Threads of their own: a file system or a command that hangs must not hold those that serve heartbeats."""
+"""Sources that are read at the same time, in threads of their own: a file system or a command that hangs must not hold
+those that serve heartbeats."""
+
+TURN_S: Final = 5.0
+"""Seconds after which a reading that is not done leaves its place to another source. It goes on, and is not begun
+twice: those that hang have a thread each, and keep no other from being read."""
 
 PATIENCE_S: Final = 10.0
 """How long a call waits for a reading; after that its VM comes again."""
@@ -30,10 +36,10 @@ class _Entry:
 class CredentialCache:
     """What each source said last. To be used from one event loop."""
 
-    def __init__(self, read: Read, patience: float = PATIENCE_S) -> None:
+    def __init__(self, read: Read, patience: float = PATIENCE_S, turn: float = TURN_S) -> None:
         self._read = read
-        self._patience = patience
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="vmdirac-credentials")
+        self._patience, self._turn = patience, turn
+        self._places = asyncio.Semaphore(READERS)
         self._entries: dict[CredentialSource, _Entry] = {}
         self._reading: dict[CredentialSource, asyncio.Future[_Entry]] = {}
 
@@ -67,8 +73,10 @@ class CredentialCache:
 
     async def _read_now(self, source: CredentialSource, now: datetime) -> _Entry:
         try:
-            loop = asyncio.get_running_loop()
-            credential = await loop.run_in_executor(self._readers, self._read, source, now)
+            async with self._places:
+                reading = asyncio.wrap_future(self._begin(source, now))
+                await asyncio.wait([reading], timeout=self._turn)
+            credential = await reading
         except CredentialError as error:
             entry = _Entry(error, now + TRIED_AGAIN)
         except Exception as error:  # noqa: BLE001 - whatever it is, it stays with this credential
@@ -79,6 +87,20 @@ class CredentialCache:
         self._entries[source] = entry
         return entry
 
+    def _begin(self, source: CredentialSource, now: datetime) -> Future[Credential]:
+        done: Future[Credential] = Future()
+        done.set_running_or_notify_cancel()  # nobody can cancel it any more
+
+        def read() -> None:
+            try:
+                done.set_result(self._read(source, now))
+            except BaseException as error:  # noqa: BLE001 - for whoever waits for it
+                done.set_exception(error)
+
+        # A daemon, so that one that hangs for ever does not keep the API server from ending.
+        threading.Thread(target=read, name="vmdirac-credentials", daemon=True).start()
+        return done
+
     def forget(self, now: datetime) -> None:
         """Drop what would be read again anyway: secrets do not stay in memory for nothing. To be called every few
         seconds."""
@@ -86,7 +108,8 @@ class CredentialCache:
 
     def close(self) -> None:
         """Wait for no reading."""
-        self._readers.shutdown(wait=False, cancel_futures=True)
+        for reading in self._reading.values():
+            reading.cancel()
 
 
 def _has_ended(found: Credential | CredentialError, now: datetime) -> bool:
