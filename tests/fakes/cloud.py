@@ -28,6 +28,10 @@ Verb = Literal["launch", "list", "terminate", "console", "shape", "limits"]
 Watcher = Callable[[Verb, Sequence[str]], None]
 
 
+class DeathError(BaseException):
+    """The process dies here: nobody catches it but the test."""
+
+
 @dataclass
 class Fault:
     """What one use of a verb ends with.
@@ -36,7 +40,7 @@ class Fault:
     :param page: the page of a list that is missing; those before it are delivered.
     """
 
-    error: Exception
+    error: BaseException
     after: bool = False
     page: int = 0
 
@@ -84,14 +88,15 @@ class FakeCloud:
         self._watchers: list[Watcher] = []
         self._faults: dict[Verb, deque[Fault | None]] = defaultdict(deque)
         self._broken: dict[Verb, Fault] = {}
+        self._spoilt: dict[str, Exception] = {}
         self._forgotten: int | None = None
 
     # What tests do behind the API's back.
 
-    def fail(self, verb: Verb, *faults: Exception | Fault | None) -> None:
+    def fail(self, verb: Verb, *faults: BaseException | Fault | None) -> None:
         """The next uses of the verb end so, one after the other; ``None``: well. In a batch each VM is one use."""
         for fault in faults:
-            self._faults[verb].append(Fault(fault) if isinstance(fault, Exception) else fault)
+            self._faults[verb].append(Fault(fault) if isinstance(fault, BaseException) else fault)
 
     @contextmanager
     def broken(self, verb: Verb, error: Exception, *, after: bool = False) -> Iterator[None]:
@@ -102,6 +107,11 @@ class FakeCloud:
         finally:
             del self._broken[verb]
 
+    def spoil(self, cloud_id: str, error: Exception) -> None:
+        """From now on every call that is to delete this VM, among others or alone, raises this when its turn comes: the
+        contract forbids it."""
+        self._spoilt[cloud_id] = error
+
     def forget_once(self, which: int) -> None:
         """The next list is complete, and yet without one VM that is there and is to stay: ``which`` of them, counted
         round and round. Eventually consistent clouds do that."""
@@ -110,6 +120,7 @@ class FakeCloud:
     def forgive(self) -> None:
         """Everything goes well from now on."""
         self._faults.clear()
+        self._spoilt.clear()
 
     def watch(self, watcher: Watcher) -> None:
         """Call this from inside of every later call, before the call has any effect."""
@@ -296,6 +307,8 @@ class FakeCloud:
         )
 
     def _terminate_one(self, cloud_id: str) -> TerminateOutcome:
+        if cloud_id in self._spoilt:
+            raise self._spoilt[cloud_id]
         fault = self._fault("terminate")
         try:
             if fault and not fault.after:
