@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+import pytest
+
 from tests.fakes.account import Account, Inventory, Machine, MemoryAccount
 from vmdirac.model.cloud import (
     INSTALLATION_TAG,
@@ -90,6 +92,7 @@ class FakeCloud:
         self._broken: dict[Verb, Fault] = {}
         self._spoilt: dict[str, Exception] = {}
         self._forgotten: int | None = None
+        self._blank = False
 
     # What tests do behind the API's back.
 
@@ -116,6 +119,15 @@ class FakeCloud:
         """The next list is complete, and yet without one VM that is there and is to stay: ``which`` of them, counted
         round and round. Eventually consistent clouds do that."""
         self._forgotten = which
+
+    @contextmanager
+    def blank(self) -> Iterator[None]:
+        """Meanwhile every list is complete, and shows none of the VMs that are there."""
+        self._blank = True
+        try:
+            yield
+        finally:
+            self._blank = False
 
     def forgive(self) -> None:
         """Everything goes well from now on."""
@@ -161,10 +173,14 @@ class FakeCloud:
         with self.account.opened() as inventory:
             inventory.machines[cloud_id].console += text
 
-    def make_by_hand(self, request: LaunchRequest) -> str:
-        """A VM with our tags that nobody asked for through us; its id."""
+    def make_by_hand(self, request: LaunchRequest, *, tagged: bool = True) -> str:
+        """A VM that nobody asked for through us, with our tags or without any; its id."""
         with self.account.opened() as inventory:
-            return self._make(inventory, request)
+            cloud_id = self._make(inventory, request)
+            if not tagged:
+                inventory.machines[cloud_id].installation = ""
+                inventory.machines[cloud_id].tags = {}
+            return cloud_id
 
     # The contract.
 
@@ -226,7 +242,10 @@ class FakeCloud:
     def _note(self, verb: Verb, names: Sequence[str]) -> None:
         self.calls.append((verb, tuple(names)))
         for watcher in self._watchers:
-            watcher(verb, names)
+            try:
+                watcher(verb, names)
+            except Exception as error:  # noqa: BLE001 - whoever called the cloud may live with its exceptions
+                pytest.fail(f"a watcher of {verb}: {error!r}")
 
     def _fault(self, verb: Verb) -> Fault | None:
         if verb in self._broken:
@@ -287,7 +306,7 @@ class FakeCloud:
                     machine.state = CloudState.TERMINATED
 
     def _is_listed(self, machine: Machine) -> bool:
-        if machine.installation != self.installation or (machine.gone and not self.behaviour.remembers):
+        if self._blank or machine.installation != self.installation or (machine.gone and not self.behaviour.remembers):
             return False
         return self.clock() >= machine.launched_at + self.behaviour.visible_after
 

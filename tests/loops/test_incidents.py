@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.account import Machine
 from tests.fakes.clock import START, Clock
 from tests.fakes.cloud import Behaviour, FakeCloud, Fault
 from tests.fakes.configured import a_pod, an_endpoint, an_image
@@ -326,16 +325,14 @@ def test_dirac_prefix(store: Store) -> None:
     theirs = FakeCloud(world.clock, account=world.cloud.account, installation="theirs")
     (outcome,) = theirs.launch([world.cloud.requests[0]])
     assert outcome.error is None
-    with world.cloud.account.opened() as inventory:
-        # With a name like ours, and no tag.
-        by_hand = Machine(inventory.new_id(), "", world.cloud.requests[1], {}, world.clock())
-        inventory.machines[by_hand.cloud_id] = by_hand
+    # With a name like ours, and no tag.
+    by_hand = world.cloud.make_by_hand(world.cloud.requests[1], tagged=False)
     for _ in range(8):
         world.clock.advance(minutes=10)
         for vm in vms:
             vm.heartbeat()
         world.reconcile()
-    assert {outcome.cloud_id, by_hand.cloud_id} <= {machine.cloud_id for machine in theirs.machines()}
+    assert {outcome.cloud_id, by_hand} <= {machine.cloud_id for machine in theirs.machines()}
     assert len(world.cloud.machines()) == 4
     assert len(world.instances(S.RUNNING)) == 2
 
