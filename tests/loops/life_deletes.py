@@ -49,8 +49,9 @@ class Deletes:
         if row.stop_reason is StopReason.DIED and self._fleet.runs(place):
             assert not self.calls(session, row.heard_at), f"{place} calls, whatever its cloud says"
         if lease_usage.running_on(session, row.id):
-            # A VM that died while it drained goes without force; its job is taken back a little later.
-            assert row.forced or not self._fleet.runs(place), "a VM that works is killed"
+            # One that died while it drained, or that its cloud calls failed and that does not call, goes without force;
+            # its job is taken back a little later.
+            assert row.forced or not self._fleet.is_listed_running(place), "a VM that works is killed"
             self._check_killed(session, row)
 
     def _check_stranger(self, place: Place) -> None:

@@ -151,10 +151,23 @@ class Life(RuleBasedStateMachine):
             ids = session.scalars(select(JobRow.id)).all()
             queue.cancel(session, [ids[choice % len(ids)]], self.world.clock())
 
-    @rule(pod=st.sampled_from(list(PODS)), runs=st.booleans())
-    def campaign(self, pod: str, runs: bool) -> None:
+    @rule(pod=st.sampled_from(list(PODS)), runs=st.booleans(), drained=st.booleans())
+    def campaign(self, pod: str, runs: bool, drained: bool) -> None:
+        """It is over or goes on; and perhaps it is waited until those that drain for it are overdue."""
         yesterday = self.world.clock().date() - timedelta(days=1)
         self.world.pods[pod] = replace(self.world.pods[pod], campaign_end=None if runs else yesterday)
+        for pause in [timedelta(0), DRAIN_DEADLINE + timedelta(minutes=1)] if drained else []:
+            self.world.clock.advance(seconds=pause.total_seconds())
+            self.fleet.all_call_in()
+            self.world.sweep_idle()
+            self.fleet.all_call_in()
+            self.pass_over(*ENDPOINTS)
+
+    def pass_over(self, *endpoints: str) -> None:
+        for endpoint in endpoints:
+            self.world.clock.advance(seconds=1)
+            with suppress(DeathError):
+                self.world.reconcile(endpoint)
 
     @rule(minutes=st.sampled_from([0.5, 4, 12, 50]))
     def time_passes(self, minutes: float) -> None:
@@ -260,11 +273,17 @@ class Life(RuleBasedStateMachine):
         if len(made) < 3:
             self.fleet.make_by_hand(endpoint, tagged=tagged)
 
-    @rule(choice=choices)
-    def one_that_nobody_knows_calls(self, choice: int) -> None:
+    @rule(choice=choices, minutes=st.sampled_from([6, 70]))
+    def one_that_nobody_knows_calls(self, choice: int, minutes: float) -> None:
+        """It is listed before and after."""
         there = [place for place, _ in self.fleet.machines() if place in self.fleet.tagged]
         if there:
-            self.fleet.stranger_calls(there[choice % len(there)])
+            place = there[choice % len(there)]
+            self.pass_over(place[0])
+            self.fleet.stranger_calls(place)
+            self.world.clock.advance(minutes=minutes)
+            self.fleet.all_call_in()
+            self.pass_over(place[0])
 
     @rule(choice=choices, runs=st.booleans())
     def the_cloud_says_that_one_failed(self, choice: int, runs: bool) -> None:
@@ -285,10 +304,7 @@ class Life(RuleBasedStateMachine):
         for _ in range(passes):
             self.world.clock.advance(minutes=3)
             self.fleet.all_call_in()
-            for endpoint in ENDPOINTS:
-                self.world.clock.advance(seconds=1)
-                with suppress(DeathError):
-                    self.world.reconcile(endpoint)
+            self.pass_over(*ENDPOINTS)
             self.world.sweep_stalled()
             self.world.sweep_idle()
 
@@ -389,7 +405,7 @@ class Life(RuleBasedStateMachine):
         for cloud in self.world.clouds.values():
             cloud.forgive()
         for pod in PODS:
-            self.campaign(pod, runs=True)
+            self.campaign(pod, runs=True, drained=False)
         self.mass.end()
         if heard:
             self.fleet.silent.clear()
@@ -432,7 +448,7 @@ def test_whatever_happens() -> None:
     run_state_machine_as_test(
         Life,
         settings=settings(
-            max_examples=40,
+            max_examples=32,
             stateful_step_count=40,
             deadline=None,
             derandomize=True,
