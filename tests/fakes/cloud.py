@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+import pytest
+
 from tests.fakes.account import Account, Inventory, Machine, MemoryAccount
 from vmdirac.model.cloud import (
     INSTALLATION_TAG,
@@ -28,6 +30,10 @@ Verb = Literal["launch", "list", "terminate", "console", "shape", "limits"]
 Watcher = Callable[[Verb, Sequence[str]], None]
 
 
+class DeathError(BaseException):
+    """The process dies here: nobody catches it but the test."""
+
+
 @dataclass
 class Fault:
     """What one use of a verb ends with.
@@ -36,7 +42,7 @@ class Fault:
     :param page: the page of a list that is missing; those before it are delivered.
     """
 
-    error: Exception
+    error: BaseException
     after: bool = False
     page: int = 0
 
@@ -84,14 +90,16 @@ class FakeCloud:
         self._watchers: list[Watcher] = []
         self._faults: dict[Verb, deque[Fault | None]] = defaultdict(deque)
         self._broken: dict[Verb, Fault] = {}
+        self._spoilt: dict[str, Exception] = {}
         self._forgotten: int | None = None
+        self._blank = False
 
     # What tests do behind the API's back.
 
-    def fail(self, verb: Verb, *faults: Exception | Fault | None) -> None:
+    def fail(self, verb: Verb, *faults: BaseException | Fault | None) -> None:
         """The next uses of the verb end so, one after the other; ``None``: well. In a batch each VM is one use."""
         for fault in faults:
-            self._faults[verb].append(Fault(fault) if isinstance(fault, Exception) else fault)
+            self._faults[verb].append(Fault(fault) if isinstance(fault, BaseException) else fault)
 
     @contextmanager
     def broken(self, verb: Verb, error: Exception, *, after: bool = False) -> Iterator[None]:
@@ -102,14 +110,29 @@ class FakeCloud:
         finally:
             del self._broken[verb]
 
+    def spoil(self, cloud_id: str, error: Exception) -> None:
+        """From now on every call that is to delete this VM, among others or alone, raises this when its turn comes: the
+        contract forbids it."""
+        self._spoilt[cloud_id] = error
+
     def forget_once(self, which: int) -> None:
         """The next list is complete, and yet without one VM that is there and is to stay: ``which`` of them, counted
         round and round. Eventually consistent clouds do that."""
         self._forgotten = which
 
+    @contextmanager
+    def blank(self) -> Iterator[None]:
+        """Meanwhile every list is complete, and shows none of the VMs that are there."""
+        self._blank = True
+        try:
+            yield
+        finally:
+            self._blank = False
+
     def forgive(self) -> None:
         """Everything goes well from now on."""
         self._faults.clear()
+        self._spoilt.clear()
 
     def watch(self, watcher: Watcher) -> None:
         """Call this from inside of every later call, before the call has any effect."""
@@ -150,10 +173,14 @@ class FakeCloud:
         with self.account.opened() as inventory:
             inventory.machines[cloud_id].console += text
 
-    def make_by_hand(self, request: LaunchRequest) -> str:
-        """A VM with our tags that nobody asked for through us; its id."""
+    def make_by_hand(self, request: LaunchRequest, *, tagged: bool = True) -> str:
+        """A VM that nobody asked for through us, with our tags or without any; its id."""
         with self.account.opened() as inventory:
-            return self._make(inventory, request)
+            cloud_id = self._make(inventory, request)
+            if not tagged:
+                inventory.machines[cloud_id].installation = ""
+                inventory.machines[cloud_id].tags = {}
+            return cloud_id
 
     # The contract.
 
@@ -215,7 +242,10 @@ class FakeCloud:
     def _note(self, verb: Verb, names: Sequence[str]) -> None:
         self.calls.append((verb, tuple(names)))
         for watcher in self._watchers:
-            watcher(verb, names)
+            try:
+                watcher(verb, names)
+            except Exception as error:  # noqa: BLE001 - whoever called the cloud may live with its exceptions
+                pytest.fail(f"a watcher of {verb}: {error!r}")
 
     def _fault(self, verb: Verb) -> Fault | None:
         if verb in self._broken:
@@ -276,7 +306,7 @@ class FakeCloud:
                     machine.state = CloudState.TERMINATED
 
     def _is_listed(self, machine: Machine) -> bool:
-        if machine.installation != self.installation or (machine.gone and not self.behaviour.remembers):
+        if self._blank or machine.installation != self.installation or (machine.gone and not self.behaviour.remembers):
             return False
         return self.clock() >= machine.launched_at + self.behaviour.visible_after
 
@@ -296,6 +326,8 @@ class FakeCloud:
         )
 
     def _terminate_one(self, cloud_id: str) -> TerminateOutcome:
+        if cloud_id in self._spoilt:
+            raise self._spoilt[cloud_id]
         fault = self._fault("terminate")
         try:
             if fault and not fault.after:

@@ -8,6 +8,7 @@ from airflow.sdk import Connection
 
 from vmdirac.config.openstack import OpenstackCloudConfig
 from vmdirac.hooks.openstack_api import SCHEDULING_ATTEMPTS, OpenstackApi
+from vmdirac.hooks.openstack_cloud import VmdiracOpenstackHook
 from vmdirac.model.errors import TransientError
 
 PAGE = 3
@@ -77,3 +78,18 @@ def test_a_list_that_cannot_be_complete_is_an_error(pauses: list[float]) -> None
     with pytest.raises(TransientError, match="too many of them wait for a host"):
         list(listed(nova))
     assert len(pauses) == SCHEDULING_ATTEMPTS - 1
+
+
+class BrokenNova(Nova):
+    """Of one VM it answers what nobody can read; the others are not there."""
+
+    def find(self, method: str, service: str, path: str, **options: Any) -> dict[str, Any] | None:
+        return {"server": None} if path == "/servers/broken" else None
+
+
+def test_an_answer_that_nobody_can_read_is_an_error_of_its_own_vm() -> None:
+    hook = VmdiracOpenstackHook(installation_id="ours", connection=Connection(conn_id="openstack"))
+    hook.__dict__["_api"] = BrokenNova()
+    broken, gone = hook.terminate(["broken", "gone"])
+    assert isinstance(broken.error, TransientError)
+    assert gone.error is None

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.account import Machine
 from tests.fakes.clock import START, Clock
 from tests.fakes.cloud import Behaviour, FakeCloud, Fault
 from tests.fakes.configured import a_pod, an_endpoint, an_image
@@ -26,15 +25,16 @@ from tests.fakes.world import KEY, World, render
 from vmdirac.config.settings import SecretKey
 from vmdirac.loops.plan_and_reserve import plan_and_reserve
 from vmdirac.manager.vm_messages import VmAction
+from vmdirac.model.alert import AlertKind
 from vmdirac.model.cloud import CloudState
 from vmdirac.model.decision import ReasonCode
-from vmdirac.model.errors import CapacityError, QuotaError, ThrottleError, TransientError
+from vmdirac.model.errors import AuthError, CapacityError, QuotaError, ThrottleError, TransientError
 from vmdirac.model.hold import HoldKind
 from vmdirac.model.instance import Instance
 from vmdirac.model.pod import BootSource
 from vmdirac.model.states import DrainPhase, InstanceStatus, JobStatus
 from vmdirac.policy.idle import idle_instances
-from vmdirac.store import endpoints, installation, queue
+from vmdirac.store import alerts, endpoints, installation, queue
 from vmdirac.store.database import Store
 
 S = InstanceStatus
@@ -325,16 +325,14 @@ def test_dirac_prefix(store: Store) -> None:
     theirs = FakeCloud(world.clock, account=world.cloud.account, installation="theirs")
     (outcome,) = theirs.launch([world.cloud.requests[0]])
     assert outcome.error is None
-    with world.cloud.account.opened() as inventory:
-        # With a name like ours, and no tag.
-        by_hand = Machine(inventory.new_id(), "", world.cloud.requests[1], {}, world.clock())
-        inventory.machines[by_hand.cloud_id] = by_hand
+    # With a name like ours, and no tag.
+    by_hand = world.cloud.make_by_hand(world.cloud.requests[1], tagged=False)
     for _ in range(8):
         world.clock.advance(minutes=10)
         for vm in vms:
             vm.heartbeat()
         world.reconcile()
-    assert {outcome.cloud_id, by_hand.cloud_id} <= {machine.cloud_id for machine in theirs.machines()}
+    assert {outcome.cloud_id, by_hand} <= {machine.cloud_id for machine in theirs.machines()}
     assert len(world.cloud.machines()) == 4
     assert len(world.instances(S.RUNNING)) == 2
 
@@ -350,6 +348,44 @@ def test_dirac_cleanup_loop(store: Store) -> None:
     report = world.reconcile()
     assert (report.delete_asked, report.delete_failed) == (2, 1)
     assert len(world.cloud.machines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (AuthError("not this one"), "not this one"),
+        (ValueError("no JSON: s3cret"), "ValueError in the driver, see the task's log"),
+    ],
+    ids=["typed", "unexpected"],
+)
+def test_dirac_cleanup_loop_that_raises(store: Store, error: Exception, shown: str) -> None:
+    """The delete of one VM raises, which no driver may do: all others are deleted in the same pass, and this one is
+    asked for again, with a back-off, and shown."""
+    world = World(store)
+    vms = working(world, 7)
+    bad = vms[3]
+    for vm in vms:
+        vm.halting()
+    world.cloud.spoil(bad.cloud_id, error)
+    world.clock.advance(minutes=1)
+    report = world.reconcile()
+    assert (report.delete_asked, report.delete_failed) == (6, 1)
+    assert [machine.cloud_id for machine in world.cloud.machines()] == [bad.cloud_id]
+    row = world.row(bad.instance_id)
+    assert (row.status, row.delete_attempts, row.error_message) == (S.STOPPING, 1, shown)
+    assert "s3cret" not in " ".join(line.reason for line in world.history(bad.instance_id))
+    assert not world.reconcile().delete_failed, "not at once"
+    for _ in range(4):
+        world.clock.advance(minutes=20)
+        world.reconcile()
+    with store.read() as session:
+        (alert,) = alerts.open_of(session, AlertKind.NEEDS_A_PERSON)
+    assert alert.subject == f"instance {bad.instance_id}"
+    assert len(world.instances(S.HALTED)) == 6
+    world.cloud.forgive()
+    world.clock.advance(minutes=60)
+    passes(world, 2)
+    assert bad.instance.status is S.HALTED
 
 
 def test_nodepool_672(store: Store) -> None:

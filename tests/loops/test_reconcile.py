@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from tests.fakes.cloud import FakeCloud, Fault
+from tests.fakes.cloud import DeathError, FakeCloud, Fault
 from tests.fakes.configured import a_pod, an_endpoint
 from tests.fakes.fixtures import on_servers
 from tests.fakes.rows import add_instance
@@ -587,8 +587,8 @@ class TestDelete:
 
     def test_after_a_crash_before_the_cloud_was_asked_is_asked_for(self, store: Store) -> None:
         world, vm = stopping(store)
-        world.cloud.fail("terminate", RuntimeError("the process dies here"))
-        with pytest.raises(RuntimeError):
+        world.cloud.fail("terminate", DeathError("the process dies here"))
+        with pytest.raises(DeathError):
             world.reconcile()
         assert vm.instance.drain_phase is DrainPhase.DELETING
         world.clock.advance(minutes=1)
@@ -602,10 +602,10 @@ class TestDelete:
         class Dying(FakeCloud):
             def terminate(self, cloud_ids: Sequence[str]) -> list[object]:  # type: ignore[override]
                 terminate(cloud, cloud_ids)
-                raise RuntimeError("the process dies here")
+                raise DeathError("the process dies here")
 
         world.clouds["alpha"] = Dying(world.clock, cloud.account)
-        with pytest.raises(RuntimeError):
+        with pytest.raises(DeathError):
             world.reconcile()
         world.clouds["alpha"] = cloud
         for _ in range(2):

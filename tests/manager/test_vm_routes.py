@@ -3,12 +3,14 @@
 import base64
 import math
 import time
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import TimeoutError as NoConnectionLeftError
 
 from tests.manager.conftest import Manager
 from vmdirac.config.settings import SecretKey, renewal_grace, secret_keys
@@ -274,6 +276,21 @@ CALLS = [
     ("jobs/1/finish", {"lease": "x", "exit_code": 0}),
     ("halting", {}),
 ]
+
+
+def test_while_the_database_hangs_a_vm_is_asked_to_come_back(manager: Manager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All connections that the manager may have wait for an answer, so none is left for the next call."""
+    instance = manager.running()
+    engine = manager.app.state.store.engine
+    monkeypatch.setattr(engine.pool, "_timeout", 0.01)
+    with ExitStack() as stack:
+        with suppress(NoConnectionLeftError):
+            while True:
+                stack.enter_context(engine.connect())
+        for what, body in CALLS:
+            answer = manager.post(instance, what, body)
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5"), what
+    assert manager.post(instance, *CALLS[0]).status_code == 200
 
 
 class TestWhoIsRefused:

@@ -37,6 +37,7 @@ class DatabaseServer(ABC):
     def __init__(self, logs: Path) -> None:
         self.log = logs / f"{self.title.lower()}.log"
         self._process: GuardedProcess | None = None
+        self._before: list[GuardedProcess] = []
         self.directory = Path()
 
     @classmethod
@@ -94,8 +95,32 @@ class DatabaseServer(ABC):
 
     def stop(self) -> None:
         """Stop it and remove its data; its log stays. May be called again."""
-        if self._process:
-            self._process.stop()
+        # The first one removes the directory.
+        for process in (self._process, *reversed(self._before)):
+            if process:
+                process.stop()
+
+    def break_off(self) -> None:
+        """Stop serving, as at a restart: whoever is connected is cut off. The data stay, for `go_on`."""
+        os.kill(self.process.pid, self.stop_signal)
+        self.process.wait_for_exit(seconds=START_DEADLINE_S)
+
+    def go_on(self) -> None:
+        """Serve the same data again, and wait until it answers.
+
+        Raises:
+            ServerError: it didn't; the message has the end of its log.
+        """
+        self._before.append(self.process)
+        _, serve = self.commands()
+        self._process = GuardedProcess(
+            serve,
+            log=self.log,
+            cwd=self.directory,
+            user=unprivileged_user(*self.users),
+            stop_signal=self.stop_signal,
+        )
+        self._process.wait_until(self._answers, seconds=START_DEADLINE_S, what=self.title)
 
     def __enter__(self) -> Self:
         self.start()

@@ -160,6 +160,24 @@ def test_stop_leaves_no_process_and_no_data(kind: type[DatabaseServer], tmp_path
 
 
 @pytest.mark.server
+@pytest.mark.parametrize("kind", [PostgresServer, MariaDBServer])
+def test_one_that_broke_off_goes_on_with_its_data(kind: type[DatabaseServer], tmp_path: Path) -> None:
+    available(kind)
+    with kind(tmp_path) as server:
+        engine = engine_for(server.create_database("kept"))
+        with engine.begin() as connection:
+            connection.execute(text("CREATE TABLE vm (id INTEGER PRIMARY KEY)"))
+        server.break_off()
+        with pytest.raises(sqlalchemy.exc.OperationalError):
+            engine.connect()
+        server.go_on()
+        assert sqlalchemy.inspect(engine).get_table_names() == ["vm"]
+        family = server.process.family()
+    assert still_alive(family, seconds=0) == []
+    assert not server.directory.exists()
+
+
+@pytest.mark.server
 @pytest.mark.parametrize("kind", [BrokenPostgres, BrokenMariaDB])
 def test_a_failed_start_shows_the_log_and_leaves_nothing(kind: type[DatabaseServer], tmp_path: Path) -> None:
     available(kind)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from tests.fakes.clock import START
 from tests.fakes.fixtures import on_servers
+from tests.fakes.lock_waits import wait_until_somebody_waits
 from tests.store.test_housekeeping import add_job
 from vmdirac.model.event import Event, EventKind
 from vmdirac.model.states import JobStatus
@@ -73,3 +77,41 @@ def test_two_who_add_to_an_hour_at_the_same_time_lose_nothing(store: Store) -> N
         counting.add_totals(one, [tick])
     with store.read() as session:
         assert totals.since(session, START) == [Total(EventKind.TICK, "", 3, 6)]
+
+
+@on_servers
+def test_two_who_begin_an_hour_at_the_same_time_lose_nothing(store: Store) -> None:
+    """Both find no total and insert one: the second one is refused, and adds to that of the first."""
+    tick, halt = Event(EventKind.TICK, START, seconds=2), Event(EventKind.HALT, START, "p", "a", "idle")
+    tries = []
+
+    def second(session: Session) -> None:
+        tries.append(1)
+        counting.add_totals(session, [tick, halt])
+
+    with ThreadPoolExecutor(1) as pool:
+        with store.write() as one:
+            counting.add_totals(one, [tick])
+            done = pool.submit(store.transact, second)
+            wait_until_somebody_waits(store)
+        done.result(60)
+    assert len(tries) == 2, "they were not in each other's way"
+    with store.read() as session:
+        assert totals.since(session, START) == [Total(EventKind.HALT, "idle", 1, 0), Total(EventKind.TICK, "", 2, 4)]
+
+
+def test_many_who_begin_hours_at_the_same_time_lose_nothing(store: Store) -> None:
+    """In any order, and whoever has to try again: nobody fails, and each is counted once."""
+    hours = [START + timedelta(hours=number) for number in range(4)]
+    together = Barrier(4)
+
+    def add(first: int) -> None:
+        together.wait(60)
+        events = [Event(EventKind.TICK, hour, seconds=1) for hour in hours[first:] + hours[:first]]
+        store.transact(lambda session: counting.add_totals(session, events))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(4)))
+    with store.read() as session:
+        counted = {row.hour: (row.count, row.seconds) for row in session.scalars(select(TotalRow))}
+    assert counted == {counting.hour_of(hour): (4, 4) for hour in hours}

@@ -16,6 +16,7 @@ from vmdirac.hooks.openstack_account import limits_of
 from vmdirac.hooks.openstack_addresses import ADDRESS_TAG, OpenstackAddresses, all_of
 from vmdirac.hooks.openstack_api import CALLS_AT_ONCE, OpenstackApi
 from vmdirac.hooks.openstack_checks import checks
+from vmdirac.hooks.openstack_errors import typed_errors
 from vmdirac.hooks.openstack_listing import as_listed, belongs_to, metadata_of, token_of
 from vmdirac.hooks.openstack_locks import locked
 from vmdirac.hooks.openstack_names import OpenstackNames
@@ -91,7 +92,8 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
 
     def _launch_outcome(self, request: LaunchRequest) -> LaunchOutcome:
         try:
-            return LaunchOutcome(request.token, cloud_id=self._launch(request))
+            with typed_errors():
+                return LaunchOutcome(request.token, cloud_id=self._launch(request))
         except CloudError as error:
             return LaunchOutcome(request.token, error=error)
 
@@ -204,7 +206,8 @@ class VmdiracOpenstackHook(VmdiracCloudHook):
 
     def _terminate_outcome(self, cloud_id: str) -> TerminateOutcome:
         try:
-            self._terminate(cloud_id)
+            with typed_errors():
+                self._terminate(cloud_id)
         except CloudError as error:
             return TerminateOutcome(cloud_id, error)
         return TerminateOutcome(cloud_id)

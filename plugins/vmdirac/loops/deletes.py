@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from vmdirac.loops.orphans import note_deletes_of_orphans
 from vmdirac.model.alert import AlertKind
 from vmdirac.model.cloud import TerminateOutcome
 from vmdirac.model.contracts import Cloud
-from vmdirac.model.errors import CloudError
+from vmdirac.model.errors import CloudError, TransientError
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import InstanceStatus, StopReason
 from vmdirac.policy.backoff import needs_a_person
@@ -62,7 +63,7 @@ def delete(store: Store, cloud: Cloud, endpoint: str, doomed: Doomed, clock: Cal
         return DeleteReport()
     _keep_evidence(store, cloud, known, clock)
     ids = {item.cloud_id: item.id for item in known if item.cloud_id is not None}
-    outcomes = cloud.terminate([*ids, *doomed.duplicates, *doomed.orphans])
+    outcomes = _terminate(cloud, [*ids, *doomed.duplicates, *doomed.orphans])
     of_orphans = [outcome for outcome in outcomes if outcome.cloud_id in set(doomed.orphans)]
     store.transact(lambda session: _note_deletes(session, ids, outcomes, clock()))
     if of_orphans:
@@ -75,6 +76,30 @@ def delete(store: Store, cloud: Cloud, endpoint: str, doomed: Doomed, clock: Cal
         failed=len(failed),
         orphans=sum(outcome.error is None for outcome in of_orphans),
     )
+
+
+def _terminate(cloud: Cloud, cloud_ids: Sequence[str]) -> list[TerminateOutcome]:
+    """What the cloud said of each, also where its driver raises for one of them, which it is not to do.
+
+    Then they are asked for again in halves, down to the one that it raises for: the others go in the same pass. What is
+    asked for twice is done once.
+    """
+    try:
+        return cloud.terminate(cloud_ids)
+    except Exception as error:  # noqa: BLE001 - whatever a driver raises
+        if len(cloud_ids) == 1:
+            return [TerminateOutcome(cloud_ids[0], _typed(error, cloud_ids[0]))]
+    middle = len(cloud_ids) // 2
+    return _terminate(cloud, cloud_ids[:middle]) + _terminate(cloud, cloud_ids[middle:])
+
+
+def _typed(error: Exception, cloud_id: str) -> CloudError:
+    if isinstance(error, CloudError):
+        return error
+    # Where, and not what: a message may quote anything that was sent.
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("the driver raised %s when VM %s was to be deleted:\n%s", type(error).__name__, cloud_id, where)
+    return TransientError(f"{type(error).__name__} in the driver, see the task's log")
 
 
 def _note_deletes(

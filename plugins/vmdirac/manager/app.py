@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnectionLeftError
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
@@ -163,6 +164,8 @@ def create_app() -> FastAPI:
     app.add_exception_handler(BodyRefusedError, count_body_and_answer)
     app.add_exception_handler(RequestValidationError, say_what_is_wrong)
     app.add_exception_handler(OperationalError, say_that_it_is_down)
+    # It hangs: all connections that we may have wait for it.
+    app.add_exception_handler(NoConnectionLeftError, say_that_it_is_down)
     app.include_router(vm_routes.router)
     app.include_router(agent_routes.router)
     app.include_router(vm_files_routes.router)
