@@ -103,13 +103,14 @@ def test_what_is_not_ours_is_not_touched(ec2: Ec2World) -> None:
     assert [value for name, value in call.items() if name.startswith("InstanceId")] == [mine]
 
 
-def test_a_protected_vm_does_not_save_the_others(ec2: Ec2World) -> None:
+@pytest.mark.parametrize(("how", "error"), [("protected", ConfigError), ("forbidden", AuthError)])
+def test_a_vm_that_must_not_be_ended_does_not_save_the_others(how: str, error: type, ec2: Ec2World) -> None:
     hook = ec2.hook()
-    first, protected, last = launched(hook, ec2.request(), ec2.request(), ec2.request())
-    ec2.server.set(protected=[protected])
-    outcomes = hook.terminate([first, protected, last])
-    assert [type(outcome.error) for outcome in outcomes] == [type(None), ConfigError, type(None)]
-    assert list(ec2.server.vms()) == [protected]
+    first, spared, last = launched(hook, ec2.request(), ec2.request(), ec2.request())
+    ec2.server.set(**{how: [spared]})
+    outcomes = hook.terminate([first, spared, last])
+    assert [type(outcome.error) for outcome in outcomes] == [type(None), error, type(None)]
+    assert list(ec2.server.vms()) == [spared]
 
 
 def test_many_are_terminated_in_few_calls(ec2: Ec2World, monkeypatch: pytest.MonkeyPatch) -> None:

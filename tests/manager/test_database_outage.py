@@ -19,7 +19,7 @@ from sqlalchemy import select, update
 
 from tests.agent.real_agent import AgentProcess, wait_until
 from tests.fakes.configured import a_pod, an_endpoint, an_image
-from tests.fakes.fixtures import emptied, make_tables
+from tests.fakes.fixtures import empty, make_tables
 from tests.fakes.lock_waits import wait_until_somebody_waits
 from tests.manager.test_with_an_agent import CONFIGURATION, launched, status_of
 from tests.servers import missing
@@ -60,7 +60,8 @@ def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 def store(database: DatabaseServer) -> Iterator[Store]:
-    made = Store(emptied(database.url(NAME)))
+    made = Store(database.url(NAME))
+    empty(made)
     yield made
     made.close()
 

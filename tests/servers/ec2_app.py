@@ -88,6 +88,8 @@ class World:
     """Why VMs ended."""
     protected: list[str] = field(default_factory=list)
     """VMs that cannot be terminated."""
+    forbidden: list[str] = field(default_factory=list)
+    """VMs that a policy of the account lets nobody terminate."""
     consoles: dict[str, str] = field(default_factory=dict)
     no_latest: bool = False
     """Whether types have no newest console."""
@@ -186,6 +188,8 @@ class Ec2App:
             case "TerminateInstances":
                 if set(ids) & set(world.protected):
                     return refusal(400, "OperationNotPermitted", "The instance may not be terminated.")
+                if set(ids) & set(world.forbidden):
+                    return refusal(403, "UnauthorizedOperation", "You are not authorized to perform this operation.")
             case "GetConsoleOutput" if ids and ids[0] in world.consoles:
                 if world.no_latest and parameters.get("Latest") == "true":
                     return refusal(400, "UnsupportedOperation", "This instance type does not support it.")

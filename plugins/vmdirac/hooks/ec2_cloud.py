@@ -238,9 +238,10 @@ class VmdiracEc2Hook(VmdiracCloudHook):
         except CloudError as error:
             if len(cloud_ids) == 1 and code_of(error) == "InvalidInstanceID.NotFound":
                 return {}
-            if len(cloud_ids) == 1 or not isinstance(error, ConfigError):
+            of_one = isinstance(error, ConfigError) or code_of(error) == "UnauthorizedOperation"
+            if len(cloud_ids) == 1 or not of_one:
                 return dict.fromkeys(cloud_ids, error)
-            # One that EC2 won't end (protected, say) spoils the call for all: each by itself.
+            # One that EC2 won't end (protected, or forbidden by a policy) spoils the call for all: each by itself.
             failed: dict[str, CloudError] = {}
             for cloud_id in cloud_ids:
                 failed |= self._terminate_own([cloud_id])
