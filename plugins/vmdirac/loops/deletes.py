@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Final
 
 from sqlalchemy.orm import Session
 
@@ -24,6 +25,9 @@ from vmdirac.store.changes import Change, change_all
 from vmdirac.store.database import Store
 
 log = logging.getLogger(__name__)
+
+MOST_RAISED: Final = 16
+"""So often a driver may raise in one pass: enough to find one or two VMs among hundreds."""
 
 EVIDENCE_FOR = frozenset({StopReason.BOOT_DEADLINE, StopReason.CONTEXT_FAILED, StopReason.STALLED, StopReason.DIED})
 """Reasons to stop a VM for which its console output is kept."""
@@ -82,23 +86,30 @@ def _terminate(cloud: Cloud, cloud_ids: Sequence[str]) -> list[TerminateOutcome]
     """What the cloud said of each, also where its driver raises for one of them, which it is not to do.
 
     Then they are asked for again in halves, down to the one that it raises for: the others go in the same pass. What is
-    asked for twice is done once.
+    asked for twice is done once. Where it goes on raising it is not one of them, and each call may have taken a while.
     """
-    try:
-        return cloud.terminate(cloud_ids)
-    except Exception as error:  # noqa: BLE001 - whatever a driver raises
-        if len(cloud_ids) == 1:
-            return [TerminateOutcome(cloud_ids[0], _typed(error, cloud_ids[0]))]
-    middle = len(cloud_ids) // 2
-    return _terminate(cloud, cloud_ids[:middle]) + _terminate(cloud, cloud_ids[middle:])
+    outcomes: list[TerminateOutcome] = []
+    parts, raised = [cloud_ids], 0
+    while parts:
+        part = parts.pop()
+        try:
+            outcomes += cloud.terminate(part)
+        except Exception as error:  # noqa: BLE001 - whatever a driver raises
+            raised += 1
+            if len(part) > 1 and raised < MOST_RAISED and not isinstance(error, TransientError):
+                middle = len(part) // 2
+                parts += [part[middle:], part[:middle]]
+            else:
+                outcomes += [TerminateOutcome(cloud_id, _typed(error, part)) for cloud_id in part]
+    return outcomes
 
 
-def _typed(error: Exception, cloud_id: str) -> CloudError:
+def _typed(error: Exception, cloud_ids: Sequence[str]) -> CloudError:
     if isinstance(error, CloudError):
         return error
     # Where, and not what: a message may quote anything that was sent.
     where = "".join(traceback.format_tb(error.__traceback__))
-    log.error("the driver raised %s when VM %s was to be deleted:\n%s", type(error).__name__, cloud_id, where)
+    log.error("the driver raised %s when %s were to be deleted:\n%s", type(error).__name__, list(cloud_ids), where)
     return TransientError(f"{type(error).__name__} in the driver, see the task's log")
 
 
