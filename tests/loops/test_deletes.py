@@ -1,4 +1,4 @@
-"""Deletes where a driver raises, which it is not to do: of one VM it keeps no other, of all it is not asked for ever."""
+"""Deletes where a driver raises, which it is not to do: neither one VM nor the pass is lost by that."""
 
 from __future__ import annotations
 
