@@ -43,6 +43,39 @@ def test_a_result_is_delivered_whatever_time_it_takes(talk: Conversation) -> Non
     assert max(pauses) == 60.0
 
 
+def test_what_cannot_be_read_for_an_hour_is_left_out(talk: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = Job.result
+
+    def fails(job: Job) -> object:
+        if job.exit_code != os.EX_IOERR:
+            raise OSError(5, "Input/output error")
+        return reads(job)
+
+    monkeypatch.setattr(Job, "result", fails)
+    start_job(talk)
+    talk.supervisor.end(1)
+    talk.pass_time(3500.0)
+    assert talk.said("finish") == []
+    talk.pass_time(200.0)
+    (finish,) = talk.said("finish")
+    assert (finish.exit_code, "Input/output error" in finish.message) == (os.EX_IOERR, True)
+
+
+def test_a_disk_that_is_there_again_within_the_hour_costs_nothing(
+    talk: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: Job) -> object:
+        raise OSError(5, "Input/output error")
+
+    start_job(talk)
+    talk.supervisor.end(1)
+    with monkeypatch.context() as broken:
+        broken.setattr(Job, "result", fails)
+        talk.pass_time(3500.0)
+    talk.pass_time(100.0)
+    assert [(finish.exit_code, finish.message) for finish in talk.said("finish")] == [(0, "")]
+
+
 def test_a_user_that_cannot_be_cleared_keeps_back_no_result(
     talk: Conversation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -238,6 +238,17 @@ class TestThePodsPilot:
         }
         assert (talk.path / "jobfeatures" / "allocated_cpu").read_text() == "2\n"
 
+    def test_one_that_comes_between_two_looks_knows_what_it_may_use(self, talk: Conversation) -> None:
+        """It is let begin before each heartbeat too, and reads what it may use at once."""
+        talk.until(lambda: bool(talk.said("heartbeat")))
+        talk.agent._sense_at = 1e9
+        late = PodsPilot(talk.path)
+        try:
+            talk.until((talk.path / "pilot-place" / "go").exists)
+            assert (talk.path / "jobfeatures" / "allocated_cpu").read_text() == "2\n"
+        finally:
+            late.end()
+
     def test_its_beginning_is_not_that_of_a_later_agent(self, talk: Conversation, pilot: PodsPilot) -> None:
         talk.until(pilot.begins)
         began = (talk.path / "jobfeatures" / "jobstart_secs").read_text()

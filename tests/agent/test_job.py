@@ -213,7 +213,7 @@ def test_missing_and_too_large_outputs_are_named(world: World) -> None:
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO])
 def test_what_cannot_be_read_now_is_not_left_out(world: World, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    ended, _ = world.run("touch", "made", output_files=["made"])
+    ended, _ = world.run("sh", "-c", "touch made; echo my log", output_files=["made"])
 
     def fails(*_: object, **__: object) -> int:
         raise OSError(number, "the VM is in trouble")
@@ -222,11 +222,11 @@ def test_what_cannot_be_read_now_is_not_left_out(world: World, monkeypatch: pyte
         broken.setattr(os, "open", fails)
         with pytest.raises(OSError, match="in trouble"):
             ended.result()
+        ended.give_up_reading("it is gone")
+        finish = result(ended)
+    assert (finish.exit_code, finish.files, finish.log) == (os.EX_IOERR, [], b"my log\n")
+    assert "not all that it left can be read: it is gone; output not sent: made: " in finish.message
     assert [file.name for file in result(ended).files] == ["made"]
-    ended.give_up_reading("it is gone")
-    finish = result(ended)
-    assert (finish.exit_code, finish.files) == (os.EX_IOERR, [])
-    assert "what it left cannot be read: it is gone" in finish.message
 
 
 def test_all_outputs_together_have_a_limit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 from pathlib import Path
@@ -339,6 +340,20 @@ def test_a_pilot_goes_on_with_its_credentials_when_its_agent_is_killed(
     manager.wait_for(lambda: manager.said("heartbeat")[-1].draining)
     assert manager.said("heartbeat")[-1].foreign_jobs == 0
     assert not (tmp_path / "lost").exists()
+
+
+def test_jobs_have_as_many_open_files_as_the_agent_was_given(manager: ScriptedManager, agent: RealAgent) -> None:
+    """It may have more itself: of each result that waits some stay open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    manager.waiting = [job(1, "sh", "-c", "ulimit -n")]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        agent.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    manager.wait_for(lambda: manager.result(1))
+    assert [result.log for result in manager.said("finish")] == [b"1024\n"]
+    assert resource.prlimit(agent.pid, resource.RLIMIT_NOFILE)[0] == min(65536, hard)
 
 
 def test_outputs_are_put_into_the_store_and_counted(manager: ScriptedManager, agent: RealAgent) -> None:

@@ -42,7 +42,7 @@ else:
 
 PATIENCE_S = 60
 
-PROGRAMS = ("sh", "bash", "dash", "cat", "mkdir", "chmod", "setsid", "touch", "rm", "grep")
+PROGRAMS = ("sh", "bash", "dash", "cat", "mkdir", "chmod", "setsid", "touch", "rm", "mv", "grep")
 
 
 @dataclass(frozen=True)

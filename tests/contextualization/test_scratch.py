@@ -15,7 +15,7 @@ from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates
 from vmdirac.model.context import Context
 
 ROOT = "/dev/vda1 / ext4 defaults 0 1\n"
-REAL = ("blkid", "mkfs.ext4", "grep", "mkdir")
+REAL = ("blkid", "mkfs.ext4", "grep", "mkdir", "chmod", "mv")
 
 
 @pytest.fixture
@@ -86,6 +86,12 @@ def test_the_disk_of_the_vm_that_the_image_was_made_of_is_waited_for_no_more(dis
     swap = "/scratch/vmdirac-swap none swap sw,nofail 0 0"
     (disk.parent / "fstab").write_text(f"{ROOT}{of_old}\n{swap}\n")
     assert run(disk) == [swap, line(disk, f"UUID={uuid(disk)}")]
+
+
+def test_a_table_without_a_last_end_of_line_is_not_spoiled(disk: Path) -> None:
+    (disk.parent / "fstab").write_text(ROOT.rstrip("\n"))
+    assert run(disk) == [line(disk, f"UUID={uuid(disk)}")]
+    assert (disk.parent / "fstab").stat().st_mode & 0o777 == 0o644
 
 
 def test_what_is_mounted_is_left_as_it_is(disk: Path) -> None:

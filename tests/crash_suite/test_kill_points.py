@@ -10,6 +10,7 @@ from tests.crash_suite.environment import Cloud
 from tests.crash_suite.kills import kill_at_each_point
 from tests.crash_suite.nova_ground import NovaGround
 from tests.crash_suite.scenes import RECONCILE, SCENES, TICK, Scene
+from tests.fakes.fixtures import url_of
 from tests.hooks.openstack_world import OpenstackWorld
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -34,7 +35,7 @@ def test_it_is_made_good(scene: Scene[Ec2Installation], cloud: Cloud, sqlite: Sq
 def test_it_is_made_good_on_a_server(
     kind: str, scene: Scene[Ec2Installation], cloud: Cloud, request: pytest.FixtureRequest
 ) -> None:
-    database = OnServer(request.getfixturevalue(f"{kind}_tables"))
+    database = OnServer(url_of(request.getfixturevalue(f"{kind}_tables")))
     ground = Ec2Ground(cloud.account, cloud.proxy, database, scene.prepare, afterwards=True)
     kills = kill_at_each_point(ground, scene.deed, scene.check, itertools.count(3, 17))
     assert not kills.failures, "\n".join(kills.failures)

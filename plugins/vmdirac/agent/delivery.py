@@ -14,8 +14,8 @@ MOST = 256
 """Results that wait with which no more jobs are taken: each is in every heartbeat, and the manager bounds those."""
 
 
-READINGS = 30
-"""So often what a job left is tried to be read, with pauses of a minute or two; then its result goes without it."""
+READING = 3600.0
+"""Seconds for which what a job left is tried to be read; then its result goes without it."""
 
 
 class Delivery:
@@ -60,7 +60,7 @@ class Delivery:
     def send_next(self, now: float) -> None:
         due = [job for job in self.waiting if now >= job.timer.due]
         if due and not self._line.busy:
-            self._send(due[0])
+            self._send(due[0], now)
 
     def forget_lost(self) -> None:
         """Drop those that are no longer ours."""
@@ -68,7 +68,7 @@ class Delivery:
             for job in [job for job in self.waiting if job.lost]:
                 self._drop(job)
 
-    def _send(self, job: Job) -> None:
+    def _send(self, job: Job, now: float) -> None:
         token, sent = self._contact.token, [0, 0]
 
         def call() -> Answer:
@@ -80,7 +80,8 @@ class Delivery:
                 # Read from disk for each try: results that wait while the manager is down take no memory.
                 message, size = job.result()
             except OSError as error:
-                return self._unreadable(job, error)
+                return self._unreadable(job, error, now)
+            job.unread_since = None
             kept = len(message["files"]) + len(message["outputs"])
             sent[:] = [kept + len(job.uploaded), size + sum(job.uploaded.values())]
             answer = self._manager.call(f"/jobs/{job.id}/finish", token, message)
@@ -91,10 +92,10 @@ class Delivery:
         self._line.send(call, lambda answer: self._sent(job, answer, sent))
 
     @staticmethod
-    def _unreadable(job: Job, error: OSError) -> Answer:
+    def _unreadable(job: Job, error: OSError, now: float) -> Answer:
         """Without an end to that, a VM whose disk is broken would hold its jobs for ever."""
-        job.read_tries += 1
-        if job.read_tries >= READINGS:
+        job.unread_since = now if job.unread_since is None else job.unread_since
+        if now >= job.unread_since + READING:
             job.give_up_reading(str(error))
         return Answer(0, {}, f"it cannot be read: {error}")
 

@@ -16,6 +16,7 @@ from vmdirac.agent.features import write_features
 from vmdirac.agent.files import RefusedError, check_name, remove_tree
 from vmdirac.agent.job_users import JobUser
 from vmdirac.agent.manager import Message
+from vmdirac.agent.open_files import OpenFiles
 from vmdirac.agent.outputs import Output, check_own, list_outputs, open_output
 from vmdirac.agent.processes import PR_SET_PDEATHSIG, prctl
 from vmdirac.agent.timer import Timer
@@ -31,7 +32,8 @@ LOCAL_CLOUD_MARK = "VMDIRAC_VM_DIRECTORY"  # how the local cloud knows the proce
 class Job:
     """One job under one lease: its directory, its process, its result. Making it raises what a bad message causes."""
 
-    def __init__(self, matched: Message, jobs_directory: str) -> None:
+    def __init__(self, matched: Message, jobs_directory: str, open_files: Optional[OpenFiles] = None) -> None:
+        self._open_files = open_files
         self.id, self.lease, self.name = int(matched["job"]), str(matched["lease"]), str(matched["name"])
         self.processors = max(1, int(matched["processors"]))
         self.memory_mb = max(0, int(matched["memory_mb"]))
@@ -49,7 +51,9 @@ class Job:
         self.environment: Dict[str, str] = {}  # what the VM has for it
         self.features: Dict[str, str] = {}  # what it may use
         self.uploaded: Dict[str, int] = {}  # outputs that were put away elsewhere, and their sizes
-        self.upload_tries = self.read_tries = 0
+        self.upload_tries = 0
+        self.unread_since: Optional[float] = None  # since when what it left cannot be read
+        self._reads_what_it_can = False
         self.outputs_elsewhere = False  # whether they are to be
         safe_lease = re.sub("[^0-9A-Za-z_-]", "_", self.lease)[:64]
         self.directory = os.path.join(jobs_directory, f"{self.id}-{safe_lease}")
@@ -130,7 +134,12 @@ class Job:
         """What it left in its output directory; what of that cannot be sent is remarked on with its result."""
         if self._outputs < 0 or not self.pid or not self.with_files:
             return []
-        found, self._output_remarks = list_outputs(self._outputs)
+        try:
+            found, self._output_remarks = list_outputs(self._outputs)
+        except OSError:
+            if not self._reads_what_it_can:
+                raise
+            return []
         return found
 
     def open_output(self, name: str) -> IO[bytes]:
@@ -143,13 +152,14 @@ class Job:
         self._remarks.append(f"its outputs could not be put away: {why}")
 
     def give_up_reading(self, why: str) -> None:
-        """What it left cannot be read, so it is no success."""
+        """Not all that it left can be read, so it is no success: its result goes with what can be."""
         self.exit_code = self.exit_code or os.EX_IOERR
-        self._remarks.append(f"what it left cannot be read: {why}")
-        for descriptor in {self._folder, self._outputs, self._log} - {-1}:
+        self._remarks.append(f"not all that it left can be read: {why}")
+        self._reads_what_it_can = True
+        if self.outputs_elsewhere and self._outputs >= 0:
             with contextlib.suppress(OSError):
-                os.close(descriptor)
-        self._folder = self._outputs = self._log = -1
+                os.close(self._outputs)
+            self._outputs = -1
 
     def result(self) -> Tuple[Message, int]:
         """The message that reports its end, and how many bytes of files are in it. Raises OSError while the VM is in
@@ -221,6 +231,8 @@ class Job:
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != agent:
                 os._exit(1)
+            if self._open_files is not None:
+                self._open_files.lower()
             hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
             most = self.cpu_time + 5 if hard == resource.RLIM_INFINITY else min(self.cpu_time + 5, hard)
             resource.setrlimit(resource.RLIMIT_CPU, (min(self.cpu_time, most), most))
@@ -264,7 +276,7 @@ class Job:
         except FileNotFoundError:
             raise RefusedError(f"missing output: {name}") from None
         except (OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno in TROUBLE:
+            if isinstance(error, OSError) and error.errno in TROUBLE and not self._reads_what_it_can:
                 raise
             raise RefusedError(f"output not sent: {name}: {error}") from None
         if len(content) > most:
@@ -274,9 +286,14 @@ class Job:
     def _end_of_log(self) -> bytes:
         if self._log < 0:
             return b""
-        cut = max(0, os.fstat(self._log).st_size - MAX_LOG)
-        mark = f"[{cut} bytes are cut off here]\n".encode() if cut else b""
-        return mark + os.pread(self._log, MAX_LOG, cut)
+        try:
+            cut = max(0, os.fstat(self._log).st_size - MAX_LOG)
+            mark = f"[{cut} bytes are cut off here]\n".encode() if cut else b""
+            return mark + os.pread(self._log, MAX_LOG, cut)
+        except OSError:
+            if not self._reads_what_it_can:
+                raise
+            return b""
 
 
 def text64(content: bytes) -> str:

@@ -34,6 +34,7 @@ from vmdirac.agent.keeper import Keeper
 from vmdirac.agent.line import Bell, Line
 from vmdirac.agent.log import Log
 from vmdirac.agent.manager import Manager
+from vmdirac.agent.open_files import OpenFiles
 from vmdirac.agent.other_logs import OtherLogs
 from vmdirac.agent.pilot_place import PilotPlace
 from vmdirac.agent.pilot_runner import run_pilot
@@ -59,6 +60,8 @@ def main(arguments: List[str]) -> int:
         return _check(arguments[1:], log)
     if arguments[:1] == [PILOT]:
         return _run_pilot(arguments[1:], log)
+    open_files = OpenFiles()
+    open_files.raise_limit()
     try:
         if len(arguments) != 1:
             raise CannotStartError("usage: vmdirac_agent.py CONFIG.json")
@@ -93,7 +96,7 @@ def main(arguments: List[str]) -> int:
         nonce=nonce,
         session=SessionFile(os.path.join(config.state_directory, "session.json"), config.url, config.instance),
         supervisor=Supervisor(keeper),
-        make_job=lambda matched: Job(matched, jobs_directory),
+        make_job=lambda matched: Job(matched, jobs_directory, open_files),
         lines=(Line(bell.ring), Line(bell.ring)),
         surroundings=Surroundings(
             stop_file=config.stop_file,
@@ -128,6 +131,7 @@ def main(arguments: List[str]) -> int:
     signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that the end of a child rings the bell
     code = agent.run()
     if agent.updated and program is not None:
+        open_files.lower()
         # The same process, so that whoever watches over it sees no end.
         os.execv(sys.executable, [sys.executable, program.path, *arguments])  # noqa: S606
     if agent.power_off and config.poweroff and not power_off(config.poweroff, log):

@@ -91,9 +91,11 @@ class Outlook:
         them; None: they are not there yet."""
         if draining:
             self._pilot.keep_from_jobs(self._clock())
-        elif credentials is None:
+        elif credentials is None or not self._pilot.here():
             self._pilot.let_work(None)
         else:
+            # It may have come after the last look, and reads what it may use when it begins.
+            self._tell_jobs()
             features = {"JOBFEATURES": self._surroundings.job_features}
             self._pilot.let_work(dict(credentials, **self.environment(), **features))
 
