@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.clock import Clock
 from vmdirac.loops.deletes import MOST_RAISED, DeleteReport, Doomed, delete
 from vmdirac.model.cloud import TerminateOutcome
-from vmdirac.model.errors import AuthError, TransientError
+from vmdirac.model.errors import AuthError, CloudError, ThrottleError, TransientError
 from vmdirac.store.database import Store
 
 VMS = [f"i-{number}" for number in range(300)]
@@ -40,13 +40,23 @@ def test_one_vm_is_found_among_hundreds(error: Exception, sqlite_store: Store) -
     assert cloud.calls < 2 * MOST_RAISED
 
 
+def test_those_that_it_raises_for_keep_the_others_waiting_for_a_pass_at_most(sqlite_store: Store) -> None:
+    cloud = RaisingCloud(ValueError("no JSON"), VMS[:20])
+    report = delete_all(sqlite_store, cloud)
+    assert report.asked < 280
+    assert cloud.calls < 2 * MOST_RAISED
+    assert 0 < report.failed < MOST_RAISED, "those that it does not raise for have no failure"
+
+
 def test_a_driver_that_raises_for_each_is_not_asked_for_each(sqlite_store: Store) -> None:
     cloud = RaisingCloud(ValueError("no JSON"), VMS)
-    assert delete_all(sqlite_store, cloud) == DeleteReport(failed=300)
-    assert cloud.calls < 2 * MOST_RAISED
+    assert delete_all(sqlite_store, cloud).asked == 0
+    assert cloud.calls == MOST_RAISED
 
 
-def test_a_cloud_that_cannot_be_reached_is_asked_once(sqlite_store: Store) -> None:
-    cloud = RaisingCloud(TransientError("no answer"), VMS[:1])
-    assert delete_all(sqlite_store, cloud) == DeleteReport(failed=300)
+@pytest.mark.parametrize("error", [TransientError("no answer"), ThrottleError("slow down")])
+def test_a_cloud_that_cannot_be_asked_is_asked_once(error: CloudError, sqlite_store: Store) -> None:
+    cloud = RaisingCloud(error, VMS[:1])
+    with pytest.raises(type(error)):
+        delete_all(sqlite_store, cloud)
     assert cloud.calls == 1

@@ -16,7 +16,7 @@ from vmdirac.loops.orphans import note_deletes_of_orphans
 from vmdirac.model.alert import AlertKind
 from vmdirac.model.cloud import TerminateOutcome
 from vmdirac.model.contracts import Cloud
-from vmdirac.model.errors import CloudError, TransientError
+from vmdirac.model.errors import CloudError, ThrottleError, TransientError
 from vmdirac.model.instance import Instance
 from vmdirac.model.states import InstanceStatus, StopReason
 from vmdirac.policy.backoff import needs_a_person
@@ -83,33 +83,40 @@ def delete(store: Store, cloud: Cloud, endpoint: str, doomed: Doomed, clock: Cal
 
 
 def _terminate(cloud: Cloud, cloud_ids: Sequence[str]) -> list[TerminateOutcome]:
-    """What the cloud said of each, also where its driver raises for one of them, which it is not to do.
+    """What the cloud said of each that it was asked for, also where its driver raises for some, which it is not to do.
 
-    Then they are asked for again in halves, down to the one that it raises for: the others go in the same pass. What is
-    asked for twice is done once. Where it goes on raising it is not one of them, and each call may have taken a while.
+    Then they are asked for again in halves, down to those that it raises for: the others go in the same pass. What is
+    asked for twice is done once. Where it goes on raising, the rest is left to the next pass, which begins without
+    those that were found: they have a pause.
+
+    :raises TransientError, ThrottleError: if the driver does before anything was done: then it is none of them.
     """
     outcomes: list[TerminateOutcome] = []
     parts, raised = [cloud_ids], 0
-    while parts:
+    while parts and raised < MOST_RAISED:
         part = parts.pop()
         try:
             outcomes += cloud.terminate(part)
-        except Exception as error:  # noqa: BLE001 - whatever a driver raises
+        except Exception as error:
+            if isinstance(error, TransientError | ThrottleError) and not outcomes:
+                raise
             raised += 1
-            if len(part) > 1 and raised < MOST_RAISED and not isinstance(error, TransientError):
+            if len(part) > 1:
                 middle = len(part) // 2
                 parts += [part[middle:], part[:middle]]
             else:
-                outcomes += [TerminateOutcome(cloud_id, _typed(error, part)) for cloud_id in part]
+                outcomes.append(TerminateOutcome(part[0], _typed(error, part[0])))
+    if left := sum(map(len, parts)):
+        log.error("the driver raised %s times: %s deletes are left to the next pass", raised, left)
     return outcomes
 
 
-def _typed(error: Exception, cloud_ids: Sequence[str]) -> CloudError:
+def _typed(error: Exception, cloud_id: str) -> CloudError:
     if isinstance(error, CloudError):
         return error
     # Where, and not what: a message may quote anything that was sent.
     where = "".join(traceback.format_tb(error.__traceback__))
-    log.error("the driver raised %s when %s were to be deleted:\n%s", type(error).__name__, list(cloud_ids), where)
+    log.error("the driver raised %s when VM %s was to be deleted:\n%s", type(error).__name__, cloud_id, where)
     return TransientError(f"{type(error).__name__} in the driver, see the task's log")
 
 
