@@ -161,7 +161,7 @@ class TestThePodsPilot:
     def test_its_drain_is_acknowledged_when_it_has_ended(self, talk: Conversation, pilot: PodsPilot) -> None:
         talk.until(pilot.begins)
         talk.manager.action = VmAction.DRAIN
-        talk.pass_time(100_000.0)
+        talk.pass_time(10_000.0)
         assert not any(message.draining for message in talk.said("heartbeat"))
         pilot.end()
         talk.pass_time(70.0)

@@ -12,7 +12,7 @@ from threading import Barrier
 
 import pytest
 
-from tests.fakes.cloud import Behaviour, FakeCloud, Fault
+from tests.fakes.cloud import Behaviour, DeathError, FakeCloud, Fault
 from tests.fakes.configured import a_pod, an_endpoint, an_image
 from tests.fakes.fixtures import on_servers
 from tests.fakes.processes import each_in_a_process
@@ -261,12 +261,12 @@ class TestIntentBeforeCall:
             # First asked for the time of the first claim.
             times.append(world.clock())
             if len(times) == 1:
-                with suppress(InterruptedError):
+                with suppress(DeathError):
                     launch(store, other, "alpha", world.keys, world.clock)
             return times[-1]
 
         def end(_verb: str, _names: Sequence[str]) -> None:
-            raise InterruptedError
+            raise DeathError
 
         other.watch(end)
         assert launch(store, world.cloud, "alpha", world.keys, clock) == LaunchReport(launched=BATCH)
