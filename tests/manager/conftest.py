@@ -68,22 +68,22 @@ class Manager:
     client: TestClient
     store: Store
     now: datetime = START
-    made: int = field(default=0)
+    made: list[int] = field(default_factory=list)
 
     def pass_time(self, **by: float) -> None:
         self.now += timedelta(**by)
 
     def instance(self, status: InstanceStatus = InstanceStatus.SUBMITTED, **columns: Any) -> int:
         """A row that was launched; its id."""
-        self.made += 1
+        number = len(self.made) + 1
         key, token = secret_keys()[0], secrets.token_hex(16)
         values = {
             "pod": "pod",
             "image": "image",
             "endpoint": "cloud",
-            "name": f"vm-{self.made}",
+            "name": f"vm-{number}",
             "launch_token": token,
-            "cloud_id": None if status is InstanceStatus.NEW else f"i-{self.made}",
+            "cloud_id": None if status is InstanceStatus.NEW else f"i-{number}",
             "status": status,
             "created_at": self.now,
             "status_since": self.now,
@@ -99,6 +99,7 @@ class Manager:
         row = InstanceRow(**{**values, **columns})
         with self.store.write() as session:
             session.add(row)
+        self.made.append(row.id)
         return row.id
 
     def secret(self, instance: int) -> str:

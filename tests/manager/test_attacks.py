@@ -119,7 +119,7 @@ FIELDS = sorted({key for message in MESSAGES.values() for key in message} | {"co
 def test_no_json_is_an_error_of_ours(manager: Manager, what: str, changes: dict[str, Any]) -> None:
     if not manager.made:
         manager.running()
-    answer = send(manager, 1, what, json.dumps({**MESSAGES[what], **changes}))
+    answer = send(manager, manager.made[0], what, json.dumps({**MESSAGES[what], **changes}))
     assert answer.status_code < 500 or (what == "credentials" and answer.status_code == 503), answer.text
 
 
