@@ -15,6 +15,8 @@ from vmdirac.agent.foreign_pilot import SETTLING
 from vmdirac.agent.pilot_place import PilotPlace
 from vmdirac.manager.vm_messages import VmAction
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def talk(manager: ScriptedManager, tmp_path: Path) -> Conversation:

@@ -17,6 +17,8 @@ from tests.agent.scripted_manager import PATIENCE_S
 from vmdirac.agent.pilot_place import PilotPlace
 from vmdirac.contextualization.user_data import agent_source
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., subprocess.Popen[bytes]]
 
 

@@ -9,6 +9,8 @@ from tests.fakes.fixtures import empty
 from vmdirac.loops.corrections import ReconcileReport
 from vmdirac.store.database import Store
 
+pytestmark = pytest.mark.slow
+
 ENDPOINTS = 2
 
 

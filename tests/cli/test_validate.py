@@ -24,6 +24,8 @@ from vmdirac.store import endpoints, queue
 from vmdirac.store.database import Store
 from vmdirac.store.queue import NewJob
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {
     "AIRFLOW__VMDIRAC__SECRET_KEY": "s" * 64,
     "AIRFLOW__VMDIRAC__VM_URL": "https://airflow.example.org/vmdirac",

@@ -17,6 +17,8 @@ from vmdirac.model.one_off import Requester, Wish
 from vmdirac.model.requirements import Offer
 from vmdirac.store.database import Store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def world(store: Store) -> World:

@@ -19,6 +19,8 @@ from vmdirac.contextualization.filters import UnfitValueError
 from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates
 from vmdirac.model.context import Context, Script
 
+pytestmark = pytest.mark.slow
+
 TEMPLATES = UserDataTemplates(templates_folder())
 DIGESTS = [letter * 64 for letter in "abc"]
 CONTEXT = Context(

@@ -23,6 +23,8 @@ from vmdirac.agent.pinning import pin_of
 from vmdirac.config.settings import templates_folder
 from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates, pinning_source
 
+pytestmark = pytest.mark.slow
+
 HOST = "127.0.0.1"
 PATIENCE_S = 60
 SECRET = "the-bootstrap-secret"

@@ -25,6 +25,8 @@ from vmdirac.config.settings import templates_folder
 from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER
 from vmdirac.contextualization.user_data import AgentBoot, UserDataTemplates
 
+pytestmark = pytest.mark.slow
+
 HOST = "127.0.0.1"
 AGENT = b"import sys\nprint('the agent runs with', sys.argv[1])\n"
 PATIENCE_S = 60

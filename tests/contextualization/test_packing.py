@@ -24,6 +24,8 @@ from vmdirac.contextualization.bootstrap_secret import PLACEHOLDER, bootstrap_se
 from vmdirac.contextualization.user_data import AgentBoot, TooLargeError, UserDataTemplates
 from vmdirac.model.context import Context
 
+pytestmark = pytest.mark.slow
+
 SECRET = bootstrap_secret(SecretKey(b"k" * 32), "token")
 NOISE = "".join(random.Random(0).choices("0123456789abcdef", k=30_000))
 """Compresses to half of it."""

@@ -17,6 +17,8 @@ from vmdirac.config.images import ImageConfig
 from vmdirac.config.pods import PodConfig
 from vmdirac.cs_import.report import render_report, without_credentials
 
+pytestmark = pytest.mark.slow
+
 VALUES = (
     "",
     "nouse",

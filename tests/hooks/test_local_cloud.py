@@ -21,6 +21,8 @@ from vmdirac.hooks.local_cloud import CONSOLE_BYTES
 from vmdirac.model.cloud import CloudInstance, CloudState
 from vmdirac.model.errors import CapacityError, CloudError, ConfigError, ErrorKind, QuotaError, TransientError
 
+pytestmark = pytest.mark.slow
+
 _IGNORING_SIGTERM = """#!/bin/sh
 trap '' TERM
 echo yes > "$HOME/ready"

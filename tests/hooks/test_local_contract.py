@@ -13,6 +13,8 @@ from vmdirac.hooks.local_store import read_record
 from vmdirac.model.contracts import Cloud
 from vmdirac.model.errors import ErrorKind
 
+pytestmark = pytest.mark.slow
+
 
 class LocalBackdoor:
     def __init__(self, world: LocalWorld) -> None:

@@ -15,6 +15,8 @@ from vmdirac.hooks.local_hypervisor import BOOTED, FAILED, NOT_NEEDED
 from vmdirac.hooks.local_processes import signal_process
 from vmdirac.model.cloud import CloudState
 
+pytestmark = pytest.mark.slow
+
 
 def start_again(world: LocalWorld, cloud_id: str) -> int:
     directory = world.machine(cloud_id).directory

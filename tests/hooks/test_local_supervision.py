@@ -14,6 +14,8 @@ from vmdirac.hooks.local_processes import boot_id, find_process
 from vmdirac.model.cloud import CloudState
 from vmdirac.model.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 ORPHANS = """#!/bin/sh
 echo $$ >> "$HOME/pids"
 setsid sh -c 'setsid sleep 600 & echo $! >> "$HOME/pids"; echo $$ >> "$HOME/pids"; exec sleep 600' &

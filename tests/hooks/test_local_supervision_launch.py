@@ -17,6 +17,8 @@ from vmdirac.hooks.local_store import LocalStore
 from vmdirac.model.cloud import CloudState
 from vmdirac.model.errors import TransientError
 
+pytestmark = pytest.mark.slow
+
 COUNTING_BOOTS = '#!/bin/sh\necho boot >> "$HOME/boots"\nexec sleep 600\n'
 
 DEATHS: dict[str, tuple[ModuleType | type, str, bool]] = {

@@ -14,6 +14,8 @@ from tests.servers.sshd import make_key, public
 from vmdirac.hooks.ssh_errors import LoginKeyError
 from vmdirac.hooks.ssh_login_key import key_of, login_key
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _openssh() -> None:

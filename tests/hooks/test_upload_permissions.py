@@ -17,6 +17,8 @@ from vmdirac.hooks.upload_permissions import HOOK_SECONDS, UploadPermissions
 from vmdirac.model.errors import ConfigError
 from vmdirac.model.output_target import OutputTarget, Permission
 
+pytestmark = pytest.mark.slow
+
 TARGET = OutputTarget("s3://bucket/results", "signer")
 LOCATION = TARGET.location(12, 3, "a b%.root")
 

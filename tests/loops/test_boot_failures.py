@@ -20,6 +20,8 @@ from vmdirac.store.boots import MAX_FAILURES
 from vmdirac.store.database import Store
 from vmdirac.store.tables import ImageRow
 
+pytestmark = pytest.mark.slow
+
 
 def launched(store: Store, vms: int = 1) -> World:
     world = World(store)

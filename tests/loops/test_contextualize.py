@@ -24,6 +24,8 @@ from vmdirac.store.database import Store
 from vmdirac.store.installation import mark_hearing
 from vmdirac.store.tables import HistoryRow, InstanceRow, SshContextRow
 
+pytestmark = pytest.mark.slow
+
 S = InstanceStatus
 
 CONSOLE = """\

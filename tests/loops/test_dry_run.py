@@ -29,6 +29,8 @@ from vmdirac.policy.plan import Invalid, Order, Plan
 from vmdirac.store.database import Store
 from vmdirac.store.tables import Base
 
+pytestmark = pytest.mark.slow
+
 
 class Told:
     """A job source with one task queue, or one that fails."""

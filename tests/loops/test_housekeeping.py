@@ -24,6 +24,8 @@ from vmdirac.store import agent_programs, housekeeping, instances
 from vmdirac.store.database import Store
 from vmdirac.store.tables import InstanceRow, JobRow, TotalRow
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 KEPT = Retention(
     history=30 * DAY, instances=90 * DAY, jobs=60 * DAY, decisions=7 * DAY, credentials=80 * DAY, totals=1000 * DAY

@@ -37,6 +37,8 @@ from vmdirac.policy.idle import idle_instances
 from vmdirac.store import alerts, endpoints, installation, queue
 from vmdirac.store.database import Store
 
+pytestmark = pytest.mark.slow
+
 S = InstanceStatus
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.fakes.vm import FakeVm, boot
 from tests.fakes.world import World
 from vmdirac.loops.sweeps import StalledReport
@@ -9,6 +11,8 @@ from vmdirac.model.alert import AlertKind
 from vmdirac.model.states import InstanceStatus
 from vmdirac.store import alerts
 from vmdirac.store.database import Store
+
+pytestmark = pytest.mark.slow
 
 
 def fleet(world: World, number: int) -> list[FakeVm]:

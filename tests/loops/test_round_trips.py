@@ -17,6 +17,8 @@ from vmdirac.store import instances
 from vmdirac.store.changes import Change, change_all
 from vmdirac.store.database import Store
 
+pytestmark = pytest.mark.slow
+
 FEW, MANY = 3, 25
 assert MANY <= BATCH
 

@@ -29,6 +29,8 @@ from vmdirac.store import agent_programs, ticks
 from vmdirac.store.database import Store
 from vmdirac.store.tables import InstanceRow, TickRow
 
+pytestmark = pytest.mark.slow
+
 
 def two_endpoints(store: Store) -> World:
     return World(store, [a_pod(endpoints=("alpha", "beta"))], [an_endpoint("alpha"), an_endpoint("beta")])

@@ -1,5 +1,6 @@
 """The app as a whole: nothing in it is open by accident."""
 
+import pytest
 from fastapi.routing import APIRoute
 
 from vmdirac.manager import (
@@ -15,6 +16,8 @@ from vmdirac.manager import (
     vm_routes,
 )
 from vmdirac.manager.app import create_app
+
+pytestmark = pytest.mark.slow
 
 OPEN_TO_ALL = {"/vm/v1/agent", "/vm/v1/agent/{sha256}"}
 

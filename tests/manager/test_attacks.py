@@ -17,6 +17,8 @@ from vmdirac.manager.vm_tokens import issue
 from vmdirac.model.states import InstanceStatus, JobStatus
 from vmdirac.store.tables import HistoryRow, InstanceRow, JobRow
 
+pytestmark = pytest.mark.slow
+
 NUL, HALF_A_PAIR = "a\x00b", "a\ud800b"
 
 

@@ -12,6 +12,8 @@ import yaml
 from tests.monitoring.mapping import FILES, unknown_in
 from tests.servers import missing, programs
 
+pytestmark = pytest.mark.slow
+
 RULES = FILES / "prometheus_rules.yaml"
 ALERTS: list[dict[str, Any]] = [
     rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]

@@ -29,6 +29,8 @@ from vmdirac.store.database import Store
 from vmdirac.store.installation import mark_hearing
 from vmdirac.store.tables import Base, SshContextRow
 
+pytestmark = pytest.mark.slow
+
 S = InstanceStatus
 CONTEXT: Any = {"run_id": "manual__1", "params": {}}
 

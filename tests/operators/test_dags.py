@@ -10,6 +10,8 @@ import pytest
 
 from vmdirac.cli.clean_runs import OUR_DAGS
 
+pytestmark = pytest.mark.slow
+
 DAGS = Path(__file__).parents[2] / "dags"
 
 LOOPS = {

@@ -17,6 +17,8 @@ from vmdirac.operators.watch import VmdiracWatchOperator
 from vmdirac.store import instances
 from vmdirac.store.database import Store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[Any]:

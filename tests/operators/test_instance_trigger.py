@@ -19,6 +19,8 @@ from vmdirac.policy.one_off import Progress
 from vmdirac.store import instances
 from vmdirac.store.database import Store
 
+pytestmark = pytest.mark.slow
+
 
 def made(store: Store, status: InstanceStatus) -> int:
     with store.write() as session:

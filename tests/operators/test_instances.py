@@ -24,6 +24,8 @@ from vmdirac.operators.instance_trigger import VmdiracInstanceTrigger
 from vmdirac.operators.instances import InstancesFailedError, VmdiracLaunchOperator, VmdiracTerminateOperator
 from vmdirac.operators.runtime import EndpointUnusableError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[OneOffWorld]:

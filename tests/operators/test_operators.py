@@ -36,6 +36,8 @@ from vmdirac.store import instances, queue, ticks
 from vmdirac.store.database import Store
 from vmdirac.store.tables import Base, EndpointRow, HistoryRow, InstanceRow, TickRow
 
+pytestmark = pytest.mark.slow
+
 
 class TaskInstance:
     """What operators use of Airflow's own: it keeps XComs, and knows how the run's tasks ended."""

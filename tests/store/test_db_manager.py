@@ -24,6 +24,8 @@ from vmdirac.store.database import Store
 from vmdirac.store.db_manager import VERSION_TABLE, VmdiracDBManager, alembic_config
 from vmdirac.store.tables import Base
 
+pytestmark = pytest.mark.slow
+
 TABLES = {*Base.metadata.tables, VERSION_TABLE}
 
 

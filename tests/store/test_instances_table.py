@@ -13,6 +13,8 @@ from vmdirac.model.states import InstanceStatus
 from vmdirac.store.database import Store
 from vmdirac.store.instances_table import SortColumn, page
 
+pytestmark = pytest.mark.slow
+
 MINUTE = timedelta(minutes=1)
 
 

@@ -21,6 +21,8 @@ from vmdirac.store.database import Store
 from vmdirac.store.db_manager import VERSION_TABLE, alembic_config
 from vmdirac.store.ticks import TickDemand
 
+pytestmark = pytest.mark.slow
+
 Row = dict[str, Any]
 
 JSON_COLUMNS = {"request", "offer", "requirements", "command", "environment", "output_files", "reasons", "task_queues"}
