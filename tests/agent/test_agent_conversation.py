@@ -8,6 +8,8 @@ from tests.agent.conversation import NONCE, Conversation, start_job
 from tests.agent.scripted_manager import SECRET, Reply, job
 from vmdirac.agent.job import Job
 
+pytestmark = pytest.mark.slow
+
 
 def test_registers_then_reports_then_asks_for_work(talk: Conversation) -> None:
     talk.until(lambda: len(talk.times) >= 3)

@@ -16,6 +16,8 @@ from vmdirac.agent.job_users import JobUser, JobUsers
 from vmdirac.manager.body_limit import SMALL
 from vmdirac.manager.vm_messages import HeartbeatRequest
 
+pytestmark = pytest.mark.slow
+
 
 def test_heartbeat_holds_leases_until_their_result_is_delivered(talk: Conversation) -> None:
     start_job(talk, 1)

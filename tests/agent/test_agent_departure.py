@@ -11,6 +11,8 @@ from tests.agent.scripted_manager import Reply
 from vmdirac.agent.departure import RESULTS_PATIENCE
 from vmdirac.manager.vm_messages import HaltingRequest, VmAction
 
+pytestmark = pytest.mark.slow
+
 
 def the_end(talk: Conversation) -> HaltingRequest:
     assert talk.to_its_end() == 0

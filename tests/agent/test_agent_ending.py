@@ -10,6 +10,8 @@ from tests.agent.conversation import Conversation, start_job
 from tests.agent.scripted_manager import Reply, job
 from vmdirac.manager.vm_messages import VmAction
 
+pytestmark = pytest.mark.slow
+
 
 def test_another_agent_s_instance_is_given_up(talk: Conversation) -> None:
     talk.manager.script["register"] = [Reply(409, b'{"detail": "another nonce"}')]

@@ -8,6 +8,8 @@ import pytest
 from tests.agent.conversation import Conversation
 from tests.agent.scripted_manager import Reply, ScriptedManager
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[float]:

@@ -9,6 +9,8 @@ import pytest
 from tests.agent.conversation import NONCE, Conversation, start_job
 from tests.agent.scripted_manager import Reply, ScriptedManager
 
+pytestmark = pytest.mark.slow
+
 
 def test_too_early_is_tried_again_when_the_manager_says(talk: Conversation) -> None:
     talk.manager.script["register"] = [Reply(425, headers={"Retry-After": "7"})] * 2

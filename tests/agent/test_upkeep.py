@@ -13,6 +13,8 @@ from tests.agent.test_update import BROKEN, GOOD, digest
 from vmdirac.agent.update import Program
 from vmdirac.manager.vm_messages import VmAction
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def needy(talk: Conversation) -> Conversation:

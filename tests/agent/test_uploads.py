@@ -16,6 +16,8 @@ from vmdirac.agent.manager import Manager
 from vmdirac.agent.uploads import TRIES, Uploader
 from vmdirac.manager.vm_messages import FinishRequest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(manager: ScriptedManager) -> Iterator[StoreServer]:

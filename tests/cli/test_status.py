@@ -15,6 +15,8 @@ from vmdirac.store import accounts, alerts
 from vmdirac.store.database import Store
 from vmdirac.store.tables import ImageRow
 
+pytestmark = pytest.mark.slow
+
 
 def said(capsys: pytest.CaptureFixture[str], *command: str, status: int = 0) -> list[str]:
     assert main(list(command)) == status

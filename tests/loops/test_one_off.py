@@ -33,6 +33,8 @@ from vmdirac.store import endpoints, installation, one_offs
 from vmdirac.store.database import Store
 from vmdirac.store.tables import HoldRow, ImageRow
 
+pytestmark = pytest.mark.slow
+
 TASK = Requester("dag", "manual__1", "start")
 WISH = Wish("alpha", "linux", "small", 2, timedelta(hours=1), user_data="#!/bin/sh\n", name="mine")
 

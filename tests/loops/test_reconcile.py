@@ -31,6 +31,8 @@ from vmdirac.store import alerts, endpoints, instances
 from vmdirac.store.database import Store
 from vmdirac.store.tables import EndpointRow, InstanceRow
 
+pytestmark = pytest.mark.slow
+
 MINUTE = timedelta(minutes=1)
 
 

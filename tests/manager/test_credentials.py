@@ -20,6 +20,8 @@ from vmdirac.model.states import DrainPhase, InstanceStatus
 from vmdirac.policy.plan import Invalid
 from vmdirac.store import alerts, handouts
 
+pytestmark = pytest.mark.slow
+
 SECRET = b"planted-77ac"
 PROXY = CredentialSource("proxy", SourceKind.FILE, "/proxy", environment="X509_USER_PROXY")
 TOKEN = CredentialSource("token", SourceKind.COMMAND, "token")

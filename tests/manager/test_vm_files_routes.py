@@ -22,6 +22,8 @@ from vmdirac.model.states import InstanceStatus
 from vmdirac.store import instance_logs, jobs_table
 from vmdirac.store.jobs_table import JobDetails
 
+pytestmark = pytest.mark.slow
+
 
 def send(manager: Manager, instance: int, content: bytes, **by: Any) -> int:
     answer = manager.post(instance, "log", {"log": base64.b64encode(content).decode()}, **by)

@@ -16,6 +16,8 @@ from vmdirac.model.states import ImageStatus, InstanceStatus
 from vmdirac.store import alerts, instances
 from vmdirac.store.tables import HistoryRow, ImageRow
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_vm_that_registers_is_running_and_its_image_validated(manager: Manager) -> None:
     instance = manager.instance()

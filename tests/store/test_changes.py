@@ -28,6 +28,8 @@ from vmdirac.store.changes import AT_ONCE, Change, change_all, change_those_that
 from vmdirac.store.database import Store
 from vmdirac.store.tables import HistoryRow, InstanceRow
 
+pytestmark = pytest.mark.slow
+
 LATER = START + timedelta(minutes=7)
 
 
