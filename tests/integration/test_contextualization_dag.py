@@ -22,6 +22,7 @@ from vmdirac.model.states import InstanceStatus
 from vmdirac.operators.runtime import utc_now
 from vmdirac.store import instances, queue, ssh_contexts
 from vmdirac.store.database import Store
+from vmdirac.store.tables import SshContextRow
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -115,9 +116,9 @@ def test_from_the_job_to_the_agent_that_does_it(
     number = None
     try:
         number = wait_for_running(store, airflow, vm)
+        # The agent may have called in before the script was seen to end.
+        context = wait_for_the_end_of_the_script(store, number)
         with store.read() as session:
-            context = ssh_contexts.get(session, number)
-            assert context is not None
             assert (context.tries, context.exit_status) == (1, 0)
             assert context.output == f"instance {number} is contextualized\n"
             assert context.host_key_source is HostKeySource.FIRST_USE
@@ -141,6 +142,18 @@ def wait_for_running(store: Store, airflow: AirflowServer, vm: Sshd) -> int:
         if ready:
             return ready[0]
         assert time.monotonic() < deadline, f"{found} {vm.log.read_text()} {tails(airflow)}"
+        time.sleep(0.5)
+
+
+def wait_for_the_end_of_the_script(store: Store, instance: int) -> SshContextRow:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        with store.read() as session:
+            context = ssh_contexts.get(session, instance)
+        assert context is not None
+        if context.exit_status is not None:
+            return context
+        assert time.monotonic() < deadline, context
         time.sleep(0.5)
 
 
