@@ -129,8 +129,12 @@ def test_many_are_stopped_when_somebody_agrees(browser: Browser, server: Airflow
         assert statuses(store, "doomed") == {InstanceStatus.RUNNING: MANY + 1}, "nobody has agreed yet"
         page.get_by_role("button", name="Approve").click()
         stopped = {InstanceStatus.RUNNING: 1, InstanceStatus.STOPPING: MANY}
-        # Looking at the tasks' states fails if one of them does.
-        until(lambda: (states(server, run), statuses(store, "doomed"))[1] == stopped, "they are being stopped")
+
+        def are_being_stopped() -> bool:
+            states(server, run)  # fails if a task does
+            return statuses(store, "doomed") == stopped
+
+        until(are_being_stopped, "they are being stopped")
     assert statuses(store, "spared") == {InstanceStatus.RUNNING: 1}
     with store.read() as session:
         says = {instances.history(session, number)[-1].reason for number in doomed}

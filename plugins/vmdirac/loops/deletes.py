@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 MOST_RAISED: Final = 16
 """So often a driver may raise in one pass: enough to find one or two VMs among hundreds."""
 
+SEARCH_TIME: Final = timedelta(minutes=1)
+"""After this no more is asked of a driver that has raised: other endpoints wait for the end of the pass."""
+
 EVIDENCE_FOR = frozenset({StopReason.BOOT_DEADLINE, StopReason.CONTEXT_FAILED, StopReason.STALLED, StopReason.DIED})
 """Reasons to stop a VM for which its console output is kept."""
 
@@ -67,7 +70,7 @@ def delete(store: Store, cloud: Cloud, endpoint: str, doomed: Doomed, clock: Cal
         return DeleteReport()
     _keep_evidence(store, cloud, known, clock)
     ids = {item.cloud_id: item.id for item in known if item.cloud_id is not None}
-    outcomes = _terminate(cloud, [*ids, *doomed.duplicates, *doomed.orphans])
+    outcomes = _terminate(cloud, [*ids, *doomed.duplicates, *doomed.orphans], clock)
     of_orphans = [outcome for outcome in outcomes if outcome.cloud_id in set(doomed.orphans)]
     store.transact(lambda session: _note_deletes(session, ids, outcomes, clock()))
     if of_orphans:
@@ -82,24 +85,25 @@ def delete(store: Store, cloud: Cloud, endpoint: str, doomed: Doomed, clock: Cal
     )
 
 
-def _terminate(cloud: Cloud, cloud_ids: Sequence[str]) -> list[TerminateOutcome]:
+def _terminate(cloud: Cloud, cloud_ids: Sequence[str], clock: Callable[[], datetime]) -> list[TerminateOutcome]:
     """What the cloud said of each that it was asked for, also where its driver raises for some, which it is not to do.
 
     Then they are asked for again in halves, down to those that it raises for: the others go in the same pass. What is
-    asked for twice is done once. Where it goes on raising, the rest is left to the next pass, which begins without
-    those that were found: they have a pause.
-
-    :raises TransientError, ThrottleError: if the driver does before anything was done: then it is none of them.
+    asked for twice is done once. Where it goes on raising, or takes long, the rest is left to the next pass, which
+    begins without those that were found: they have a pause.
     """
     outcomes: list[TerminateOutcome] = []
-    parts, raised = [cloud_ids], 0
-    while parts and raised < MOST_RAISED:
+    parts, raised, end = [cloud_ids], 0, clock() + SEARCH_TIME
+    while parts and raised < MOST_RAISED and (not raised or clock() < end):
         part = parts.pop()
         try:
             outcomes += cloud.terminate(part)
-        except Exception as error:
-            if isinstance(error, TransientError | ThrottleError) and not outcomes:
-                raise
+        except ThrottleError as error:
+            # It is none of them, and each call more makes it worse.
+            log.error("no VMs can be deleted now: %s", error)
+            parts.append(part)
+            break
+        except Exception as error:  # noqa: BLE001 - whatever a driver raises
             raised += 1
             if len(part) > 1:
                 middle = len(part) // 2
@@ -107,7 +111,7 @@ def _terminate(cloud: Cloud, cloud_ids: Sequence[str]) -> list[TerminateOutcome]
             else:
                 outcomes.append(TerminateOutcome(part[0], _typed(error, part[0])))
     if left := sum(map(len, parts)):
-        log.error("the driver raised %s times: %s deletes are left to the next pass", raised, left)
+        log.error("%s deletes are left to the next pass", left)
     return outcomes
 
 
